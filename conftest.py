@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test shares: shape checks, seeds, the folder of real data, the count of skips.
+
+It lies at the root, not in tests/, so that the doctests under src/ run with the same shape checks.
+The hook below must come before anything imports spikewright: it rewrites the modules as they are
+imported.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+from jaxtyping import install_import_hook
+
+if "spikewright" in sys.modules:
+    raise RuntimeError("conftest: spikewright was imported before the shape checks were installed.")
+# The numeric tower: without it beartype refuses 0 where a float is declared.
+install_import_hook(
+    "spikewright", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+
+hypothesis.settings.register_profile(
+    "spikewright",
+    deadline=None,  # a busy machine is not a wrong result
+    derandomize=True,  # the same examples in every run
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("spikewright")
+
+DATA_VARIABLE = "SPIKEWRIGHT_DATA"
+NO_DATA = "no real data:"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> int:
+    """Seed torch and numpy before every test; return the seed."""
+    import numpy as np
+    import torch
+
+    seed = 20220222
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (for code under test that draws from the old global generator)
+    return seed
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of real data and weights; skip, with the reason, where there is none."""
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        pytest.skip(f"{NO_DATA} {DATA_VARIABLE} is not set")
+    folder = Path(value)
+    if not folder.is_dir():
+        pytest.skip(f"{NO_DATA} {DATA_VARIABLE}={value} is not a folder")
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip GPU tests where there is no GPU, and mark what asks for real data."""
+    import torch
+
+    no_gpu = pytest.mark.skip(reason="no CUDA device")
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(no_gpu)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line how many tests did not run for lack of real data."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missing = sum(NO_DATA in str(report.longrepr) for report in skipped)
+    if missing:
+        terminalreporter.write_line(
+            f"{missing} tests skipped for lack of real data: set {DATA_VARIABLE} to its folder.",
+            yellow=True,
+        )

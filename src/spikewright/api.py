@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs: glue between the rooms, no mathematics."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.calibration.collect import Collector, inputs_of
+from spikewright.errors import CalibrationError, ConfigError
+from spikewright.graph import (
+    Graph,
+    Inspection,
+    capture,
+    check_parameters,
+    find_activations,
+    fold_batch_norm,
+    inspect_graph,
+    ops,
+    place_sites,
+    simplify,
+)
+from spikewright.graph.capture import evaluation_mode
+from spikewright.measure import Result
+from spikewright.measure import evaluate as measure
+from spikewright.methods import MethodConfig, Prepared, configure
+from spikewright.methods.base import INPUT_STATISTICS, channel_axis
+from spikewright.network import SpikingNetwork
+from spikewright.progress import track
+from spikewright.simulate import Collapsed, Reference, Verification
+from spikewright.simulate import verify as verify_network
+
+__all__ = ["calibrate", "convert", "evaluate", "inspect", "simulate", "verify"]
+
+Batches = Iterable[Any] | Tensor
+
+
+def inspect(model: nn.Module, example: Tensor, *, encode_input: bool = False, analog_relays: Sequence[str] = ()) -> Inspection:
+    """Tell, without data, what would become of a model.
+
+    Args:
+        model: The trained network; it is not changed.
+        example: One input batch, ``"batch *feature"``; its values do not matter.
+        encode_input: Whether the input would enter as spikes.
+        analog_relays: Relays that would stay analog.
+
+    Returns:
+        Every operator with its class: spiking, relay, gate, analog, refused.
+
+    Raises:
+        UnsupportedModuleError: If the model cannot even be captured.
+    """
+    return inspect_graph(_folded(model, example), encode_input=encode_input, analog_relays=analog_relays)
+
+
+def calibrate(
+    model: nn.Module, calibration: Batches, *, example: Tensor | None = None, progress: bool = False
+) -> Prepared:
+    """Capture a model and observe its values on calibration data.
+
+    Args:
+        model: The trained network; it is not changed.
+        calibration: Tensors or (input, target) pairs, or one tensor; a few hundred inputs that
+            are preprocessed as in training.
+        example: One input batch to capture with; the first calibration batch by default.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        All that a method needs; pass it to :func:`convert` as often as you like.
+
+    Raises:
+        CalibrationError: If the data are empty, of another kind, or hold NaN or infinity.
+        ShapeError: If their shape changes or does not fit the model.
+        UnsupportedModuleError: If the model cannot be taken, or its weights hold NaN.
+    """
+    batches = _batches(calibration)
+    if example is None:
+        first = next(batches, None)
+        if first is None:
+            raise CalibrationError(
+                "calibration: expected at least one batch, got none. An iterator can be read only "
+                "once; pass a list or a DataLoader."
+            )
+        example = inputs_of(first)
+        batches = chain([first], batches)
+    graph = _folded(model, example)
+    placed = place_sites(graph)
+    axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
+    collector = Collector(placed, axes, INPUT_STATISTICS)
+    total = len(calibration) if hasattr(calibration, "__len__") and not isinstance(calibration, Tensor) else None
+    for index, batch in enumerate(track(batches, "calibrating", show=progress, total=total)):
+        collector.add(batch, index)
+    return Prepared(
+        title=type(model).__name__,
+        graph=graph,
+        statistics=collector.statistics(),
+        input_signed=collector.input_signed,
+    )
+
+
+def convert(
+    model: nn.Module | Prepared,
+    method: str | MethodConfig = "spikeconverter",
+    *,
+    calibration: Batches | None = None,
+    example: Tensor | None = None,
+    progress: bool = False,
+    **options: Any,  # noqa: ANN401 - the method's own settings
+) -> SpikingNetwork:
+    """Turn a trained network into a spiking one.
+
+    Args:
+        model: The trained network (not changed), or what :func:`calibrate` returned.
+        method: A method's name or its settings.
+        calibration: See :func:`calibrate`; needed unless ``model`` is calibrated.
+        example: See :func:`calibrate`.
+        progress: Whether to show a progress bar.
+        **options: The method's settings, e.g. ``T=8``.
+
+    Returns:
+        A new network.
+
+    Raises:
+        UnknownNameError: If no method has this name.
+        ConfigError: If a setting is unknown or out of range, or data are given twice.
+        CalibrationError: If calibration data are missing or unfit; see :func:`calibrate`.
+        UnsupportedModuleError: Listing everything in the model that cannot be taken.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> snn = sw.convert(model, T=8, calibration=torch.rand(64, 4))
+        >>> snn.schedule().latency_ticks
+        16
+    """
+    config = configure(method, **options)
+    if isinstance(model, Prepared):
+        if calibration is not None:
+            raise ConfigError("convert: the model is calibrated already, got calibration data as well. Leave them out.")
+        return config.convert(model)
+    if calibration is None:
+        raise CalibrationError(
+            "convert: expected calibration data, got none. Pass a few hundred inputs as calibration=loader."
+        )
+    return config.convert(calibrate(model, calibration, example=example, progress=progress))
+
+
+def evaluate(
+    snn: SpikingNetwork,
+    loader: Batches,
+    *,
+    reference: nn.Module | None = None,
+    code_lengths: Sequence[int] | None = None,
+    simulator: Literal["collapsed", "reference"] = "collapsed",
+    counting: bool = True,
+    limit: int | None = None,
+    progress: bool = False,
+) -> Result:
+    """Measure accuracy at every step, agreement with the ANN, spikes, additions and latency.
+
+    Args:
+        snn: The converted network.
+        loader: Tensors or (input, class) pairs.
+        reference: The original network, run on the same inputs; it is not changed.
+        code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
+        simulator: ``"collapsed"`` (default, fast) or ``"reference"`` (tick by tick).
+        counting: Whether spikes and additions are counted.
+        limit: Use only the first so many inputs.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The result; ``print(result.table())``. Interrupting (Ctrl-C) returns what is done so far
+        if at least one batch is.
+
+    Raises:
+        ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one
+            code length only, or a setting is out of range.
+        CalibrationError: If there is no data, or it holds NaN or infinity.
+        ShapeError: If an input has another shape than the network takes.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: expected at least 1 input, got {limit}.")
+    networks = [snn] if code_lengths is None else at_lengths(snn, code_lengths)
+    total = len(loader) if hasattr(loader, "__len__") and not isinstance(loader, Tensor) else None
+    batches = _limited(_batches(loader), limit)
+    return measure(
+        networks,
+        track(batches, "evaluating", show=progress, total=total if limit is None else None),
+        reference=None if reference is None else _runner(reference),
+        simulator=simulator,
+        counting=counting,
+    )
+
+
+def at_lengths(snn: SpikingNetwork, code_lengths: Sequence[int]) -> list[SpikingNetwork]:
+    """Convert a network again at other code lengths, from the same statistics.
+
+    Raises:
+        ConfigError: If the network was read from a file or rounded to integers.
+    """
+    if snn.source is None:
+        raise ConfigError(
+            "code_lengths: expected a network that convert() has just returned, got one from a file or "
+            f"an integer one, which holds T={snn.T} only. Convert the model again for other lengths."
+        )
+    if not code_lengths:
+        raise ConfigError("code_lengths: expected at least one T, got none.")
+    prepared, config = snn.source
+    return [
+        snn if T == snn.T else dataclasses.replace(config, T=T).convert(prepared)
+        for T in dict.fromkeys(code_lengths)
+    ]
+
+
+def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
+    """Prove on a few inputs that the simulators compute the same spikes.
+
+    Args:
+        snn: The converted network; an integer one must agree bit for bit.
+        x: Inputs, "batch *feature".
+
+    Returns:
+        What was found; ``.agrees``, ``print(.table())``.
+
+    Raises:
+        ShapeError: If the input has another shape than the network takes.
+    """
+    return verify_network(snn, x)
+
+
+def simulate(
+    snn: SpikingNetwork, x: Tensor, *, simulator: Literal["collapsed", "reference"] = "collapsed"
+) -> Tensor:
+    """Run a batch through the network and return its output.
+
+    Args:
+        snn: The converted network.
+        x: Inputs, "batch *feature".
+        simulator: ``"collapsed"`` or ``"reference"``; their spikes are the same.
+
+    Returns:
+        The first output, e.g. class scores "batch class".
+
+    Raises:
+        ConfigError: If the simulator is not known.
+        ShapeError: If the input has another shape than the network takes.
+    """
+    x = snn.check_input(x)
+    with torch.no_grad():
+        if simulator == "collapsed":
+            return Collapsed(snn)(x)[0]
+        if simulator == "reference":
+            return Reference(snn)(x)[0]
+    raise ConfigError(f"simulator: expected 'collapsed' or 'reference', got {simulator!r}.")
+
+
+def _folded(model: nn.Module, example: Tensor) -> Graph:
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
+    graph = capture(model, example)
+    check_parameters(graph)
+    return find_activations(fold_batch_norm(simplify(graph)))
+
+
+def _batches(data: Batches) -> Iterator[Any]:
+    return iter([data]) if isinstance(data, Tensor) else iter(data)
+
+
+def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
+    left = limit
+    for batch in batches:
+        if left is None:
+            yield batch
+            continue
+        size = inputs_of(batch).shape[0]
+        if size > left:
+            batch = (
+                batch[:left]
+                if isinstance(batch, Tensor)
+                else tuple(b[:left] if isinstance(b, Tensor) else b for b in batch)
+            )
+        yield batch
+        left -= min(size, left)
+        if left == 0:
+            return
+
+
+def _runner(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+
+    def run(x: Tensor) -> Tensor:
+        with evaluation_mode(model), torch.no_grad():
+            output: Tensor = model(x.to(device))
+        return output
+
+    return run

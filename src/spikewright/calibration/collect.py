@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run calibration data through a graph and watch every site, changing nothing."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.observer import SiteObserver
+from spikewright.calibration.statistics import Statistics
+from spikewright.errors import CalibrationError, ShapeError
+from spikewright.graph import Graph, Node, Program, flow, ops
+
+__all__ = ["Collector", "inputs_of"]
+
+
+def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
+    """Return the input tensor of a batch that is a tensor or an (input, target) pair.
+
+    Raises:
+        CalibrationError: If it is neither.
+    """
+    if isinstance(batch, (tuple, list)) and batch and isinstance(batch[0], Tensor):
+        return batch[0]
+    if isinstance(batch, Tensor):
+        return batch
+    raise CalibrationError(
+        f"data: expected tensors or (input, target) pairs, got {type(batch).__name__}. "
+        "Wrap the loader so that it yields the model's input first."
+    )
+
+
+class Collector:
+    """Statistics of every site of a placed graph, batch by batch.
+
+    Args:
+        graph: A graph after ``place_sites``.
+        channel_axis: Site name to the axis that runs over channels, None for none.
+        input_name: Name under which the network's own input is kept.
+    """
+
+    def __init__(self, graph: Graph, channel_axis: dict[str, int | None], input_name: str) -> None:
+        values = flow(graph)
+        users = graph.users()
+        self._graph, self._input = graph, input_name
+        self._boundary = tuple(
+            n.name
+            for n in graph
+            if values[n.name].prefix
+            and n.shape is not None
+            and any(not values[u.name].prefix for u in users[n.name])
+        )
+        self._observers: dict[str, SiteObserver] = {
+            n.name: SiteObserver(channel_axis[n.name], n.op == ops.RELAY)
+            for n in graph
+            if n.op in ops.SPIKING_OPS
+        }
+        axis = 1 if len(graph.input_shape) > 1 else None
+        self._observers[input_name] = SiteObserver(axis, True)
+        for name in self._boundary:
+            self._observers[name] = SiteObserver(None, True)
+        self._program = Program(graph, site=self._site, outputs=(*graph.outputs, *self._boundary))
+        self._samples = 0
+        self.input_signed = False
+
+    def add(self, batch: Any, index: int) -> tuple[Tensor, ...]:  # noqa: ANN401 - see inputs_of
+        """Observe one batch and return the network's outputs, which observing does not change.
+
+        Args:
+            batch: A tensor or an (input, target) pair.
+            index: Which batch this is, for messages.
+
+        Raises:
+            CalibrationError: If the batch is of another kind or holds NaN or infinity.
+            ShapeError: If its shape is not the captured one.
+        """
+        x = inputs_of(batch)
+        expected = self._graph.input_shape
+        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
+            names = ", ".join("batch" if s is None else str(s) for s in expected)
+            raise ShapeError(
+                f"calibration batch {index}: expected shape ({names}), got {tuple(x.shape)}. "
+                "Use the preprocessing that the model was trained with."
+            )
+        x = x.to(torch.float32)
+        if not bool(x.isfinite().all()):
+            raise CalibrationError(
+                f"calibration batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
+            )
+        self._observers[self._input].observe(x)
+        self.input_signed = self.input_signed or bool((x < 0).any())
+        with torch.no_grad():
+            results = self._program(x)
+        outputs, boundary = results[: len(self._graph.outputs)], results[len(self._graph.outputs) :]
+        for name, value in zip(self._boundary, boundary, strict=True):
+            self._watch(name, value)
+        self._samples += x.shape[0]
+        return outputs
+
+    def statistics(self) -> Statistics:
+        """Return what has been seen.
+
+        Raises:
+            CalibrationError: If that is nothing.
+        """
+        if not self._samples:
+            raise CalibrationError(
+                "calibration: expected at least one batch, got none. An iterator can be read only "
+                "once; pass a list or a DataLoader."
+            )
+        return Statistics(self._observers, self._samples)
+
+    def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
+        cap = node.kwargs.get("cap")
+        if node.op == ops.RECTIFY:
+            x = x.clamp_(0, cap) if overwrite else x.clamp(0, cap)
+        elif node.op == ops.RELAY and cap is not None:
+            x = x.clamp(-cap, cap)
+        if node.name in self._observers:
+            self._watch(node.name, x)
+        return x
+
+    def _watch(self, name: str, value: Tensor) -> None:
+        try:
+            self._observers[name].observe(value)
+        except CalibrationError as error:
+            raise CalibrationError(f"{self._graph[name].where()}: {error}") from None
+
+
+def calibrate(graph: Graph, channel_axis: dict[str, int | None], input_name: str, batches: Iterable[Any]) -> tuple[Statistics, bool]:
+    """Observe every batch; return the statistics and whether inputs were negative anywhere."""
+    collector = Collector(graph, channel_axis, input_name)
+    for index, batch in enumerate(batches):
+        collector.add(batch, index)
+    return collector.statistics(), collector.input_signed

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every code offers, so that neurons, simulators and scale rules need not know which it is.
+
+A code turns a number into a train of symbols on the wire, one per time step, and back. All codes
+measure numbers in *units*: the weight that the receiver gives the last step of the train.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+__all__ = ["Code"]
+
+
+class Code(Protocol):
+    """A frozen description of a code; see ``Radix`` for what each member means in one of them."""
+
+    name: ClassVar[str]
+
+    @property
+    def T(self) -> int:
+        """Nominal number of time steps, before an extra step."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Number of symbols in a train."""
+        ...
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What the receiver multiplies the symbol of each step with, in units."""
+        ...
+
+    @property
+    def max_value(self) -> float:
+        """Largest decoded value S, in units."""
+        ...
+
+    @property
+    def pool_base(self) -> float:
+        """Base in which the max-pool gate reads a train as a number that orders like its value."""
+        ...
+
+    def encode(self, target: Tensor, signed: bool = False) -> Tensor:
+        """Return the train of a target in units: shape ``(steps, *target.shape)``."""
+        ...
+
+    def decode(self, train: Tensor) -> Tensor:
+        """Return the value of a train in units: shape ``train.shape[1:]``."""
+        ...
+
+    def quantise_(self, target: Tensor, signed: bool = False) -> Tensor:
+        """Overwrite a target with ``decode(encode(target, signed))`` and return it."""
+        ...
+
+    def count(self, n: Tensor, signed: bool = True) -> Tensor:
+        """Return the number of spikes in the train of each decoded value."""
+        ...
+
+    def prefix(self, n: Tensor, t: int) -> Tensor:
+        """Return what the first ``t`` symbols of the train of each decoded value carry."""
+        ...
+
+    def share(self, t: int) -> float:
+        """Return the share of a constant current that has entered after ``t`` steps."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        ...
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Code":
+        """Build the code from what ``to_dict`` wrote."""
+        ...

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the classes of a package by their public name, so that a new one is a file and no list.
+
+Every module of the package is imported once and each class defined there that carries a text
+attribute ``name`` is taken. Rooms above use it too (neurons, calibration rules, methods).
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Generic, TypeVar, cast
+
+from spikewright.errors import ConfigError, unknown_name
+
+__all__ = ["Lookup", "classes_in", "discover"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Lookup(Generic[T_co]):
+    """A read-only table from public name to class that knows what to say about wrong names.
+
+    Args:
+        where: What is looked up, used in error messages, e.g. ``"code"``.
+        entries: The classes by name.
+
+    Example:
+        >>> Lookup("code", {"radix": object}).names()
+        ('radix',)
+    """
+
+    def __init__(self, where: str, entries: Mapping[str, T_co]) -> None:
+        self._where = where
+        self._entries = dict(entries)
+
+    def names(self) -> tuple[str, ...]:
+        """Return every known name in alphabetical order."""
+        return tuple(sorted(self._entries))
+
+    def __getitem__(self, name: str) -> T_co:
+        """Return the class called ``name``.
+
+        Raises:
+            UnknownNameError: If there is none; the nearest names are given.
+        """
+        if name not in self._entries:
+            raise unknown_name(self._where, name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def classes_in(modules: Iterable[ModuleType]) -> dict[str, type]:
+    """Collect the classes with a text attribute ``name`` that the modules define themselves.
+
+    Args:
+        modules: Imported modules; classes they merely import are not taken.
+
+    Returns:
+        The classes by their ``name``.
+
+    Raises:
+        ConfigError: If two classes carry the same name.
+    """
+    found: dict[str, type] = {}
+    for module in modules:
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            name = getattr(cls, "name", None)
+            if cls.__module__ != module.__name__ or not isinstance(name, str):
+                continue
+            if name in found:
+                raise ConfigError(
+                    f"{module.__name__}.{cls.__name__}: expected a name of its own, got {name!r}, "
+                    f"which {found[name].__module__} has. Rename one of them."
+                )
+            found[name] = cls
+    return found
+
+
+def discover(where: str, package: str, path: Iterable[str], kind: type[T_co]) -> Lookup[type[T_co]]:
+    """Import every module of a package and look its named classes up.
+
+    Args:
+        where: What the classes are, for messages.
+        package: The package's dotted name.
+        path: The package's ``__path__``.
+        kind: The protocol or base class the classes follow; used by type checkers only.
+
+    Returns:
+        The lookup from name to class.
+
+    Raises:
+        ConfigError: If two classes carry the same name.
+    """
+    modules = [
+        importlib.import_module(f"{package}.{module.name}")
+        for module in sorted(pkgutil.iter_modules(list(path)), key=lambda m: m.name)
+    ]
+    return Lookup(where, cast("dict[str, type[T_co]]", classes_in(modules)))

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two data sets every layout on disk becomes, and where their images come from.
+
+A *reader* knows one way in which images are stored and returns the i-th as an array; a set adds
+labels and preprocessing. So a new layout is a new reader and nothing else.
+"""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spikewright._vision import pillow_image
+from spikewright.data.preprocess import Preprocess
+from spikewright.errors import FileFormatError
+
+__all__ = [
+    "ArrayReader",
+    "ArraySet",
+    "FileReader",
+    "ImageReader",
+    "ImageSet",
+    "PackedReader",
+    "decode",
+]
+
+Mode = Literal["RGB", "L"]
+
+
+@runtime_checkable
+class ImageReader(Protocol):
+    """Where the images of a set come from."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
+        """Return image ``index``, "height width channel"; coded images are decoded to ``mode``."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet(Dataset[tuple[Tensor, int]]):
+    """Images with labels; item i is (float32 "channel height width", label).
+
+    Args:
+        name: Shown in messages and reports.
+        reader: Where the images come from.
+        labels: "image", class numbers from 0.
+        preprocess: Applied to every image.
+
+    Raises:
+        FileFormatError: If the numbers of images and labels differ.
+    """
+
+    name: str
+    reader: ImageReader
+    labels: npt.NDArray[np.int64]
+    preprocess: Preprocess
+
+    def __post_init__(self) -> None:
+        if len(self.reader) != len(self.labels):
+            raise FileFormatError(
+                f"{self.name}: expected one label per image, got {len(self.reader)} images and "
+                f"{len(self.labels)} labels. Write the file again."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        mode: Mode = "L" if self.preprocess.channels == "L" else "RGB"
+        return self.preprocess(self.reader.read(index, mode)), int(self.labels[index])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArraySet(Dataset[tuple[Tensor, int]]):
+    """Ready-made network inputs with labels; item i is (float32 ``x[i]``, label).
+
+    Args:
+        name: Shown in messages and reports.
+        x: "sample *feature", float32, already preprocessed.
+        y: "sample", class numbers from 0.
+    """
+
+    name: str
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        return torch.from_numpy(self.x[index].copy()), int(self.y[index])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArrayReader:
+    """Images held as one array, "image height width channel"."""
+
+    images: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
+        """Return the stored image as it is; ``mode`` is for coded images."""
+        image: npt.NDArray[np.uint8] = self.images[index]
+        return image
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PackedReader:
+    """Image files one after another in one array: i is ``blob[offsets[i]:offsets[i + 1]]``."""
+
+    name: str
+    blob: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
+        """Decode image ``index``."""
+        coded = self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()
+        return decode(coded, mode, f"{self.name}[{index}]")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileReader:
+    """One file per image."""
+
+    name: str
+    paths: Sequence[Path]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
+        """Read and decode file ``index``."""
+        where = f"{self.name}[{index}] ({self.paths[index]})"
+        try:
+            coded = self.paths[index].read_bytes()
+        except OSError as error:
+            raise FileFormatError(f"{where}: expected a readable file, got {error}.") from error
+        return decode(coded, mode, where)
+
+
+def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
+    """Decode one image file held in memory (JPEG, PNG, WebP and whatever else Pillow reads).
+
+    Args:
+        coded: The bytes of the file.
+        mode: ``"RGB"`` or ``"L"``; other colour models are converted to it.
+        where: Which image this is, for the error.
+
+    Returns:
+        "height width channel", uint8.
+
+    Raises:
+        FileFormatError: If the bytes do not decode.
+        ConfigError: If Pillow is not installed.
+    """
+    pillow = pillow_image()
+    try:
+        with pillow.open(io.BytesIO(coded)) as picture:
+            image = np.asarray(picture.convert(mode))
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's words for a damaged file
+        raise FileFormatError(
+            f"{where}: expected an image, got {len(coded)} bytes that do not decode ({error}). "
+            "Replace or remove it."
+        ) from error
+    return image.reshape(*image.shape[:2], len(mode))

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data sets that have a name, and the short form in which a command line names any data set."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from spikewright.data.cifar import load_cifar10
+from spikewright.data.digits import DIGITS_PREPROCESS, load_digits
+from spikewright.data.folder import from_folder
+from spikewright.data.images import ArraySet, ImageSet
+from spikewright.data.mnist import load_mnist
+from spikewright.data.npz import from_npz
+from spikewright.data.preprocess import Preprocess
+from spikewright.errors import ConfigError, unknown_name
+
+__all__ = ["default_preprocess", "describe", "named", "names", "resolve"]
+
+CIFAR10 = Preprocess(mean=(0.4914, 0.4822, 0.4455), std=(0.2470, 0.2435, 0.2616))
+MNIST = Preprocess(channels="L", mean=(0.1307,), std=(0.3081,))
+IMAGENET = Preprocess(size=224, crop=0.875, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    text: str
+    preprocess: Preprocess
+    load: Callable[[Path, Preprocess], ImageSet]
+    root: str | None  # what the root folder must hold; None: ships with the package
+
+
+_SETS: Mapping[str, _Named] = MappingProxyType(
+    {
+        "digits-train": _Named(
+            "1352 handwritten digits, 8 x 8 grey, in the package",
+            DIGITS_PREPROCESS,
+            lambda _, preprocess: load_digits("train", preprocess=preprocess),
+            None,
+        ),
+        "digits-test": _Named(
+            "445 handwritten digits, 8 x 8 grey, in the package",
+            DIGITS_PREPROCESS,
+            lambda _, preprocess: load_digits("test", preprocess=preprocess),
+            None,
+        ),
+        "cifar10-train": _Named(
+            "50000 photographs in 10 classes, 32 x 32 colour",
+            CIFAR10,
+            lambda root, preprocess: load_cifar10(root, "train", preprocess),
+            "cifar-10-batches-py",
+        ),
+        "cifar10-test": _Named(
+            "10000 photographs in 10 classes, 32 x 32 colour",
+            CIFAR10,
+            lambda root, preprocess: load_cifar10(root, "test", preprocess),
+            "cifar-10-batches-py",
+        ),
+        "mnist-train": _Named(
+            "60000 handwritten digits, 28 x 28 grey",
+            MNIST,
+            lambda root, preprocess: load_mnist(root, "train", preprocess),
+            "MNIST/raw",
+        ),
+        "mnist-test": _Named(
+            "10000 handwritten digits, 28 x 28 grey",
+            MNIST,
+            lambda root, preprocess: load_mnist(root, "test", preprocess),
+            "MNIST/raw",
+        ),
+        "imagenet-val": _Named(
+            "50000 photographs in 1000 classes (ILSVRC 2012), crop 0.875 to 224 x 224 colour",
+            IMAGENET,
+            lambda root, preprocess: from_folder(root / "val", preprocess=preprocess, classes=1000),
+            "val",
+        ),
+    }
+)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that ``named`` takes."""
+    return tuple(_SETS)
+
+
+def describe(name: str) -> str:
+    """Return one line on a named set.
+
+    Raises:
+        UnknownNameError: If no set has that name.
+    """
+    return _entry(name).text
+
+
+def default_preprocess(name: str) -> Preprocess:
+    """Return the preprocessing that a named set has unless told otherwise.
+
+    Digits: v / 16. MNIST: (v / 255 - 0.1307) / 0.3081. CIFAR-10 and ImageNet: v / 255 with the
+    usual mean and standard deviation per channel, ImageNet after a centre crop of 0.875 and a
+    resize to 224 x 224.
+
+    Raises:
+        UnknownNameError: If no set has that name.
+
+    Example:
+        >>> default_preprocess("mnist-test").mean
+        (0.1307,)
+    """
+    return _entry(name).preprocess
+
+
+def named(
+    name: str, root: str | Path | None = None, *, preprocess: Preprocess | None = None
+) -> ImageSet:
+    """Open a data set by name. Nothing is downloaded.
+
+    Args:
+        name: One of ``names()``.
+        root: The folder in torchvision's layout; not needed for the digits in the package.
+        preprocess: Replaces the set's own preprocessing, see ``default_preprocess``.
+
+    Returns:
+        Items are (float32 "channel height width", class).
+
+    Raises:
+        UnknownNameError: If no set has that name.
+        ConfigError: If the set needs a root folder and none is given.
+        FileFormatError: If files are missing or damaged.
+
+    Example:
+        >>> image, digit = named("digits-test")[0]
+        >>> tuple(image.shape), digit
+        ((1, 8, 8), 0)
+    """
+    entry = _entry(name)
+    if entry.root is not None and root is None:
+        raise ConfigError(
+            f"{name}: expected the folder that holds {entry.root}, got none. Give it as the root."
+        )
+    return entry.load(Path(root or "."), preprocess or entry.preprocess)
+
+
+def resolve(
+    spec: str, root: str | Path | None = None, *, preprocess: Preprocess | None = None
+) -> ImageSet | ArraySet:
+    """Open a data set from the short form used on the command line.
+
+    Args:
+        spec: A name of ``names()``, ``folder:PATH``, ``FILE.npz``, or ``FILE.npz:PART`` for the
+            arrays ``PART_images`` and so on.
+        root: Passed on for names.
+        preprocess: How images become tensors; see the loaders for their defaults.
+
+    Returns:
+        A data set of (float32 tensor, class).
+
+    Raises:
+        UnknownNameError: If ``spec`` has none of these forms.
+        ConfigError: If a setting does not fit.
+        FileFormatError: If files are missing or damaged.
+    """
+    if spec.startswith("folder:"):
+        return from_folder(spec.removeprefix("folder:"), preprocess=preprocess)
+    if spec.endswith(".npz"):
+        return from_npz(spec, preprocess=preprocess)
+    path, dot, part = spec.rpartition(".npz:")
+    if dot:
+        return from_npz(path + ".npz", part=part, preprocess=preprocess)
+    return named(spec, root, preprocess=preprocess)
+
+
+def _entry(name: str) -> _Named:
+    if name not in _SETS:
+        raise unknown_name("data set", name, [*_SETS, "folder:PATH", "FILE.npz"])
+    return _SETS[name]

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to an image between the file and the network, as one frozen setting.
+
+The same dataclass is filled by Python, by the command line and from TOML, so that a reported
+accuracy can name its preprocessing in full.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from spikewright._vision import pillow_image
+from spikewright.errors import ConfigError, ShapeError
+
+__all__ = ["Preprocess"]
+
+Channels = Literal["RGB", "BGR", "L"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Crop, resize, reorder, scale and normalise one image.
+
+    The order is fixed: centre crop, resize, channel order, then ``(v * scale - mean) / std`` on
+    the values v in 0..255. ``mean`` and ``std`` are in the order of ``channels``, so for BGR the
+    blue one comes first.
+
+    Args:
+        size: Height and width given to the network, one number for a square; None keeps the size.
+        crop: Side of the centred square that is kept, as a fraction of the shorter side, in (0,
+            1]. None keeps the whole image, which ``size`` then stretches.
+        mean: Subtracted after scaling; one number, or one per channel.
+        std: Divided by after that; one number, or one per channel.
+        channels: ``"RGB"``, ``"BGR"`` or ``"L"`` (one grey channel).
+        scale: Multiplied with the stored values; 1/255 maps them to 0..1, 1 keeps them raw.
+        interpolation: How Pillow resizes.
+
+    Raises:
+        ConfigError: If a setting is out of range or the lengths of ``mean`` or ``std`` do not fit.
+
+    Example:
+        >>> grey = Preprocess(channels="L", scale=1 / 16)
+        >>> grey(np.full((1, 2, 1), 8, dtype=np.uint8))
+        tensor([[[0.5000, 0.5000]]])
+    """
+
+    size: int | tuple[int, int] | None = None
+    crop: float | None = None
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    channels: Channels = "RGB"
+    scale: float = 1 / 255
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        sides = (self.size,) if isinstance(self.size, int) else self.size or ()
+        if any(side < 1 for side in sides):
+            raise _bad("size", "a height and width of at least 1 pixel, or None", self.size)
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise _bad("crop", "a fraction in (0, 1], or None", self.crop)
+        if self.channels not in ("RGB", "BGR", "L"):
+            raise _bad("channels", "'RGB', 'BGR' or 'L'", self.channels)
+        if self.interpolation not in ("nearest", "bilinear", "bicubic"):
+            raise _bad("interpolation", "'nearest', 'bilinear' or 'bicubic'", self.interpolation)
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise _bad("scale", "a finite number above 0", self.scale)
+        for field in ("mean", "std"):
+            values = getattr(self, field)
+            if len(values) not in {1, len(self.channels)} or not all(map(math.isfinite, values)):
+                expected = f"1 or {len(self.channels)} finite numbers for {self.channels}"
+                raise _bad(field, expected, values)
+        if min(self.std) <= 0:
+            raise _bad("std", "numbers above 0", self.std)
+
+    def __call__(self, image: npt.NDArray[Any]) -> Tensor:
+        """Turn one stored image into the tensor the network takes.
+
+        Args:
+            image: "height width channel", uint8; the channels in the order RGB, or one grey
+                channel.
+
+        Returns:
+            "channel height width", float32.
+
+        Raises:
+            ShapeError: If the image has another number of channels, or is not "height width
+                channel".
+            ConfigError: If a resize is asked for and Pillow is not installed.
+        """
+        if image.ndim != 3 or image.shape[2] != len(self.channels) or image.dtype != np.uint8:
+            raise ShapeError(
+                f"image: expected uint8 height x width x {len(self.channels)} for channels "
+                f"{self.channels!r}, got {image.dtype} {'x'.join(map(str, image.shape))}. "
+                "Set channels='L' for grey images, 'RGB' or 'BGR' for colour."
+            )
+        return _normalised(self._fitted(image), self)
+
+    def _fitted(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Crop and resize."""
+        if self.crop is not None:
+            height, width = image.shape[:2]
+            side = max(1, round(min(height, width) * self.crop))
+            top, left = (height - side) // 2, (width - side) // 2
+            image = image[top : top + side, left : left + side]
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if size is None or image.shape[:2] == size:
+            return image
+        pillow = pillow_image()
+        method = pillow.Resampling[self.interpolation.upper()]
+        picture = pillow.fromarray(
+            np.ascontiguousarray(image[..., 0] if self.channels == "L" else image)
+        )
+        resized = np.asarray(picture.resize((size[1], size[0]), method))
+        return resized.reshape(*size, len(self.channels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain numbers, strings and lists, as TOML and JSON hold them.
+
+        Settings that are None are left out, because TOML has no None.
+        """
+        return {
+            field.name: list(value) if isinstance(value, tuple) else value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Preprocess":
+        """Build from a mapping such as a TOML table; the inverse of ``to_dict``.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value is of the wrong kind or out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(settings) - known):
+            raise _bad("keys", f"some of {', '.join(sorted(known))}", ", ".join(unknown))
+        values: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()
+        }
+        for key in ("mean", "std"):
+            if isinstance(values.get(key), int | float):
+                values[key] = (values[key],)
+        for key, value in values.items():
+            if not _is_kind(key, value):
+                raise _bad(key, _KINDS[key], value)
+        return cls(**values)
+
+
+_KINDS = {
+    "size": "a whole number, or two: [height, width]",
+    "crop": "a number in (0, 1]",
+    "mean": "a number, or a list of them",
+    "std": "a number, or a list of them",
+    "channels": "a string",
+    "scale": "a number",
+    "interpolation": "a string",
+}
+
+
+def _is_kind(key: str, value: object) -> bool:
+    def number(item: object) -> bool:
+        return isinstance(item, int | float) and not isinstance(item, bool)
+
+    match key:
+        case "size":
+            pair = value if isinstance(value, tuple) else (value, value)
+            return len(pair) == 2 and all(number(side) and isinstance(side, int) for side in pair)
+        case "mean" | "std":
+            return isinstance(value, tuple) and all(map(number, value))
+        case "crop" | "scale":
+            return number(value)
+        case _:
+            return isinstance(value, str)
+
+
+def _normalised(
+    image: UInt8[np.ndarray, "height width channel"], settings: Preprocess
+) -> Float[Tensor, "channel height width"]:
+    """Reorder the channels, then scale and shift."""
+    if settings.channels == "BGR":
+        image = image[..., ::-1]
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()
+    planes.mul_(settings.scale)
+    if any(settings.mean):
+        planes.sub_(torch.tensor(settings.mean).view(-1, 1, 1))
+    if any(value != 1 for value in settings.std):
+        planes.div_(torch.tensor(settings.std).view(-1, 1, 1))
+    return planes
+
+
+def _bad(setting: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(
+        f"preprocess.{setting}: expected {expected}, got {got!r}. Correct the setting."
+    )

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What would become of a model, said without any data: spiking, analog, or not convertible."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from spikewright.errors import UnsupportedModuleError
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node
+from spikewright.graph.sites import flow, place_sites, refusals
+from spikewright.text import table
+
+__all__ = ["Inspection", "InspectionRow", "inspect_graph"]
+
+Becomes = Literal["spiking", "relay", "gate", "synapses", "analog", "read-out", "refused"]
+
+
+@dataclass(frozen=True)
+class InspectionRow:
+    """One operator and what becomes of it.
+
+    Attributes:
+        module: Module path.
+        operator: The operator's name.
+        becomes: Its class.
+        note: Why, or what it means for counting.
+        source: ``file:line`` of the call.
+    """
+
+    module: str
+    operator: str
+    becomes: Becomes
+    note: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The answer of ``inspect``.
+
+    Attributes:
+        rows: Every operator that matters, in execution order.
+        reason: Why the model cannot be converted, or ``""``.
+    """
+
+    rows: tuple[InspectionRow, ...]
+    reason: str
+
+    @property
+    def is_convertible(self) -> bool:
+        """Whether ``convert`` would take the model."""
+        return not self.reason
+
+    def counts(self) -> dict[str, int]:
+        """Return how many operators there are of each class."""
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row.becomes] = counts.get(row.becomes, 0) + 1
+        return counts
+
+    def table(self, width: int = 80) -> str:
+        """Return the rows as text, with a verdict on top."""
+        verdict = "convertible" if self.is_convertible else f"not convertible: {self.reason.splitlines()[0]}"
+        counts = ", ".join(f"{n} {what}" for what, n in self.counts().items())
+        cells = [
+            [r.module or "(model)", r.operator, r.becomes, f"{r.source}{'; ' if r.note and r.source else ''}{r.note}"]
+            for r in self.rows
+        ]
+        body = table(["module", "operator", "becomes", "where, why"], cells, width=max(width, 80), left=4)
+        return f"{verdict}\n{counts}\n\n{body}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON-able data."""
+        return {
+            "convertible": self.is_convertible,
+            "reason": self.reason,
+            "counts": self.counts(),
+            "rows": [asdict(r) for r in self.rows],
+        }
+
+
+def inspect_graph(graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()) -> Inspection:
+    """Say of every operator what would become of it.
+
+    Args:
+        graph: A graph after batch-norm folding and ``find_activations``.
+        encode_input: As for ``place_sites``.
+        analog_relays: As for ``place_sites``.
+    """
+    refused = {r.node.name: r.reason for r in refusals(graph)}
+    if not refused:
+        try:
+            placed = place_sites(graph, encode_input=encode_input, analog_relays=analog_relays)
+            return Inspection(tuple(_rows(placed, {})), "")
+        except UnsupportedModuleError as error:
+            return Inspection(tuple(_rows(graph, {})), str(error))
+    places = "; ".join(f"{graph[n].where()}: {ops.describe(graph[n])}" for n in refused)
+    return Inspection(tuple(_rows(graph, refused)), f"{len(refused)} operator(s) cannot be taken: {places}")
+
+
+def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:
+    values = flow(graph)
+    rows = []
+    for node in graph:
+        found = _class_of(graph, node, values, refused)
+        if found is not None:
+            becomes, note = found
+            rows.append(InspectionRow(node.module, _operator(node), becomes, note, node.source))
+    return rows
+
+
+def _operator(node: Node) -> str:
+    if node.op == ops.RECTIFY:
+        cap = node.kwargs.get("cap")
+        return "ReLU" if cap is None else f"ReLU, capped at {cap:g}"
+    return ops.describe(node)
+
+
+def _class_of(
+    graph: Graph, node: Node, values: dict[str, Any], refused: dict[str, str]
+) -> tuple[Becomes, str] | None:
+    kind, value = ops.kind(node), values[node.name]
+    if node.name in refused:
+        return "refused", refused[node.name]
+    if node.op in (ops.RECTIFY, ops.INPUT_SITE):
+        return "spiking", ""
+    if node.op == ops.RELAY:
+        return "relay", "ON/OFF pair: a signed value on its way to weights"
+    if node.op == ops.ANALOG_RELAY:
+        return "analog", "relay left analog: its receivers do multiply-adds"
+    if node.op == ops.READOUT:
+        return "read-out", "accumulates only"
+    if kind == "pool":
+        return ("gate", "streaming maximum") if value.train else ("analog", "before the spikes")
+    if kind == "weighted":
+        analog = bool(node.inputs) and values[node.inputs[0]].analog
+        return "synapses", "analog input: multiply-adds" if analog else "additions only"
+    if kind == "analog" and node.shape is not None:
+        return "analog", "behind the read-out" if value.tail else "before the spikes"
+    return None

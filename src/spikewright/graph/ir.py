@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flat operator graph that every pass, simulator and file works on.
+
+One node is one operator call; arguments are plain data, references to other nodes (:class:`Ref`)
+or to named tensors (:class:`Param`), so that a graph can be read, changed and written to a file
+without executing anything.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import FileFormatError
+
+__all__ = ["Arg", "Graph", "Node", "Param", "Ref", "map_arg"]
+
+Arg = Any  # Ref | Param | int | float | bool | str | None | torch.dtype | tuple[Arg, ...]
+"""What an operator argument can be; tuples nest."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The value of another node."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Param:
+    """A tensor of the graph's own (`Graph.params`)."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One operator call.
+
+    Attributes:
+        name: Unique name; the module path comes first, e.g. ``"layer1.0/relu"``.
+        op: Operator, e.g. ``"aten.conv2d.default"``, ``"operator.getitem"``, ``"sw.rectify"``.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        pick: Which element of a tuple result is this node's value; None for all of it.
+        module: Path of the module that made the call; ``""`` is the model itself.
+        source: ``file:line`` of the call.
+        shape: Shape of the value, None where it depends on the batch; None if not a tensor.
+    """
+
+    name: str
+    op: str
+    args: tuple[Arg, ...] = ()
+    kwargs: Mapping[str, Arg] = field(default_factory=dict)
+    pick: int | None = None
+    module: str = ""
+    source: str = ""
+    shape: tuple[int | None, ...] | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes whose values this one reads, in argument order, repeated if so."""
+        found: list[str] = []
+        map_arg((self.args, tuple(self.kwargs.values())), lambda r: found.append(r.name), Ref)
+        return tuple(found)
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the tensors that this node reads."""
+        found: list[str] = []
+        map_arg((self.args, tuple(self.kwargs.values())), lambda p: found.append(p.name), Param)
+        return tuple(found)
+
+    def with_args(self, fn: Callable[[Any], Arg], kind: type = Ref) -> "Node":
+        """Return a copy in which ``fn`` has been applied to every argument of type ``kind``."""
+        return dataclasses.replace(
+            self,
+            args=map_arg(self.args, fn, kind),
+            kwargs={k: map_arg(v, fn, kind) for k, v in self.kwargs.items()},
+        )
+
+    def where(self) -> str:
+        """Say where the node comes from, for messages: module path, then source line."""
+        place = self.module or "the model itself"
+        return f"{place} ({self.source})" if self.source else place
+
+
+def map_arg(arg: Arg, fn: Callable[[Any], Arg], kind: type) -> Arg:
+    """Apply ``fn`` to every leaf of type ``kind`` in a nested argument; others stay."""
+    if isinstance(arg, kind):
+        return fn(arg)
+    if isinstance(arg, tuple):
+        return tuple(map_arg(a, fn, kind) for a in arg)
+    return arg
+
+
+@dataclass
+class Graph:
+    """Nodes in execution order, and the tensors that they read.
+
+    Attributes:
+        nodes: Name to node; the order is an execution order.
+        params: Name to tensor.
+        input: Name of the one input node.
+        outputs: Names of the nodes that are returned.
+        input_shape: Shape of the input, None for the batch.
+    """
+
+    nodes: dict[str, Node]
+    params: dict[str, Tensor]
+    input: str
+    outputs: tuple[str, ...]
+    input_shape: tuple[int | None, ...]
+
+    def __iter__(self) -> Iterator[Node]:
+        """Iterate over the nodes in execution order."""
+        return iter(tuple(self.nodes.values()))
+
+    def __getitem__(self, name: str) -> Node:
+        """Return the node called ``name``."""
+        return self.nodes[name]
+
+    def copy(self) -> "Graph":
+        """Return a copy that shares tensors but whose nodes can be changed independently."""
+        return dataclasses.replace(self, nodes=dict(self.nodes), params=dict(self.params))
+
+    def users(self) -> dict[str, list[Node]]:
+        """Return, for every node, the nodes that read it (each once)."""
+        users: dict[str, list[Node]] = {name: [] for name in self.nodes}
+        for node in self.nodes.values():
+            for name in dict.fromkeys(node.inputs):
+                users[name].append(node)
+        return users
+
+    def update(self, node: Node) -> None:
+        """Put ``node`` in the place of the one with its name."""
+        self.nodes[node.name] = node
+
+    def fresh_name(self, wish: str) -> str:
+        """Return ``wish`` or, if taken, ``wish`` with a number."""
+        if wish not in self.nodes:
+            return wish
+        number = 1
+        while f"{wish}_{number}" in self.nodes:
+            number += 1
+        return f"{wish}_{number}"
+
+    def fresh_param(self, wish: str, value: Tensor) -> Param:
+        """Store a tensor under ``wish`` or, if taken, ``wish`` with a number."""
+        name, number = wish, 1
+        while name in self.params:
+            name, number = f"{wish}_{number}", number + 1
+        self.params[name] = value
+        return Param(name)
+
+    def insert(self, nodes: Iterable[Node], *, after: str) -> None:
+        """Insert nodes behind the node called ``after``."""
+        order: dict[str, Node] = {}
+        for name, node in self.nodes.items():
+            order[name] = node
+            if name == after:
+                order.update((n.name, n) for n in nodes)
+        self.nodes = order
+
+    def redirect(self, old: str, new: str, *, only: Iterable[str] | None = None) -> None:
+        """Make every reader of ``old`` (or those named) read ``new``; ``new`` itself excepted."""
+        readers = self.nodes if only is None else only
+        for name in tuple(readers):
+            node = self.nodes[name]
+            if name != new and old in node.inputs:
+                self.nodes[name] = node.with_args(lambda r: Ref(new) if r.name == old else r)
+        if only is None:
+            self.outputs = tuple(new if o == old else o for o in self.outputs)
+
+    def ancestors(self, names: Iterable[str]) -> set[str]:
+        """Return the named nodes and everything that they depend on."""
+        seen: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo.extend(self.nodes[name].inputs)
+        return seen
+
+    def prune(self) -> None:
+        """Drop nodes that no output needs and tensors that no node reads."""
+        needed = self.ancestors((*self.outputs, self.input))
+        self.nodes = {n: node for n, node in self.nodes.items() if n in needed}
+        used = {p for node in self.nodes.values() for p in node.params}
+        self.params = {p: t for p, t in self.params.items() if p in used}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the tensors as JSON-able data."""
+        return {
+            "input": self.input,
+            "outputs": list(self.outputs),
+            "input_shape": list(self.input_shape),
+            "nodes": [
+                {
+                    "name": n.name,
+                    "op": n.op,
+                    "args": _encode(n.args),
+                    "kwargs": {k: _encode(v) for k, v in n.kwargs.items()},
+                    "pick": n.pick,
+                    "module": n.module,
+                    "source": n.source,
+                    "shape": None if n.shape is None else list(n.shape),
+                }
+                for n in self
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], params: dict[str, Tensor]) -> "Graph":
+        """Rebuild a graph; raise :class:`FileFormatError` on anything that does not fit."""
+        try:
+            nodes = {
+                d["name"]: Node(
+                    name=d["name"],
+                    op=d["op"],
+                    args=_decode(d["args"]),
+                    kwargs={k: _decode(v) for k, v in d["kwargs"].items()},
+                    pick=d["pick"],
+                    module=d["module"],
+                    source=d["source"],
+                    shape=None if d["shape"] is None else tuple(d["shape"]),
+                )
+                for d in data["nodes"]
+            }
+            graph = cls(
+                nodes,
+                params,
+                data["input"],
+                tuple(data["outputs"]),
+                tuple(data["input_shape"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FileFormatError(f"graph: a field is missing or of another type ({error!r}).") from error
+        _check_order(graph)
+        return graph
+
+
+def _check_order(graph: Graph) -> None:
+    seen: set[str] = set()
+    for node in graph:
+        missing = [i for i in node.inputs if i not in seen]
+        absent = [p for p in node.params if p not in graph.params]
+        if missing or absent:
+            raise FileFormatError(f"graph node {node.name!r}: refers to {missing + absent}, not in the file.")
+        seen.add(node.name)
+    lost = [n for n in (graph.input, *graph.outputs) if n not in seen]
+    if lost:
+        raise FileFormatError(f"graph: input or outputs {lost} are not among its nodes.")
+
+
+def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
+    if isinstance(arg, Ref):
+        return {"ref": arg.name}
+    if isinstance(arg, Param):
+        return {"param": arg.name}
+    if isinstance(arg, torch.dtype):
+        return {"dtype": str(arg).removeprefix("torch.")}
+    if isinstance(arg, tuple):
+        return [_encode(a) for a in arg]
+    if isinstance(arg, float) and not math.isfinite(arg):
+        return {"float": str(arg)}
+    return arg
+
+
+def _decode(data: Any) -> Arg:  # noqa: ANN401 - JSON value
+    if isinstance(data, list):
+        return tuple(_decode(d) for d in data)
+    if isinstance(data, dict):
+        ((kind, value),) = data.items()
+        if kind == "ref":
+            return Ref(str(value))
+        if kind == "param":
+            return Param(str(value))
+        if kind == "float":
+            return float(value)
+        if kind == "dtype" and isinstance(getattr(torch, value, None), torch.dtype):
+            return getattr(torch, value)
+        raise FileFormatError(f"graph: argument of unknown kind {kind!r}.")
+    return data

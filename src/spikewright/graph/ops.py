@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The support table: what each operator means for a spiking network.
+
+Every operator is in one class. *Weighted*: linear with weights of its own. *Layout*: moves
+elements, so a spike train stays a spike train. *Mixing*: linear without weights (averages, sums).
+*Pool*: takes maxima, done by the spiking gate. *Activation*: becomes neurons. Everything else is
+analog, and only allowed where no spikes are needed any more (or not yet).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spikewright.graph.ir import Node, Ref
+
+__all__ = [
+    "AFFINE",
+    "ANALOG_RELAY",
+    "INPUT",
+    "INPUT_SITE",
+    "NAMES",
+    "READOUT",
+    "RECTIFY",
+    "RELAY",
+    "SCALE",
+    "SITE_OPS",
+    "SPIKING_OPS",
+    "WINDOW_SUM",
+    "Kind",
+    "Weighted",
+    "describe",
+    "is_constant_add",
+    "kind",
+    "weighted",
+]
+
+Kind = Literal[
+    "input", "weighted", "layout", "mixing", "add", "pool", "site", "shape", "activation", "analog"
+]
+
+INPUT = "input"
+RECTIFY = "sw.rectify"  # neurons with a ReLU's range: args (x,), kwargs cap
+RELAY = "sw.relay"  # ON/OFF pair carrying a signed value: args (x,), kwargs cap
+ANALOG_RELAY = "sw.analog_relay"  # a relay that the user left analog
+READOUT = "sw.readout"  # accumulates, never fires
+INPUT_SITE = "sw.encode_input"  # encodes the network's input, signed or not
+AFFINE = "sw.affine"  # x * gain + bias, gain and bias broadcast over the channel axis
+WINDOW_SUM = "sw.window_sum"  # whole multiples summed over windows: args (x, one matrix an axis)
+SCALE = "sw.scale"  # x * gain: a synapse's own factor, one weight a wire
+
+SPIKING_OPS = frozenset({RECTIFY, RELAY, INPUT_SITE})
+SITE_OPS = SPIKING_OPS | {ANALOG_RELAY, READOUT}
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Where a weighted operator keeps its tensors, and along which axes.
+
+    Attributes:
+        weight: Argument index of the weight.
+        bias: Argument index of the bias, which may be absent.
+        out_axis: Axis of the weight that runs over output channels (within a group if
+            transposed); None if the weight has the value's own shape.
+        in_axis: Axis of the weight that runs over input channels (within a group).
+        channel_axis: Axis of the value that runs over output channels.
+        groups: Argument index of the group count, or None.
+    """
+
+    weight: int
+    bias: int
+    out_axis: int | None
+    in_axis: int | None
+    channel_axis: int
+    groups: int | None = None
+    transposed: bool = False
+
+
+_CONV = Weighted(1, 2, 0, 1, 1, groups=6)
+_CONV_T = Weighted(1, 2, 1, 0, 1, groups=6, transposed=True)
+_LINEAR = Weighted(1, 2, 0, 1, -1)
+
+_WEIGHTED: dict[str, Weighted] = {
+    **{f"aten.conv{d}d.{o}": _CONV for d in (1, 2, 3) for o in ("default", "padding")},
+    "aten.conv_transpose1d.default": _CONV_T,
+    "aten.conv_transpose2d.input": _CONV_T,
+    "aten.conv_transpose3d.input": _CONV_T,
+    "aten.linear.default": _LINEAR,
+    AFFINE: Weighted(1, 2, None, None, 1),
+}
+
+_LAYOUT = frozenset(
+    {
+        *(
+            f"aten.{n}.default"
+            for n in (
+                "view reshape expand permute unsqueeze cat stack pad constant_pad_nd pixel_shuffle "
+                "pixel_unshuffle channel_shuffle roll flip repeat index_select unflatten "
+                "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
+                "replication_pad2d replication_pad3d upsample_nearest1d upsample_nearest2d "
+                "upsample_nearest3d squeeze t"
+            ).split()
+        ),
+        "aten.flatten.using_ints",
+        "aten.unflatten.int",
+        "aten.transpose.int",
+        "aten.squeeze.dim",
+        "aten.squeeze.dims",
+        "aten.slice.Tensor",
+        "aten.select.int",
+        "aten.split.Tensor",
+        "aten.split_with_sizes.default",
+        "aten.split.sizes",
+        "aten.chunk.default",
+        "aten.unbind.int",
+        "aten.index.Tensor",
+        "aten.repeat_interleave.self_int",
+        "aten.upsample_nearest1d.vec",
+        "aten.upsample_nearest2d.vec",
+        "aten.upsample_nearest3d.vec",
+        "operator.getitem",
+    }
+)
+
+_MIXING = frozenset(
+    {
+        *(f"aten.avg_pool{d}d.default" for d in (1, 2, 3)),
+        *(f"aten.adaptive_avg_pool{d}d.default" for d in (1, 2, 3)),
+        *(f"aten._adaptive_avg_pool{d}d.default" for d in (2, 3)),
+        "aten.mean.dim",
+        "aten.sum.dim_IntList",
+        "aten.upsample_linear1d.vec",
+        "aten.upsample_bilinear2d.vec",
+        "aten.upsample_trilinear3d.vec",
+    }
+)
+
+_POOL = frozenset(
+    {
+        *(f"aten.max_pool{d}d.default" for d in (1, 2, 3)),
+        *(f"aten.max_pool{d}d_with_indices.default" for d in (1, 2, 3)),
+        *(f"aten.adaptive_max_pool{d}d.default" for d in (1, 2, 3)),
+        "aten.amax.default",
+    }
+)
+
+_ADD = frozenset({"aten.add.Tensor", "aten.sub.Tensor"})
+
+_SHAPE = frozenset({"aten.sym_size.int", *(f"operator.{n}" for n in ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg"))})
+
+NAMES: dict[str, str] = {
+    "aten.relu.default": "ReLU",
+    "aten.relu6.default": "ReLU6",
+    "aten.hardtanh.default": "Hardtanh",
+    "aten.clamp.default": "clamp",
+    "aten.clamp_min.default": "clamp_min",
+    "aten.clamp_max.default": "clamp_max",
+    "aten.maximum.default": "maximum",
+    "aten.leaky_relu.default": "LeakyReLU",
+    "aten.prelu.default": "PReLU",
+    "aten.rrelu.default": "RReLU",
+    "aten.elu.default": "ELU",
+    "aten.selu.default": "SELU",
+    "aten.celu.default": "CELU",
+    "aten.gelu.default": "GELU",
+    "aten.silu.default": "SiLU",
+    "aten.mish.default": "Mish",
+    "aten.hardswish.default": "Hardswish",
+    "aten.hardsigmoid.default": "Hardsigmoid",
+    "aten.sigmoid.default": "Sigmoid",
+    "aten.tanh.default": "Tanh",
+    "aten.softplus.default": "Softplus",
+    "aten.softmax.int": "Softmax",
+    "aten.log_softmax.int": "LogSoftmax",
+    "aten.layer_norm.default": "LayerNorm",
+    "aten.native_layer_norm.default": "LayerNorm",
+    "aten.group_norm.default": "GroupNorm",
+    "aten.native_group_norm.default": "GroupNorm",
+    "aten.instance_norm.default": "InstanceNorm",
+    "aten.scaled_dot_product_attention.default": "attention",
+    "aten.matmul.default": "product of two values",
+    "aten.bmm.default": "product of two values",
+    "aten.mul.Tensor": "product of two values",
+    "aten.div.Tensor": "quotient of two values",
+    "aten.embedding.default": "Embedding",
+    RECTIFY: "spiking neurons",
+    RELAY: "relay (ON/OFF pair)",
+    ANALOG_RELAY: "relay left analog",
+    READOUT: "read-out",
+    INPUT_SITE: "input neurons",
+    AFFINE: "batch norm",
+    SCALE: "scale",
+}
+
+
+def weighted(node: Node) -> Weighted | None:
+    """Return where a weighted operator keeps its tensors; None for other operators."""
+    return _WEIGHTED.get(node.op)
+
+
+def is_constant_add(node: Node) -> bool:
+    """Tell whether the node adds a constant to one value (a bias)."""
+    return node.op in _ADD and sum(isinstance(a, Ref) for a in node.args[:2]) == 1
+
+
+def kind(node: Node) -> Kind:
+    """Return the class of an operator."""
+    op = node.op
+    if op == INPUT:
+        return "input"
+    if op in SITE_OPS:
+        return "site"
+    if op in _WEIGHTED:
+        return "weighted"
+    if op == "operator.getitem" and node.shape is None:
+        return "shape"
+    if op in (SCALE, WINDOW_SUM) or op in _MIXING:
+        return "mixing"
+    if op in _LAYOUT and not _is_nonzero_pad(node):
+        return "layout"
+    if op in _ADD:
+        return "add"
+    if op in _POOL:
+        return "pool"
+    if op in _SHAPE:
+        return "shape"
+    return "analog"
+
+
+def _is_nonzero_pad(node: Node) -> bool:
+    if node.op == "aten.constant_pad_nd.default":
+        return bool(node.args[2]) if len(node.args) > 2 else False
+    if node.op == "aten.pad.default":
+        mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
+        value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
+        return mode == "constant" and bool(value)
+    return False
+
+
+def describe(node: Node) -> str:
+    """Name the operator as its users do, e.g. ``"GELU"``, ``"conv2d"``."""
+    return NAMES.get(node.op, node.op.split(".")[1] if "." in node.op else node.op)

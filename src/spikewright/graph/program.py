@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plan once, run often: a graph (or a part of it) as a list of steps with nothing left to decide.
+
+Values are dropped after their last reader, and an addition is done in the memory of an operand
+that nobody else needs, so that a run takes no more memory than the model's own forward.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import FileFormatError
+from spikewright.graph import ops
+from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+
+__all__ = ["Program", "SiteFunction", "resolve_operator"]
+
+SiteFunction = Callable[[Node, Tensor, bool], Tensor]
+"""What a site does to its input: node, value, whether the value's memory may be overwritten."""
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    f"operator.{name}": getattr(operator, name)
+    for name in ("getitem", "add", "sub", "mul", "floordiv", "truediv", "mod", "neg")
+}
+
+
+def _affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    return torch.addcmul(bias, x, gain)
+
+
+def _scale(x: Tensor, gain: Tensor) -> Tensor:
+    return x * gain
+
+
+def _window_sum(x: Tensor, *matrices: Tensor) -> Tensor:
+    for axis, matrix in enumerate(matrices, start=x.ndim - len(matrices)):
+        x = torch.matmul(x.movedim(axis, -1), matrix.to(x.dtype).T).movedim(-1, axis)
+    return x
+
+
+def resolve_operator(op: str) -> Callable[..., Any]:
+    """Return the function behind an operator name.
+
+    Only PyTorch's own operators and integer arithmetic on shapes can be named, so that a file
+    cannot make the program call anything else.
+
+    Raises:
+        FileFormatError: If there is no such operator.
+    """
+    if op == ops.AFFINE:
+        return _affine
+    if op == ops.SCALE:
+        return _scale
+    if op == ops.WINDOW_SUM:
+        return _window_sum
+    if op in _OPERATORS:
+        return _OPERATORS[op]
+    parts = op.split(".")
+    if len(parts) == 3 and parts[0] == "aten":
+        packet = getattr(torch.ops.aten, parts[1], None)
+        if packet is not None and parts[2] in packet.overloads():
+            return getattr(packet, parts[2])  # type: ignore[no-any-return]
+    raise FileFormatError(f"operator {op!r}: not one that a network may call.")
+
+
+_FRESH = ("weighted", "mixing", "add")
+
+
+class _Step:
+    """One planned call: where its arguments are, what to drop afterwards."""
+
+    __slots__ = ("accumulate", "drop", "fn", "node", "overwrite")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.fn: Callable[..., Any] | None = None
+        self.drop: tuple[str, ...] = ()
+        self.overwrite = False
+        self.accumulate: Callable[[dict[str, Any]], Tensor] | None = None
+
+
+class Program:
+    """An executable plan of a graph, or of the part between given values and wanted ones.
+
+    Args:
+        graph: The graph.
+        outputs: Names of the wanted nodes; the graph's own outputs by default.
+        given: Names of nodes whose values will be passed in; their inputs are not run.
+        site: What spiking sites and max pools of spikes do; required if any is in the plan.
+        params: Tensors that replace the graph's own, by name.
+        pools: Whether max pools are handed to ``site`` too.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        outputs: Iterable[str] | None = None,
+        given: Iterable[str] | None = None,
+        site: SiteFunction | None = None,
+        params: Mapping[str, Tensor] | None = None,
+        pools: bool = False,
+    ) -> None:
+        self.outputs = tuple(graph.outputs if outputs is None else outputs)
+        self.given = tuple((graph.input,) if given is None else given)
+        self._params: dict[str, Tensor] = {**graph.params, **(params or {})}
+        self._site = site
+        self._pools = pools
+        self._steps = self._plan(graph)
+
+    def _plan(self, graph: Graph) -> list[_Step]:
+        nodes = self._needed(graph)
+        position = {n.name: i for i, n in enumerate(nodes)}
+        readers: dict[str, list[Node]] = {}
+        for node in nodes:
+            for name in node.inputs:
+                readers.setdefault(name, []).append(node)
+        kept = set(self.outputs)
+        free = {
+            n.name
+            for n in nodes
+            if ops.kind(n) in _FRESH and len(readers.get(n.name, ())) == 1 and n.name not in kept
+        }
+        fused = {
+            n.name: n for n in nodes if n.op == ops.SCALE and n.name in free and _is_sum(readers[n.name][0])
+        }
+        last = {
+            name: max(position[readers[r.name][0].name if r.name in fused else r.name] for r in rs)
+            for name, rs in readers.items()
+        }
+        steps = []
+        for node in nodes:
+            if node.name in fused:
+                continue
+            step = _Step(node)
+            step.drop = tuple(
+                n for n, at in last.items() if at == position[node.name] and n not in kept
+            )
+            if self._is_site(node):
+                step.overwrite = node.inputs[0] in free
+            elif _is_sum(node):
+                step.accumulate = self._sum(graph, node, free, fused)
+            else:
+                step.fn = resolve_operator(node.op)
+            steps.append(step)
+        return steps
+
+    def _needed(self, graph: Graph) -> list[Node]:
+        cut, needed = set(self.given), set[str]()
+        todo = [o for o in self.outputs if o not in cut]
+        while todo:
+            name = todo.pop()
+            if name not in needed:
+                needed.add(name)
+                todo.extend(i for i in graph[name].inputs if i not in cut)
+        return [n for n in graph if n.name in needed]
+
+    def _is_site(self, node: Node) -> bool:
+        return ops.kind(node) == "site" or (self._pools and ops.kind(node) == "pool")
+
+    def _sum(
+        self, graph: Graph, node: Node, free: set[str], fused: Mapping[str, Node]
+    ) -> Callable[[dict[str, Any]], Tensor]:
+        """Plan ``a + c·b`` with scales of the operands fused in, in place where memory is free."""
+        sign = float(node.kwargs.get("alpha", 1)) * (-1.0 if node.op == "aten.sub.Tensor" else 1.0)
+        terms = []
+        for arg, factor in zip(node.args[:2], (1.0, sign), strict=True):
+            name, gain = arg.name, None
+            if name in fused:
+                gain = self._params[fused[name].args[1].name]
+                name = fused[name].args[0].name
+            own = gain is None and factor == 1.0 and name in free
+            terms.append((name, gain, factor, own and graph[name].shape == node.shape))
+        terms.sort(key=lambda term: (not term[3], graph[term[0]].shape != node.shape))
+        (a, gain_a, c_a, own), (b, gain_b, c_b, _) = terms
+
+        def run(env: dict[str, Any]) -> Tensor:
+            if own:
+                base = env[a]
+            elif gain_a is not None:
+                base = env[a] * gain_a if c_a == 1.0 else env[a] * (gain_a * c_a)
+            elif gain_b is None and c_a == 1.0:
+                return torch.add(env[a], env[b], alpha=c_b)
+            else:
+                base = env[a] * c_a
+            if gain_b is not None:
+                return base.addcmul_(env[b], gain_b, value=c_b)
+            return base.add_(env[b], alpha=c_b)
+
+        return run
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - tensors or shapes
+        """Run the plan on the given values, in the order of ``given``; return the outputs."""
+        env: dict[str, Any] = dict(zip(self.given, values, strict=True))
+        for step in self._steps:
+            node = step.node
+            if step.accumulate is not None:
+                result = step.accumulate(env)
+            elif step.fn is None:
+                if self._site is None:
+                    raise RuntimeError(f"{node.name}: the plan has sites but no site function.")
+                result = self._site(node, env[node.inputs[0]], step.overwrite)
+            else:
+                result = step.fn(
+                    *(self._value(a, env) for a in node.args),
+                    **{k: self._value(v, env) for k, v in node.kwargs.items()},
+                )
+                if node.pick is not None:
+                    result = result[node.pick]
+            env[node.name] = result
+            for name in step.drop:
+                env.pop(name, None)
+        return tuple(env[o] for o in self.outputs)
+
+    def _value(self, arg: Arg, env: dict[str, Any]) -> Any:  # noqa: ANN401 - tensors or data
+        if isinstance(arg, Ref):
+            return env[arg.name]
+        if isinstance(arg, Param):
+            return self._params[arg.name]
+        if isinstance(arg, tuple):
+            return [self._value(a, env) for a in arg]
+        return arg
+
+
+def _is_sum(node: Node) -> bool:
+    return ops.kind(node) == "add" and all(isinstance(a, Ref) for a in node.args[:2])

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""First passes after capture: one spelling for each thing.
+
+No-ops vanish, tuple results are picked at once, arithmetic on constants is done, and numbers that
+are added or multiplied become tensors of the graph, so that later passes meet few forms.
+"""
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node, Param, Ref
+from spikewright.graph.program import resolve_operator
+
+__all__ = ["fold_batch_norm", "simplify"]
+
+_NO_OPS = frozenset(
+    f"aten.{n}"
+    for n in (
+        "clone.default alias.default detach.default contiguous.default dropout.default "
+        "feature_dropout.default alpha_dropout.default lift_fresh_copy.default "
+        "native_dropout.default identity.default"
+    ).split()
+)
+_TUPLE_FIRST = frozenset(
+    {
+        *(f"aten.max_pool{d}d_with_indices.default" for d in (1, 2, 3)),
+        "aten.max_pool1d_with_indices.default",
+        *(f"aten.adaptive_max_pool{d}d.default" for d in (1, 2, 3)),
+        "aten._native_batch_norm_legit_no_training.default",
+    }
+)
+_BATCH_NORM = "aten._native_batch_norm_legit_no_training.default"
+
+
+def simplify(graph: Graph) -> Graph:
+    """Return an equal graph without no-ops, tuples of one use, and constant arithmetic."""
+    graph = graph.copy()
+    for node in graph:
+        _pick_first(graph, node)
+    for node in graph:
+        if node.op in _NO_OPS or _is_identity(graph, node):
+            graph.redirect(node.name, node.args[0].name)
+    graph.prune()
+    _fold_constants(graph)
+    for node in graph:
+        _number_to_tensor(graph, node)
+    graph.prune()
+    return graph
+
+
+def _pick_first(graph: Graph, node: Node) -> None:
+    """Read element 0 of a tuple result in the node itself."""
+    if node.op != "operator.getitem" or node.args[1] != 0:
+        return
+    source = graph[node.args[0].name]
+    if source.op in _TUPLE_FIRST and len(graph.users()[source.name]) == 1:
+        graph.update(dataclasses.replace(source, pick=0, shape=node.shape))
+        graph.redirect(node.name, source.name)
+
+
+def _is_identity(graph: Graph, node: Node) -> bool:
+    if not node.args or not isinstance(node.args[0], Ref):
+        return False
+    if ops.kind(node) == "layout" and node.op != "operator.getitem":
+        before = graph[node.args[0].name].shape
+        moves = ("permute", "transpose", "roll", "flip", "index", "pixel", "channel_shuffle", "aten.t.")
+        if any(m in node.op for m in moves) or len(node.inputs) != 1:
+            return False
+        return node.shape is not None and before == node.shape and "pad" not in node.op
+    return node.op in ("aten.to.dtype", "aten._to_copy.default") and (
+        torch.float32 in (*node.args[1:], *node.kwargs.values())
+    )
+
+
+def _fold_constants(graph: Graph) -> None:
+    """Do arithmetic that depends on nothing but the graph's own tensors."""
+    for stale in graph:
+        node = graph[stale.name]
+        if node.op == ops.INPUT or node.inputs or not (node.params or node.op.startswith("aten.")):
+            continue
+        if node.op.startswith(("aten.rand", "aten.bernoulli")):
+            continue
+        args = node.with_args(lambda p: graph.params[p.name], Param)
+        with torch.no_grad():
+            value = resolve_operator(node.op)(*args.args, **args.kwargs)
+        value = value if node.pick is None else value[node.pick]
+        if isinstance(value, Tensor):
+            const = graph.fresh_param(f"{node.name}.value", value.detach().clone())
+            for name in tuple(graph.nodes):
+                reader = graph[name]
+                if node.name in reader.inputs:
+                    graph.update(
+                        reader.with_args(lambda r, c=const, n=node.name: c if r.name == n else r)  # type: ignore[misc]
+                    )
+
+
+def _number_to_tensor(graph: Graph, node: Node) -> None:
+    """Write x·c, x/c, c−x … with a constant c as scale and constant-add nodes."""
+    if node.op not in ("aten.mul.Tensor", "aten.div.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.rsub.Scalar", "aten.neg.default"):
+        return
+    if node.shape is None:
+        return
+    constants = [a for a in node.args[:2] if not isinstance(a, Ref)]
+    if node.op == "aten.neg.default":
+        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-1.0))
+        graph.update(dataclasses.replace(node, op=ops.SCALE, args=(node.args[0], gain), kwargs={}))
+        return
+    if len(constants) != 1 or len(node.inputs) != 1:
+        return
+    x = Ref(node.inputs[0])
+    value = _tensor(graph, constants[0])
+    if value.ndim > len(node.shape) or graph[x.name].shape != node.shape:
+        return
+    first = isinstance(node.args[0], Ref)
+    alpha = float(node.kwargs.get("alpha", 1))
+    if node.op == "aten.mul.Tensor" or (node.op == "aten.div.Tensor" and first):
+        if "rounding_mode" in node.kwargs:
+            return
+        gain = graph.fresh_param(f"{node.name}.gain", value if node.op == "aten.mul.Tensor" else 1 / value)
+        graph.update(dataclasses.replace(node, op=ops.SCALE, args=(x, gain), kwargs={}))
+        return
+    if node.op == "aten.div.Tensor":
+        return
+    negative = node.op == "aten.rsub.Scalar" or (node.op == "aten.sub.Tensor" and not first)
+    if negative:  # c - alpha·x
+        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-alpha))
+        turned = Node(
+            name=graph.fresh_name(f"{node.name}/scale"),
+            op=ops.SCALE,
+            args=(x, gain),
+            module=node.module,
+            source=node.source,
+            shape=node.shape,
+        )
+        graph.insert([turned], after=x.name)
+        x = Ref(turned.name)
+    else:
+        value = value * alpha * (-1.0 if node.op == "aten.sub.Tensor" else 1.0)
+    bias = graph.fresh_param(f"{node.name}.bias", value)
+    graph.update(dataclasses.replace(node, op="aten.add.Tensor", args=(x, bias), kwargs={}))
+
+
+def _tensor(graph: Graph, value: object) -> Tensor:
+    if isinstance(value, Param):
+        return graph.params[value.name].to(torch.get_default_dtype())
+    return torch.tensor(float(value))  # type: ignore[arg-type]
+
+
+def fold_batch_norm(graph: Graph) -> Graph:
+    """Return an equal graph in which batch norms live in the layer before them where they can.
+
+    A batch norm folds into a convolution, transposed convolution (grouped and dilated ones
+    included) or linear layer whose only reader it is. One that cannot fold (pre-activation order,
+    a shared input) stays, as ``x · gain + bias`` with one gain and bias per channel.
+    """
+    graph = graph.copy()
+    for stale in graph:
+        node = graph[stale.name]
+        if node.op != _BATCH_NORM:
+            continue
+        gain, bias = _gain_and_bias(graph, node)
+        before = graph[node.args[0].name]
+        spec = ops.weighted(before)
+        only = len(graph.users()[before.name]) == 1 and before.name not in graph.outputs
+        shape = before.shape or ()
+        axis = None if spec is None else spec.channel_axis % max(len(shape), 1)
+        if spec is not None and spec.out_axis is not None and only and axis == 1:
+            _scale_output(graph, before, gain, bias)
+            graph.redirect(node.name, before.name)
+        else:
+            view = (-1, *(1 for _ in shape[2:]))
+            g = graph.fresh_param(f"{node.module or node.name}.gain", gain.reshape(view))
+            b = graph.fresh_param(f"{node.module or node.name}.bias", bias.reshape(view))
+            graph.update(
+                dataclasses.replace(
+                    node, op=ops.AFFINE, args=(node.args[0], g, b), kwargs={}, pick=None
+                )
+            )
+    graph.prune()
+    return graph
+
+
+def _gain_and_bias(graph: Graph, node: Node) -> tuple[Tensor, Tensor]:
+    weight, bias, mean, var = (
+        None if a is None else graph.params[a.name].double() for a in node.args[1:5]
+    )
+    eps = float(node.args[6])
+    gain = torch.rsqrt(var + eps)  # type: ignore[operator]
+    gain = gain if weight is None else gain * weight
+    shift = -mean * gain if bias is None else bias - mean * gain  # type: ignore[operator]
+    dtype = graph.params[node.args[3].name].dtype
+    return gain.to(dtype), shift.to(dtype)
+
+
+def _scale_output(graph: Graph, node: Node, gain: Tensor, shift: Tensor) -> None:
+    spec = ops.weighted(node)
+    args = list(node.args) + [None] * max(0, 3 - len(node.args))
+    weight = graph.params[args[1].name]
+    scaled = weight * output_gain(node, gain, weight)
+    old = 0 if args[2] is None else graph.params[args[2].name] * gain
+    args[1] = graph.fresh_param(f"{node.module or node.name}.folded_weight", scaled)
+    args[2] = graph.fresh_param(f"{node.module or node.name}.folded_bias", old + shift)
+    if spec is not None:
+        graph.update(dataclasses.replace(node, args=tuple(args)))
+
+
+def output_gain(node: Node, gain: Tensor, weight: Tensor) -> Tensor:
+    """Shape a factor per output channel so that it multiplies the weight.
+
+    Args:
+        node: A convolution, transposed convolution or linear layer.
+        gain: Factor per output channel, ``"channel"``, or one for all, ``""``.
+        weight: The layer's weight.
+
+    Returns:
+        A tensor that broadcasts with the weight.
+    """
+    spec = ops.weighted(node)
+    if gain.ndim == 0 or spec is None:
+        return gain
+    if not spec.transposed:
+        return gain.reshape(-1, *(1 for _ in weight.shape[1:]))
+    groups = argument(node, spec.groups, 1)
+    rows = weight.shape[0] // groups  # input channels of one group
+    per_row = gain.reshape(groups, 1, -1).expand(groups, rows, -1)
+    return per_row.reshape(weight.shape[0], -1, *(1 for _ in weight.shape[2:]))
+
+
+def input_gain(node: Node, gain: Tensor, weight: Tensor) -> Tensor:
+    """Shape a factor per input channel so that it multiplies the weight; see `output_gain`."""
+    spec = ops.weighted(node)
+    if gain.ndim == 0 or spec is None:
+        return gain
+    ones = tuple(1 for _ in weight.shape[2:])
+    if spec.transposed:
+        return gain.reshape(-1, 1, *ones)
+    groups = argument(node, spec.groups, 1)
+    per_out = gain.reshape(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1)
+    return per_out.reshape(weight.shape[0], -1, *ones)
+
+
+def argument(node: Node, index: int | None, default: int) -> int:
+    """Return an integer positional argument or its default."""
+    if index is None or index >= len(node.args):
+        return default
+    return int(node.args[index])
+
+
+def element_count(shape: tuple[int | None, ...] | None) -> int:
+    """Return the number of elements per sample (the batch axis counts as one)."""
+    return math.prod(s or 1 for s in shape) if shape else 0

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find where neurons sit: activations of any spelling, pools of spikes, relays, the read-out.
+
+After :func:`place_sites` every weighted layer reads spikes, the network's own input, or a relay
+that the user chose to leave analog; nothing that needs another activation is left over.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from spikewright.errors import ConfigError, UnsupportedModuleError
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node, Ref
+
+__all__ = ["Refusal", "Value", "find_activations", "flow", "place_sites", "refusals"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a node's value is made of.
+
+    Attributes:
+        train: It is a spike train: spikes of one population, moved but not mixed.
+        weighted: It has passed weights since the last neurons: a signed analog value.
+        analog: Some of it is analog: the input, or a relay left analog.
+        prefix: It depends on nothing but the input, before any weights.
+        tail: It lies behind the read-out.
+        rectified: It is never negative.
+    """
+
+    train: bool = False
+    weighted: bool = False
+    analog: bool = False
+    prefix: bool = False
+    tail: bool = False
+    rectified: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An operator that the conversion cannot take, and where it stands."""
+
+    node: Node
+    reason: str
+
+
+def activation_range(graph: Graph, node: Node) -> tuple[float, float] | None:
+    """Return the range [low, high] that a clipping activation leaves; None for other operators."""
+    op, args = node.op, node.args
+    if op == "aten.relu.default":
+        return 0.0, math.inf
+    if op == "aten.relu6.default":
+        return 0.0, 6.0
+    if op == "aten.hardtanh.default":
+        low = args[1] if len(args) > 1 else node.kwargs.get("min_val", -1.0)
+        high = args[2] if len(args) > 2 else node.kwargs.get("max_val", 1.0)
+        return float(low), float(high)
+    if op == "aten.clamp.default":
+        bounds = [*args[1:], None, None][:2]
+        low = node.kwargs.get("min", bounds[0])
+        high = node.kwargs.get("max", bounds[1])
+        if isinstance(low, Ref) or isinstance(high, Ref):
+            return None
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    if op in ("aten.clamp_min.default", "aten.clamp_max.default"):
+        bound = args[1] if len(args) > 1 else next(iter(node.kwargs.values()))
+        return (float(bound), math.inf) if op.endswith("min.default") else (-math.inf, float(bound))
+    if op == "aten.threshold.default" and float(args[1]) == float(args[2]) == 0:
+        return 0.0, math.inf
+    if op in ("aten.maximum.default", "aten.max.other") and len(node.params) == 1:
+        bound_tensor = graph.params[node.params[0]]
+        return (0.0, math.inf) if not bool(bound_tensor.any()) else None
+    return None
+
+
+def find_activations(graph: Graph) -> Graph:
+    """Return an equal graph in which every ReLU-like activation is a ``sw.rectify`` node.
+
+    Taken are ReLU, ReLU6, hardtanh and clamp with lower bound 0, threshold(0, 0), maximum with 0,
+    and, as signed sites, clips to a symmetric range [−M, M]. Clips of a value that is already
+    clipped are merged. A rectifier behind a max pool goes before it (they commute), so that the
+    pool gets spikes.
+    """
+    graph = graph.copy()
+    for stale in graph:
+        node = graph[stale.name]
+        bounds = activation_range(graph, node)
+        if bounds is None or not node.inputs:
+            continue
+        x = graph[node.inputs[0]]
+        low, high = bounds
+        if x.op == ops.RECTIFY and low <= 0:
+            cap = min(high, x.kwargs.get("cap") or math.inf)
+            same = cap == (x.kwargs.get("cap") or math.inf)
+            if same or len(graph.users()[x.name]) == 1:
+                graph.update(dataclasses.replace(x, kwargs={"cap": _finite(cap)}))
+                graph.redirect(node.name, x.name)
+                continue
+        if low == 0 and high > 0:
+            graph.update(_site(node, ops.RECTIFY, Ref(x.name), high))
+        elif low == -high and math.isfinite(high) and high > 0:
+            graph.update(_site(node, ops.RELAY, Ref(x.name), high))
+    graph.prune()
+    _rectify_before_pool(graph)
+    return graph
+
+
+def _site(node: Node, op: str, x: Ref, cap: float) -> Node:
+    return dataclasses.replace(node, op=op, args=(x,), kwargs={"cap": _finite(cap)}, pick=None)
+
+
+def _finite(cap: float) -> float | None:
+    return cap if math.isfinite(cap) else None
+
+
+def _rectify_before_pool(graph: Graph) -> None:
+    changed = True
+    while changed:
+        changed = False
+        users = graph.users()
+        for pool in graph:
+            readers = users[pool.name]
+            if ops.kind(pool) != "pool" or not readers or pool.name in graph.outputs:
+                continue
+            source = graph[pool.inputs[0]]
+            caps = {r.kwargs.get("cap") for r in readers if r.op == ops.RECTIFY}
+            if source.op == ops.RECTIFY or len(caps) != 1 or any(r.op != ops.RECTIFY for r in readers):
+                continue
+            first = readers[0]
+            moved = dataclasses.replace(
+                first, name=graph.fresh_name(first.name + "/before_pool"), args=(Ref(source.name),), shape=source.shape
+            )
+            graph.insert([moved], after=source.name)
+            graph.redirect(source.name, moved.name, only=[pool.name])
+            for reader in readers:
+                graph.redirect(reader.name, pool.name)
+            graph.prune()
+            changed = True
+            break
+
+
+def flow(graph: Graph) -> dict[str, Value]:
+    """Say of every value what it is made of; see :class:`Value`."""
+    values: dict[str, Value] = {}
+    below = _has_network_below(graph)
+    for node in graph:
+        values[node.name] = _value_of(node, [values[i] for i in node.inputs], below)
+    return values
+
+
+def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
+    kind = ops.kind(node)
+    if kind == "input":
+        return Value(analog=True, prefix=True)
+    if kind == "site":
+        if node.op == ops.ANALOG_RELAY:
+            return Value(analog=True)
+        if node.op == ops.READOUT:
+            return Value(tail=True)
+        return Value(train=True, rectified=node.op == ops.RECTIFY)
+    if not sources or kind == "shape":
+        return Value()
+    if any(s.tail for s in sources):
+        return Value(tail=True)
+    analog = any(s.analog for s in sources)
+    prefix = all(s.prefix for s in sources)
+    if kind == "analog":
+        return Value(analog=True, prefix=True) if prefix else Value(tail=node.name not in below)
+    if prefix and kind != "weighted":
+        return Value(analog=True, prefix=True)
+    if kind == "pool":
+        return Value(train=sources[0].train, rectified=sources[0].rectified, weighted=sources[0].weighted, analog=analog)
+    weighted = kind == "weighted" or any(s.weighted for s in sources) or ops.is_constant_add(node)
+    return Value(
+        train=kind == "layout" and all(s.train for s in sources),
+        weighted=weighted,
+        analog=analog if kind != "weighted" else False,
+        rectified=kind in ("layout", "mixing") and all(s.rectified for s in sources) and node.op != ops.SCALE,
+    )
+
+
+def _has_network_below(graph: Graph) -> set[str]:
+    """Return the nodes from which a weighted layer, a site or a pool can still be reached."""
+    below: set[str] = set()
+    users = graph.users()
+    for node in reversed(tuple(graph)):
+        if any(u.name in below or ops.kind(u) in ("weighted", "site", "pool") for u in users[node.name]):
+            below.add(node.name)
+    return below
+
+
+def refusals(graph: Graph) -> list[Refusal]:
+    """List every operator between weighted layers that is neither linear nor a known activation."""
+    values, below = flow(graph), _has_network_below(graph)
+    found: list[Refusal] = []
+    for node in graph:
+        value = values[node.name]
+        if value.tail or value.prefix:
+            continue
+        if ops.kind(node) == "analog" and node.name in below:
+            found.append(Refusal(node, "not linear, and layers follow that need spikes"))
+        elif ops.kind(node) == "weighted" and _weight_is_a_value(node):
+            found.append(Refusal(node, "its weight is computed from the input"))
+    return found
+
+
+def _weight_is_a_value(node: Node) -> bool:
+    return len(node.args) > 1 and any(isinstance(a, Ref) for a in node.args[1:3])
+
+
+def place_sites(graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()) -> Graph:
+    """Return the graph with relays where spikes are missing, and read-outs at its end.
+
+    Args:
+        graph: A graph after :func:`find_activations`.
+        encode_input: Put neurons at the network's input, so that it enters as spikes.
+        analog_relays: Module paths (or ``"re:…"`` patterns, or ``"all"``) whose relays stay analog.
+
+    Raises:
+        UnsupportedModuleError: Listing every operator that cannot be taken; or if no site is left.
+        ConfigError: If a pattern of ``analog_relays`` matches no relay.
+    """
+    graph = graph.copy()
+    if encode_input:
+        _encode_input(graph)
+    bad = refusals(graph)
+    if bad:
+        lines = "\n".join(f"  {r.node.where()}: {ops.describe(r.node)}, {r.reason}" for r in bad)
+        raise UnsupportedModuleError(
+            f"model: expected linear layers, ReLU-like activations and pooling between weighted "
+            f"layers, got {len(bad)} operator(s) that no method takes:\n{lines}\n"
+            "Replace them (for example by ReLU) and retrain, then convert again."
+        )
+    _split_pools(graph)
+    matched: set[str] = set()
+    while (target := _next_relay(graph)) is not None:
+        node = graph[target]
+        pattern = next((p for p in analog_relays if _matches(p, node.module)), None)
+        if pattern is not None:
+            matched.add(pattern)
+        relay = Node(
+            name=graph.fresh_name(f"{node.name}/relay"),
+            op=ops.RELAY if pattern is None else ops.ANALOG_RELAY,
+            args=(Ref(target),),
+            kwargs={"cap": None},
+            module=node.module,
+            source=node.source,
+            shape=node.shape,
+        )
+        graph.redirect(target, relay.name)
+        graph.insert([relay], after=target)
+    unmatched = [p for p in analog_relays if p not in matched]
+    if unmatched:
+        relays = [n.module for n in graph if n.op in (ops.RELAY, ops.ANALOG_RELAY)]
+        raise ConfigError(
+            f"analog_relays: expected module paths of relays, got {unmatched} which match none. "
+            f"Relays of this network: {', '.join(relays) or 'none'}."
+        )
+    _place_readouts(graph)
+    if not any(n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE for n in graph):
+        raise UnsupportedModuleError(
+            "model: expected at least one activation that can spike (ReLU, ReLU6, clamp …), got none. "
+            "A purely linear model, or one that consists of analog operators only, has nothing to convert."
+        )
+    return graph
+
+
+def _split_pools(graph: Graph) -> None:
+    """Pool every part of a concatenation by itself, since its parts may fire at different times."""
+    for stale in graph:
+        pool = graph[stale.name]
+        if ops.kind(pool) != "pool" or pool.op == "aten.amax.default":
+            continue
+        cat = graph[pool.inputs[0]]
+        axis = cat.args[1] if len(cat.args) > 1 else 0
+        if cat.op != "aten.cat.default" or axis != 1 or cat.shape is None or pool.shape is None:
+            continue
+        if len(cat.shape) != len(pool.shape):
+            continue
+        parts = []
+        for part in cat.args[0]:
+            shape = graph[part.name].shape
+            new = dataclasses.replace(
+                pool,
+                name=graph.fresh_name(pool.name),
+                args=(part, *pool.args[1:]),
+                shape=(pool.shape[0], shape[1] if shape else None, *pool.shape[2:]),
+            )
+            graph.insert([new], after=parts[-1].name if parts else cat.name)
+            parts.append(new)
+        whole = dataclasses.replace(
+            cat,
+            name=graph.fresh_name(cat.name),
+            args=(tuple(Ref(p.name) for p in parts), 1),
+            shape=pool.shape,
+        )
+        graph.redirect(pool.name, whole.name)
+        graph.insert([whole], after=parts[-1].name)
+    graph.prune()
+
+
+def _matches(pattern: str, module: str) -> bool:
+    if pattern == "all":
+        return True
+    if pattern.startswith("re:"):
+        return re.fullmatch(pattern[3:], module) is not None
+    return pattern == module
+
+
+def _encode_input(graph: Graph) -> None:
+    site = Node(
+        name="input/neurons", op=ops.INPUT_SITE, args=(Ref(graph.input),), kwargs={"cap": None}, shape=graph.input_shape
+    )
+    graph.redirect(graph.input, site.name)
+    graph.insert([site], after=graph.input)
+
+
+def _next_relay(graph: Graph) -> str | None:
+    """Return the first value that has to become spikes, or None when all wires carry them."""
+    values = flow(graph)
+    for node in graph:
+        if not node.inputs or values[node.name].tail:
+            continue
+        source = node.inputs[0]
+        if ops.kind(node) == "weighted" and values[source].weighted:
+            return _earliest(graph, source, values)
+        if ops.kind(node) == "pool" and not values[source].prefix:
+            if not values[source].train or len(_populations(graph, source)) > 1:
+                return source
+    return None
+
+
+def _populations(graph: Graph, name: str) -> set[str]:
+    """Return the sites whose spikes a train is put together from."""
+    node = graph[name]
+    if ops.kind(node) == "site":
+        return {name}
+    found = (_populations(graph, i) for i in node.inputs if ops.kind(graph[i]) != "shape")
+    return set().union(*found)
+
+
+def _earliest(graph: Graph, name: str, values: dict[str, Value]) -> str:
+    """Walk back through operators that only move elements, so that a value gets one relay."""
+    node = graph[name]
+    while ops.kind(node) == "layout":
+        node = graph[next(i for i in node.inputs if values[i].weighted)]
+    return node.name
+
+
+def _place_readouts(graph: Graph) -> None:
+    """Put a read-out between the network and whatever analog work follows it."""
+    values = flow(graph)
+    boundary: list[str] = []
+    for node in graph:
+        if values[node.name].tail and ops.kind(node) != "shape":
+            boundary.extend(i for i in node.inputs if not values[i].tail and ops.kind(graph[i]) != "shape")
+    boundary.extend(o for o in graph.outputs if not values[o].tail)
+    tails = {n.name for n in graph if values[n.name].tail}
+    for name in dict.fromkeys(boundary):
+        node = graph[name]
+        readout = Node(
+            name=graph.fresh_name(f"{name}/readout"), op=ops.READOUT, args=(Ref(name),), module=node.module, source=node.source, shape=node.shape
+        )
+        graph.redirect(name, readout.name, only=[t for t in tails if t in graph.nodes])
+        graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)
+        graph.insert([readout], after=name)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fold scales into weights, so that wires carry unit spikes and thresholds are one.
+
+A site with scale λ and full count S sends n, worth u·n with the unit u = λ/S. Units are carried
+forward through operators that only move or average elements, and folded into the first weights
+that they meet; the unit of a receiving site is pushed back into the weights in front of it. Where
+neither is possible an explicit factor stays on the wire (`sw.scale`): slower, but never wrong.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+from spikewright.graph.program import resolve_operator
+from spikewright.graph.simplify import input_gain, output_gain
+
+__all__ = ["fold_units", "move_map"]
+
+
+def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
+    """Return a graph that computes in units of its sites.
+
+    Args:
+        graph: A graph with sites, in the numbers of the original network.
+        units: Site name to unit u > 0, broadcastable with the site's value without its batch
+            axis, e.g. ``"channel 1 1"``. Sites that are not named have unit 1. Another operator
+            can be named too: its readers then take what it sends for (unit · value).
+
+    Returns:
+        A graph in which the input of site l is (original input)/u_l when every named site sends
+        (original output)/u.
+    """
+    graph = graph.copy()
+    pending: dict[str, Tensor] = {}
+    for stale in graph:
+        node = graph[stale.name]
+        if ops.kind(node) == "site":
+            _settle(graph, node, 0, pending)
+            if node.name in units:
+                pending[node.name] = units[node.name]
+        else:
+            if any(i in pending for i in node.inputs):
+                _forward(graph, node, pending)
+            if node.name in units:
+                before = pending.get(node.name)
+                pending[node.name] = units[node.name] * (1.0 if before is None else before)
+    for stale in graph:
+        node = graph[stale.name]
+        if ops.kind(node) == "site" and node.name in units:
+            _push_back(graph, node.inputs[0], 1.0 / units[node.name], node.name)
+    for output in graph.outputs:
+        if output in pending:
+            raise RuntimeError(f"{output}: a unit is left at the output")
+    graph.prune()
+    return graph
+
+
+def _forward(graph: Graph, node: Node, pending: dict[str, Tensor]) -> None:
+    """Carry units over one node, or settle them in front of it."""
+    kind = ops.kind(node)
+    if kind == "weighted":
+        unit = _per_channel(node, pending[node.inputs[0]])
+        if unit is None:
+            _settle(graph, node, 0, pending)
+        else:
+            weight = graph.params[node.args[1].name]
+            gain = unit if node.op == ops.AFFINE else input_gain(node, unit, weight)
+            _replace(graph, node, 1, weight * gain)
+    elif kind in ("layout", "pool"):
+        moved = move_map(graph, node, pending)
+        if moved is None:
+            _settle(graph, node, 0, pending)
+        else:
+            pending[node.name] = moved
+    elif kind == "mixing" and (unit := _mixed(node, pending[node.inputs[0]])) is not None:
+        pending[node.name] = unit
+    elif kind == "add" and _equal_units(node, pending):
+        pending[node.name] = pending[node.inputs[0]]
+    elif kind != "shape":
+        for index, arg in enumerate(node.args):
+            if isinstance(arg, Ref):
+                _settle(graph, graph[node.name], index, pending)
+
+
+def _equal_units(node: Node, pending: dict[str, Tensor]) -> bool:
+    if ops.is_constant_add(node):
+        return False
+    left, right = (pending.get(i) for i in node.inputs[:2])
+    return left is not None and right is not None and left.shape == right.shape and torch.equal(left, right)
+
+
+def _settle(graph: Graph, node: Node, index: int, pending: Mapping[str, Tensor]) -> None:
+    """Put an explicit factor on the wire that enters ``node`` at argument ``index``."""
+    source = node.args[index].name
+    if source in pending:
+        scale = _insert_scale(graph, source, pending[source])
+        args = tuple(Ref(scale) if i == index else a for i, a in enumerate(node.args))
+        graph.update(dataclasses.replace(graph[node.name], args=args))
+
+
+def _insert_scale(graph: Graph, source: str, gain: Tensor) -> str:
+    node = graph[source]
+    scale = Node(
+        name=graph.fresh_name(f"{source}/scale"),
+        op=ops.SCALE,
+        args=(Ref(source), graph.fresh_param(f"{source}/gain", gain.clone())),
+        module=node.module,
+        source=node.source,
+        shape=node.shape,
+    )
+    graph.insert([scale], after=source)
+    return scale.name
+
+
+def _replace(graph: Graph, node: Node, index: int, value: Tensor) -> None:
+    args = list(node.args)
+    args[index] = graph.fresh_param(f"{node.args[index].name}'", value)
+    graph.update(dataclasses.replace(node, args=tuple(args)))
+
+
+def _per_channel(node: Node, unit: Tensor) -> Tensor | None:
+    """Return the unit as a vector over the layer's input channels, if it is one."""
+    if unit.ndim == 0 or node.op == ops.AFFINE:
+        return unit
+    axis = 0 if ops.weighted(node).channel_axis == 1 else unit.ndim - 1  # type: ignore[union-attr]
+    if any(size != 1 for i, size in enumerate(unit.shape) if i != axis):
+        return None
+    return unit.reshape(-1) if unit.numel() > 1 else unit.reshape(())
+
+
+def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | None:
+    """Send per-element factors through an operator that moves elements or takes maxima.
+
+    Args:
+        graph: The graph.
+        node: A layout or pool operator.
+        maps: Factors > 0 of its inputs, broadcastable without batch axis; 1 where absent.
+
+    Returns:
+        The factors of its output, or None for a pool whose windows hold different factors.
+    """
+    mover = graph[node.args[0].name] if node.op == "operator.getitem" else node
+    tensors = [i for i in mover.inputs if graph[i].shape is not None]
+    found = [maps[i] for i in tensors if i in maps]
+    if len(found) == len(tensors) and all(m.ndim == 0 and m == found[0] for m in found):
+        return found[0]
+
+    def value(arg: Arg) -> Arg:
+        if isinstance(arg, Ref):
+            source = graph[arg.name]
+            if source.shape is None:
+                return _shape_value(graph, source)
+            full = torch.ones([1 if s is None else s for s in source.shape])
+            return full * maps[arg.name] if arg.name in maps else full
+        if isinstance(arg, Param):
+            return graph.params[arg.name]
+        if isinstance(arg, tuple):
+            return [value(a) for a in arg]
+        return arg
+
+    if node.op == "operator.getitem":
+        return _compress(_call(mover, value)[node.args[1]][0])
+    if node.shape is None:  # a split: its parts are read by getitem
+        return torch.tensor(torch.nan)
+    high = _call(node, value)
+    if ops.kind(node) == "pool":
+        low = -_call(node, lambda a: -value(a) if isinstance(a, Ref) else value(a))
+        if not torch.equal(high, low):
+            return None
+    return _compress(high[0])
+
+
+def _call(node: Node, value: object) -> Tensor:
+    result = resolve_operator(node.op)(
+        *(value(a) for a in node.args),  # type: ignore[operator]
+        **{k: value(v) for k, v in node.kwargs.items()},  # type: ignore[operator]
+    )
+    return result if node.pick is None else result[node.pick]  # type: ignore[no-any-return]
+
+
+def _shape_value(graph: Graph, node: Node) -> int:
+    """Evaluate arithmetic on shapes for a batch of one."""
+    if node.op == "aten.sym_size.int":
+        shape = graph[node.args[0].name].shape or ()
+        size = shape[node.args[1]]
+        return 1 if size is None else size
+    args = [_shape_value(graph, graph[a.name]) if isinstance(a, Ref) else a for a in node.args]
+    return int(resolve_operator(node.op)(*args))
+
+
+def _compress(full: Tensor) -> Tensor:
+    """Reduce axes along which the factors do not change; padding (0) takes any factor."""
+    known = full != 0
+    for axis in range(full.ndim):
+        high = full.masked_fill(~known, -torch.inf).amax(axis, keepdim=True)
+        low = full.masked_fill(~known, torch.inf).amin(axis, keepdim=True)
+        some = known.any(axis, keepdim=True)
+        if bool(((high == low) | ~some).all()):
+            full, known = torch.where(some, high, 0), some
+    full = torch.where(known, full, 1)
+    return full.reshape(()) if full.numel() == 1 else full
+
+
+def _mixed(node: Node, unit: Tensor) -> Tensor | None:
+    """Return the unit behind an average, or None if it changes within what is averaged."""
+    if unit.ndim == 0:
+        return unit
+    if node.op == ops.SCALE:
+        return unit
+    if node.op in ("aten.mean.dim", "aten.sum.dim_IntList"):
+        dims = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+        axes = {(d if d >= 0 else unit.ndim + 1 + d) - 1 for d in dims}
+        if any(a < 0 or unit.shape[a] != 1 for a in axes):
+            return None
+        keep = (len(node.args) > 2 and node.args[2]) or node.kwargs.get("keepdim", False)
+        if keep:
+            return unit
+        return unit.reshape([s for a, s in enumerate(unit.shape) if a not in axes])
+    return unit if all(s == 1 for s in unit.shape[1:]) else None
+
+
+def _push_back(graph: Graph, name: str, gain: Tensor, reader: str) -> None:
+    """Multiply the value ``name``, as ``reader`` reads it, by ``gain``."""
+    node = graph[name]
+    readers = graph.users()[name]
+    alone = len(readers) == 1 and name not in graph.outputs and graph[reader].inputs.count(name) == 1
+    kind = ops.kind(node)
+    if alone and kind == "weighted" and _scale_weighted(graph, node, gain):
+        return
+    if alone and node.op == ops.SCALE:
+        _replace(graph, node, 1, graph.params[node.args[1].name] * gain)
+        return
+    if alone and kind == "add" and len(set(node.inputs)) == len(node.inputs):
+        for index, arg in enumerate(node.args[:2]):
+            if isinstance(arg, Ref):
+                _push_back(graph, graph[name].args[index].name, gain, name)
+            else:
+                _replace(graph, graph[name], index, graph.params[arg.name] * gain)
+        return
+    if alone and ("avg_pool" in node.op or "upsample" in node.op or node.op == ops.WINDOW_SUM) and all(s == 1 for s in gain.shape[1:]):
+        _push_back(graph, node.inputs[0], gain, name)
+        return
+    if gain.numel() == 1 and float(gain) == 1.0:
+        return
+    scale = _insert_scale(graph, name, gain)
+    graph.redirect(name, scale, only=[reader])
+
+
+def _scale_weighted(graph: Graph, node: Node, gain: Tensor) -> bool:
+    weight = graph.params[node.args[1].name]
+    if node.op == ops.AFFINE:
+        _replace(graph, node, 1, weight * gain)
+        _replace(graph, graph[node.name], 2, graph.params[node.args[2].name] * gain)
+        return True
+    vector = _per_channel(node, gain)
+    if vector is None:
+        return False
+    _replace(graph, node, 1, weight * output_gain(node, vector, weight))
+    if len(node.args) > 2 and node.args[2] is not None:
+        _replace(graph, graph[node.name], 2, graph.params[node.args[2].name] * vector)
+    return True

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation found: whole numbers that add up, and the ratios people read."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikewright.errors import ConfigError
+from spikewright.text import table
+
+__all__ = ["LayerCount", "LengthResult", "Result"]
+
+SCHEMA = "spikewright.result/1"
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """Work of one layer over all samples.
+
+    Attributes:
+        name: Module path, or the site's name for shortcut wires.
+        kind: ``"layer"``, ``"shortcut"`` or ``"neurons"``.
+        spikes: Unit spikes sent (neurons only).
+        neurons: Neurons (neurons only); an ON/OFF pair counts as two.
+        additions: Additions caused by spikes (layers and shortcuts only).
+        macs: Multiply-adds of the original layer per sample.
+        analog_macs: Multiply-adds that remain, per sample.
+    """
+
+    name: str
+    kind: str
+    spikes: int = 0
+    neurons: int = 0
+    additions: int = 0
+    macs: int = 0
+    analog_macs: int = 0
+
+
+@dataclass(frozen=True)
+class LengthResult:
+    """Everything measured at one code length; sums over samples, so results can be merged.
+
+    Attributes:
+        T: Nominal time steps.
+        steps: Steps of a train (one more with an extra step).
+        k: Inflation of the code.
+        samples: Inputs evaluated.
+        labelled: Inputs that had a label.
+        correct: Right decisions after each step 1..steps of the read-out.
+        agree: Decisions equal to the original network's, after each step.
+        compared: Inputs that the original network was run on.
+        latency_ticks: Ticks from input to decision.
+        ticks_per_input: Ticks between inputs in steady state, two membranes a neuron.
+        layers: Work per layer and per population.
+    """
+
+    T: int
+    steps: int
+    k: float
+    samples: int
+    labelled: int
+    correct: tuple[int, ...]
+    agree: tuple[int, ...]
+    compared: int
+    latency_ticks: int
+    ticks_per_input: int
+    layers: tuple[LayerCount, ...]
+
+    def accuracy(self, t: int | None = None) -> float | None:
+        """Return the share of right decisions after ``t`` steps of the read-out (all by default)."""
+        return self.correct[(t or self.steps) - 1] / self.labelled if self.labelled else None
+
+    def agreement(self, t: int | None = None) -> float | None:
+        """Return the share of decisions equal to the original network's after ``t`` steps."""
+        return self.agree[(t or self.steps) - 1] / self.compared if self.compared else None
+
+    def _sum(self, what: str) -> int:
+        return sum(int(getattr(layer, what)) for layer in self.layers)
+
+    @property
+    def spikes_per_neuron(self) -> float:
+        """Mean unit spikes of a neuron for one input."""
+        return self._sum("spikes") / max(1, self._sum("neurons") * self.samples)
+
+    @property
+    def additions_per_sample(self) -> float:
+        """Mean additions for one input."""
+        return self._sum("additions") / max(1, self.samples)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the original network for one input."""
+        return self._sum("macs")
+
+    @property
+    def analog_macs(self) -> int:
+        """Multiply-adds that remain for one input."""
+        return self._sum("analog_macs")
+
+    def merge(self, other: "LengthResult") -> "LengthResult":
+        """Add another part of the same evaluation.
+
+        Raises:
+            ConfigError: If it is of another network or code.
+        """
+        mine, theirs = ({(x.name, x.kind, x.neurons, x.macs) for x in r.layers} for r in (self, other))
+        if (self.T, self.steps, self.k) != (other.T, other.steps, other.k) or mine != theirs:
+            raise ConfigError(
+                f"merge: expected results of one network, got T={self.T}, k={self.k:g} and "
+                f"T={other.T}, k={other.k:g} or different layers."
+            )
+        by_name = {(x.name, x.kind): x for x in other.layers}
+        layers = tuple(
+            dataclasses.replace(
+                x, spikes=x.spikes + by_name[x.name, x.kind].spikes, additions=x.additions + by_name[x.name, x.kind].additions
+            )
+            for x in self.layers
+        )
+        return dataclasses.replace(
+            self,
+            samples=self.samples + other.samples,
+            labelled=self.labelled + other.labelled,
+            compared=self.compared + other.compared,
+            correct=tuple(a + b for a, b in zip(self.correct, other.correct, strict=True)),
+            agree=tuple(a + b for a, b in zip(self.agree, other.agree, strict=True)),
+            layers=layers,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON-able data, ratios included."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "layers"}
+        plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
+        plain.update(
+            accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
+            agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
+            spikes_per_neuron=self.spikes_per_neuron,
+            additions_per_sample=self.additions_per_sample,
+            macs=self.macs,
+            analog_macs=self.analog_macs,
+        )
+        return plain
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of ``evaluate``.
+
+    Attributes:
+        lengths: One entry for each code length, shortest first.
+        reference_correct: Right decisions of the original network.
+        reference_samples: Labelled inputs that the original network was run on.
+        simulator: Which simulator computed it.
+        provenance: What was evaluated.
+    """
+
+    lengths: tuple[LengthResult, ...]
+    reference_correct: int
+    reference_samples: int
+    simulator: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def reference_accuracy(self) -> float | None:
+        """Accuracy of the original network on the same inputs; None if it was not run."""
+        return self.reference_correct / self.reference_samples if self.reference_samples else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Accuracy at the last step of the longest code."""
+        return self.lengths[-1].accuracy()
+
+    def at(self, T: int) -> LengthResult:
+        """Return the numbers of one code length.
+
+        Raises:
+            ConfigError: If it was not evaluated.
+        """
+        for length in self.lengths:
+            if length.T == T:
+                return length
+        known = ", ".join(str(x.T) for x in self.lengths)
+        raise ConfigError(f"T={T}: expected one of the evaluated code lengths {known}.")
+
+    def merge(self, other: "Result") -> "Result":
+        """Add another part of the same evaluation: other samples, same network and settings.
+
+        Raises:
+            ConfigError: If it is of another network or other settings.
+        """
+        if self.simulator != other.simulator or self.provenance != other.provenance:
+            raise ConfigError("merge: expected results of one network and simulator, got different ones.")
+        if [x.T for x in self.lengths] != [x.T for x in other.lengths]:
+            raise ConfigError("merge: expected the same code lengths in both results.")
+        return dataclasses.replace(
+            self,
+            lengths=tuple(a.merge(b) for a, b in zip(self.lengths, other.lengths, strict=True)),
+            reference_correct=self.reference_correct + other.reference_correct,
+            reference_samples=self.reference_samples + other.reference_samples,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON-able data."""
+        return {
+            "schema": SCHEMA,
+            "provenance": self.provenance,
+            "simulator": self.simulator,
+            "reference_correct": self.reference_correct,
+            "reference_samples": self.reference_samples,
+            "reference_accuracy": self.reference_accuracy,
+            "lengths": [x.to_dict() for x in self.lengths],
+        }
+
+    def to_json(self) -> str:
+        """Return the outcome as JSON text."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    def table(self, *, layers: bool = False, width: int = 80) -> str:
+        """Return the outcome as text.
+
+        Args:
+            layers: Whether to add a table per layer for the longest code.
+            width: Columns to use at most.
+        """
+        lines = [self._head(), ""]
+        if len(self.lengths) > 1:
+            lines += [self._by_length(width), ""]
+        lines += [self._by_step(width)]
+        if layers:
+            lines += ["", self._by_layer(width)]
+        return "\n".join(lines)
+
+    def _head(self) -> str:
+        last = self.lengths[-1]
+        ann = self.reference_accuracy
+        text = f"{last.samples:,} inputs, {self.simulator} simulator"
+        return text if ann is None else f"{text}; ANN accuracy {100 * ann:.2f} % on the same inputs"
+
+    def _by_length(self, width: int) -> str:
+        rows = [
+            [
+                f"{x.T}",
+                percent(x.accuracy()),
+                percent(x.agreement()),
+                f"{x.spikes_per_neuron:.3f}",
+                number(x.additions_per_sample),
+                f"{x.additions_per_sample / max(1, x.macs):.3f}",
+                f"{x.latency_ticks}",
+                f"{x.ticks_per_input}",
+            ]
+            for x in self.lengths
+        ]
+        head = ["T", "accuracy", "agrees", "spikes/neuron", "additions", "÷ MACs", "latency", "ticks/input"]
+        return table(head, rows, width=width, left=0)
+
+    def _by_step(self, width: int) -> str:
+        last = self.lengths[-1]
+        rows = [
+            [str(t), str(last.latency_ticks - last.steps + t), percent(last.accuracy(t)), percent(last.agreement(t))]
+            for t in range(1, last.steps + 1)
+        ]
+        head = [f"step (T={last.T})", "tick", "accuracy", "agrees with ANN"]
+        text = table(head, rows, width=width, left=0)
+        return (
+            f"{text}\n\nper input: {last.spikes_per_neuron:.3f} spikes a neuron, "
+            f"{number(last.additions_per_sample)} additions + {number(last.analog_macs)} multiply-adds "
+            f"(ANN: {number(last.macs)} multiply-adds)\n"
+            f"latency {last.latency_ticks} ticks, one input every {last.ticks_per_input} ticks "
+            "(two membranes a neuron)"
+        )
+
+    def _by_layer(self, width: int) -> str:
+        last = self.lengths[-1]
+        rows = [
+            [
+                x.name,
+                x.kind,
+                f"{x.spikes / max(1, x.neurons * last.samples):.3f}" if x.neurons else "",
+                number(x.additions / max(1, last.samples)) if x.kind != "neurons" else "",
+                number(x.macs) if x.macs else "",
+                number(x.analog_macs) if x.analog_macs else "",
+            ]
+            for x in last.layers
+        ]
+        head = ["layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left"]
+        return table(head, rows, width=width, left=2)
+
+
+def percent(share: float | None) -> str:
+    """Write a share in per cent, or a dash."""
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def number(value: float) -> str:
+    """Write a count with three digits and k, M or G."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {letter}"
+    return f"{value:.3g}"

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conversion methods, one file each, found by themselves; other packages add theirs by entry point."""
+
+from importlib import metadata
+from typing import Any
+
+from spikewright.codes.lookup import Lookup, discover
+from spikewright.errors import ConfigError
+from spikewright.methods.base import MethodConfig as MethodConfig
+from spikewright.methods.base import Prepared as Prepared
+
+__all__ = ["ENTRY_POINTS", "MethodConfig", "Prepared", "configure", "methods"]
+
+ENTRY_POINTS = "spikewright.methods"
+
+
+def methods() -> Lookup[type[MethodConfig]]:
+    """Return every known method: the files of this package and those of entry points.
+
+    Raises:
+        ConfigError: If an entry point names something else than a method, or a name is taken.
+    """
+    found = dict(discover("method", __name__, __path__, MethodConfig)._entries)  # noqa: SLF001
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        cls = entry.load()
+        if not (isinstance(cls, type) and issubclass(cls, MethodConfig)) or cls.name != entry.name:
+            raise ConfigError(
+                f"entry point {entry.name!r} of {ENTRY_POINTS}: expected a MethodConfig of that name, got {cls!r}."
+            )
+        if entry.name in found and found[entry.name] is not cls:
+            raise ConfigError(f"entry point {entry.name!r}: another method has this name already.")
+        found[entry.name] = cls
+    return Lookup("method", found)
+
+
+def configure(method: str | MethodConfig, **options: Any) -> MethodConfig:  # noqa: ANN401 - any setting
+    """Return a method's settings from its name and options, or a given config with changes.
+
+    Raises:
+        UnknownNameError: If no method has this name; the nearest ones are given.
+        ConfigError: If an option is unknown or out of range.
+    """
+    if isinstance(method, MethodConfig):
+        return type(method).from_dict({**_fields(method), **options}) if options else method
+    return methods()[method].from_dict(options)
+
+
+def _fields(config: MethodConfig) -> dict[str, Any]:
+    import dataclasses
+
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}

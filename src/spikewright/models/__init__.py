@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models: the networks of the papers' tables, and ways to get at the user's own.
+
+Nothing here changes a network; weights are loaded without executing anything pickled.
+"""
+
+from spikewright.models.digits import digits_cnn as digits_cnn
+from spikewright.models.exported import load_exported as load_exported
+from spikewright.models.graph_json import GraphModel as GraphModel
+from spikewright.models.graph_json import from_graph_json as from_graph_json
+from spikewright.models.resnet_cifar import resnet20 as resnet20
+from spikewright.models.resnet_cifar import resnet56 as resnet56
+from spikewright.models.resolve import names as names
+from spikewright.models.resolve import resolve as resolve
+from spikewright.models.weights import apply_state as apply_state
+from spikewright.models.weights import load_state as load_state

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One safetensors file per network: tensors, graph as JSON, history. Nothing in it is executed."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spikewright.codes import Radix
+from spikewright.errors import ConfigError, FileFormatError
+from spikewright.graph.ir import Graph
+from spikewright.graph.program import resolve_operator
+from spikewright.graph import ops
+from spikewright.network.spiking import Site, SpikingNetwork
+
+__all__ = ["FORMAT", "VERSION", "load", "save"]
+
+FORMAT = "spikewright.network"
+VERSION = 1
+_SITE_TENSORS = ("scale", "threshold", "pre_bias")
+
+
+def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
+    """Write a network to one file; an existing file is replaced only when the new one is whole.
+
+    Args:
+        network: The network.
+        path: Where to write, by convention ``*.safetensors``.
+
+    Raises:
+        FileFormatError: If the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    tensors = {f"param/{n}": t for n, t in network.graph.params.items()}
+    for name, site in network.sites.items():
+        tensors.update({f"site/{name}/{k}": getattr(site, k) for k in _SITE_TENSORS})
+    tensors = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
+    description = {
+        "graph": network.graph.to_dict(),
+        "sites": [
+            {"name": s.name, "signed": s.signed, "channel_axis": s.channel_axis} for s in network.sites.values()
+        ],
+        "code": network.code.to_dict(),
+        "neuron": network.neuron,
+        "schedule": network.schedule_kind,
+        "integer": network.integer,
+        "provenance": network.provenance,
+    }
+    text = json.dumps(description, sort_keys=True)
+    metadata = {"format": FORMAT, "version": str(VERSION), "network": text, "digest": _digest(tensors, text)}
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: expected a folder that can be written, got {error.strerror}. Choose another path."
+        ) from error
+    try:
+        save_file(tensors, temporary, metadata)
+        Path(temporary).replace(path)
+    except (OSError, SafetensorError) as error:
+        raise FileFormatError(f"{path}: could not be written ({error}). Nothing was left behind.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> SpikingNetwork:
+    """Read a network that :func:`save` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A network that gives the same spikes.
+
+    Raises:
+        FileFormatError: If the file is missing, damaged, truncated, or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileFormatError(f"{path}: expected a file written by save(), got nothing there. Check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FileFormatError(
+            f"{path}: expected a safetensors file, got a damaged or truncated one ({error}). Save it again."
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise FileFormatError(
+            f"{path}: expected a Spikewright network, got a safetensors file of another kind. "
+            "Trained weights are loaded into their model, which is then converted."
+        )
+    if metadata.get("version") != str(VERSION):
+        raise FileFormatError(
+            f"{path}: expected format version {VERSION}, got {metadata.get('version')}. "
+            "Load it with the release that wrote it, or convert again."
+        )
+    if metadata.get("digest") != _digest(tensors, metadata.get("network", "")):
+        raise FileFormatError(f"{path}: its content does not match its digest; it is damaged. Save it again.")
+    try:
+        return _build(json.loads(metadata["network"]), tensors)
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise FileFormatError(f"{path}: its description cannot be read ({error}).") from error
+
+
+def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
+    params = {n.removeprefix("param/"): t for n, t in tensors.items() if n.startswith("param/")}
+    graph = Graph.from_dict(data["graph"], params)
+    for node in graph:
+        if node.op != ops.INPUT and node.op not in ops.SITE_OPS:
+            resolve_operator(node.op)
+    sites = {
+        s["name"]: Site(
+            name=s["name"],
+            signed=s["signed"],
+            channel_axis=s["channel_axis"],
+            **{k: tensors[f"site/{s['name']}/{k}"] for k in _SITE_TENSORS},
+        )
+        for s in data["sites"]
+    }
+    return SpikingNetwork(
+        graph=graph,
+        sites=sites,
+        code=Radix.from_dict(data["code"]),
+        neuron=data["neuron"],
+        schedule_kind=data["schedule"],
+        integer=data["integer"],
+        provenance=data["provenance"],
+    )
+
+
+def _digest(tensors: dict[str, Tensor], text: str) -> str:
+    sha = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same network in integers: int8 weights, integer biases, thresholds and potentials.
+
+What a chip computes, with nothing left to rounding: every simulator must give the same spikes, bit
+for bit. Sums are held in float64, where integers below 2^53 are exact.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import ConfigError
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node, Param, Ref
+from spikewright.graph.simplify import element_count, output_gain
+from spikewright.graph.sites import flow
+from spikewright.graph.units import fold_units
+from spikewright.graph.windows import to_sum
+from spikewright.network.spiking import SpikingNetwork
+
+__all__ = ["to_integer"]
+
+_LIMIT = 2.0**53
+
+
+def to_integer(network: SpikingNetwork, *, weight_bits: int = 8, input_bits: int = 8) -> SpikingNetwork:
+    """Round a network to integers.
+
+    Weights are rounded per output channel to ``weight_bits`` signed bits (channels that are
+    concatenated before they reach neurons share one step); the factors of identity shortcuts are
+    integers of the same step, which may be larger. Averages become sums, their divisor goes into
+    the weights or the threshold. The bias of one tick is an integer.
+
+    Args:
+        network: A converted network with k = 2.
+        weight_bits: Bits of a weight, sign included, 2 to 16.
+        input_bits: Bits of an analog input's values, sign included, 2 to 16; its range is the one
+            that was seen in calibration.
+
+    Returns:
+        The integer network; simulated in float64.
+
+    Raises:
+        ConfigError: If k is not 2, a relay is analog, an operator has no integer form, or sums
+            could leave the integers that float64 holds exactly.
+    """
+    _check(network, weight_bits, input_bits)
+    code = network.code
+    graph = network.graph.copy()
+    graph.params = {n: t.double() if t.is_floating_point() else t for n, t in graph.params.items()}
+    units = _integer_sums(graph)
+    units.update(_integer_inputs(graph, network, input_bits))
+    thresholds = {n: s.threshold.double() for n, s in network.sites.items()}
+    graph = _fold(graph, units, thresholds)
+    sites = dict(network.sites)
+    for node in graph:
+        if ops.kind(node) != "site" or node.op == ops.INPUT_SITE:
+            continue
+        site = sites[node.name]
+        step = _round_inputs(graph, node, code.max_value, weight_bits)
+        threshold = thresholds[node.name]
+        if node.op == ops.READOUT:
+            _scale_readout(graph, node, step / threshold)
+            sites[node.name] = dataclasses.replace(site, threshold=torch.tensor(1.0, dtype=torch.float64), pre_bias=torch.tensor(0.0, dtype=torch.float64))
+            continue
+        threshold = torch.clamp(torch.round(threshold / step), min=1.0)
+        half = torch.floor(threshold / 2) if bool(site.pre_bias.any()) else torch.zeros_like(threshold)
+        sites[node.name] = dataclasses.replace(site, threshold=threshold, pre_bias=half)
+    for name, site in sites.items():
+        if graph[name].op == ops.INPUT_SITE:
+            sites[name] = dataclasses.replace(site, threshold=site.threshold.double(), pre_bias=site.pre_bias.double())
+    graph.prune()
+    _check_range(graph, code.max_value, 2 ** (input_bits - 1))
+    provenance = {**network.provenance, "integer": {"weight_bits": weight_bits, "input_bits": input_bits}}
+    return dataclasses.replace(
+        network, graph=graph, sites=sites, integer=True, provenance=provenance, source=None
+    )
+
+
+def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
+    if network.integer:
+        raise ConfigError("to_integer: expected a network in floating point, got an integer one already.")
+    if network.code.k != 2.0:
+        raise ConfigError(
+            f"to_integer: expected k = 2, whose step weights are integers, got k = {network.code.k:g}. "
+            "Convert with k=2."
+        )
+    for what, bits in (("weight_bits", weight_bits), ("input_bits", input_bits)):
+        if not 2 <= bits <= 16:
+            raise ConfigError(f"{what}: expected 2 to 16, got {bits}.")
+    values = flow(network.graph)
+    bad = [
+        f"{n.where()}: {ops.describe(n)}"
+        for n in network.graph
+        if n.op == ops.ANALOG_RELAY
+        or (ops.kind(n) == "mixing" and "upsample" in n.op and not values[n.name].tail and not values[n.name].prefix)
+    ]
+    if bad:
+        raise ConfigError(
+            "to_integer: expected operators with an integer form, got " + "; ".join(bad) + ". "
+            "Leave no relay analog and use nearest-neighbour upsampling."
+        )
+
+
+def _integer_sums(graph: Graph) -> dict[str, Tensor]:
+    """Turn averages into sums; return the unit 1/divisor of each."""
+    units: dict[str, Tensor] = {}
+    values = flow(graph)
+    for node in graph:
+        value = values[node.name]
+        if ops.kind(node) != "mixing" or node.op == ops.SCALE or value.tail or value.prefix:
+            continue
+        divisor = to_sum(graph, node)
+        units[node.name] = torch.tensor(1.0 / divisor, dtype=torch.float64)
+    return units
+
+
+def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[str, Tensor]:
+    """Round analog inputs to a grid; return the unit of each rounded value."""
+    values = flow(graph)
+    boundary = [
+        n.name
+        for n in graph
+        if values[n.name].prefix
+        and n.shape is not None
+        and any(not values[u.name].prefix and u.op != ops.INPUT_SITE for u in graph.users()[n.name])
+    ]
+    units: dict[str, Tensor] = {}
+    ranges = network.provenance.get("analog_range", {})
+    for name in boundary:
+        if name not in ranges:
+            raise ConfigError(f"to_integer: the range of the analog input {name!r} is not known. Convert again.")
+        step = float(ranges[name]) / (2 ** (bits - 1) - 1)
+        full = network.code.max_value
+        readers = [u.name for u in graph.users()[name] if not values[u.name].prefix]
+        new = [
+            _scale_node(graph, graph[name], "grid", 1.0 / step),
+            dataclasses.replace(graph[name], name=graph.fresh_name(f"{name}/round"), op="aten.round.default", kwargs={}, args=(), pick=None),
+        ]
+        new[1] = dataclasses.replace(new[1], args=(Ref(new[0].name),))
+        last = _scale_node(graph, new[1], "train", full)
+        graph.redirect(name, last.name, only=readers)
+        graph.insert([*new, last], after=name)
+        units[last.name] = torch.tensor(step / full, dtype=torch.float64)
+    return units
+
+
+def _scale_node(graph: Graph, source: Node, what: str, gain: float) -> Node:
+    param = graph.fresh_param(f"{source.name}/{what}", torch.tensor(gain, dtype=torch.float64))
+    return dataclasses.replace(
+        source, name=graph.fresh_name(f"{source.name}/{what}"), op=ops.SCALE, args=(Ref(source.name), param), kwargs={}, pick=None
+    )
+
+
+def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor]) -> Graph:
+    """Carry the units of sums and inputs into weights; those that reach a site enter its θ."""
+    graph = fold_units(graph, units)
+    for stale in graph:
+        node = graph[stale.name]
+        if ops.kind(node) != "site" or node.name not in thresholds:
+            continue
+        scale = graph[node.inputs[0]]
+        if scale.op == ops.SCALE and len(scale.params) == 1 and graph.params[scale.params[0]].numel() == 1:
+            inner = graph[scale.inputs[0]]
+            if ops.kind(inner) in ("weighted", "add", "mixing") and len(graph.users()[scale.name]) == 1:
+                thresholds[node.name] = thresholds[node.name] / graph.params[scale.params[0]]
+                graph.redirect(scale.name, inner.name, only=[node.name])
+    graph.prune()
+    return graph
+
+
+def _round_inputs(graph: Graph, site: Node, full: float, bits: int) -> Tensor:
+    """Round everything that flows into a site to multiples of one step per channel."""
+    top = 2 ** (bits - 1) - 1
+    ends, plain = _terminals(graph, site)
+    size = [_largest(graph, e, plain) for e in ends if ops.kind(graph[e]) == "weighted"]
+    size = size or [_largest(graph, e, plain) for e in ends]
+    if not size:
+        return torch.tensor(1.0, dtype=torch.float64)
+    largest = size[0]
+    for other in size[1:]:
+        largest = torch.maximum(largest, other)
+    fallback = largest.max() if float(largest.max()) > 0 else torch.tensor(1.0, dtype=torch.float64)
+    step = torch.where(largest > 0, largest, fallback) / top
+    for end in ends:
+        _round_terminal(graph, end, step, full)
+    return step
+
+
+def _terminals(graph: Graph, site: Node) -> tuple[list[str], bool]:
+    """Return what flows into a site, and whether only sums lie between (then steps per channel)."""
+    ends: list[str] = []
+    plain, todo = site.op != ops.READOUT, [(site.name, site.inputs[0])]
+    seen: set[str] = set()
+    while todo:
+        reader, name = todo.pop()
+        node = graph[name]
+        kind = ops.kind(node)
+        if name in seen:
+            continue
+        seen.add(name)
+        if kind == "add":
+            todo.extend((name, i) for i in node.inputs)
+            if ops.is_constant_add(node):
+                ends.append(name)
+        elif kind == "weighted" or node.op == ops.SCALE:
+            ends.append(name)
+        elif kind == "site" or kind == "pool" or _only_moves_trains(graph, node):
+            ends.append(_explicit_wire(graph, name, reader))
+        else:
+            plain = False
+            todo.extend((name, i) for i in node.inputs if ops.kind(graph[i]) != "shape")
+    return ends, plain
+
+
+def _only_moves_trains(graph: Graph, node: Node) -> bool:
+    value = flow(graph)[node.name]
+    return value.train
+
+
+def _explicit_wire(graph: Graph, source: str, reader: str) -> str:
+    scale = _scale_node(graph, graph[source], "wire", 1.0)
+    graph.redirect(source, scale.name, only=[reader])
+    graph.insert([scale], after=source)
+    return scale.name
+
+
+def _largest(graph: Graph, name: str, per_channel: bool) -> Tensor:
+    """Return the largest absolute weight, per output channel shaped like the site's value."""
+    node = graph[name]
+    if ops.is_constant_add(node):
+        return torch.tensor(0.0, dtype=torch.float64)
+    weight = graph.params[node.args[1].name].abs()
+    spec = ops.weighted(node)
+    if not per_channel:
+        return weight.max()
+    if spec is None or spec.out_axis is None:
+        return weight
+    if spec.transposed:
+        groups = int(node.args[6]) if len(node.args) > 6 else 1
+        grouped = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], -1)
+        flat = grouped.amax((1, 3)).reshape(-1)
+    else:
+        flat = weight.reshape(weight.shape[0], -1).amax(1)
+    trailing = len(node.shape or ()) - 2 if spec.channel_axis == 1 else 0
+    return flat.reshape(-1, *(1 for _ in range(trailing)))
+
+
+def _round_terminal(graph: Graph, name: str, step: Tensor, full: float) -> None:
+    node = graph[name]
+    args = list(node.args)
+    if ops.is_constant_add(node):
+        index = next(i for i, a in enumerate(args[:2]) if isinstance(a, Param))
+        args[index] = _rounded_bias(graph, args[index], step, full)
+        graph.update(dataclasses.replace(node, args=tuple(args)))
+        return
+    weight = graph.params[args[1].name]
+    spec = ops.weighted(node)
+    gain = 1.0 / step
+    if spec is not None and spec.out_axis is not None:
+        vector = gain.reshape(-1) if gain.numel() > 1 else gain.reshape(())
+        rounded = torch.round(weight * output_gain(node, vector, weight))
+        bias_step = step.reshape(-1) if step.numel() > 1 else step.reshape(())
+    else:
+        rounded, bias_step = torch.round(weight * gain), step
+    args[1] = graph.fresh_param(f"{args[1].name}.int", rounded)
+    if spec is not None and len(args) > 2 and args[2] is not None:
+        args[2] = _rounded_bias(graph, args[2], bias_step, full)
+    graph.update(dataclasses.replace(node, args=tuple(args)))
+
+
+def _rounded_bias(graph: Graph, bias: Param, step: Tensor, full: float) -> Param:
+    """Round the bias of one tick; the stored total is S times it."""
+    per_tick = torch.round(graph.params[bias.name] / (step * full))
+    return graph.fresh_param(f"{bias.name}.int", per_tick * full)
+
+
+def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
+    """Give the read-out its original unit back, behind the accumulation."""
+    param = graph.fresh_param(f"{node.name}/unit", step.to(torch.float64))
+    scale = dataclasses.replace(
+        node, name=graph.fresh_name(f"{node.name}/unit"), op=ops.SCALE, args=(Ref(node.name), param), kwargs={}
+    )
+    graph.redirect(node.name, scale.name)
+    graph.insert([scale], after=node.name)
+
+
+def _check_range(graph: Graph, full: float, largest_input: int) -> None:
+    """Refuse networks whose sums could leave the integers that float64 holds exactly."""
+    bound: dict[str, float] = {}
+    for node in graph:
+        before = [bound[i] for i in node.inputs]
+        kind, top = ops.kind(node), max(before, default=0.0)
+        if kind == "input":
+            bound[node.name] = full * largest_input
+        elif kind == "site":
+            bound[node.name] = full
+        elif kind == "weighted":
+            weight = graph.params[node.args[1].name].abs()
+            axes = [a for a in range(weight.ndim) if a != ops.weighted(node).out_axis]  # type: ignore[union-attr]
+            rows = weight.amax() if node.op == ops.AFFINE else weight.sum(axes).max()
+            bias = graph.params[node.args[2].name].abs().max() if node.args[2:3] and node.args[2] else 0
+            bound[node.name] = float(rows) * top + float(bias)
+        elif kind == "mixing" and node.op != ops.SCALE:
+            window = element_count(graph[node.inputs[0]].shape)
+            bound[node.name] = top * window
+        elif kind == "mixing" and node.inputs[0] in bound and graph.params[node.params[0]].ndim >= 0:
+            bound[node.name] = top * max(1.0, float(graph.params[node.params[0]].abs().max()))
+        else:
+            bound[node.name] = sum(before) if kind == "add" else top
+        if kind in ("weighted", "add") and bound[node.name] >= _LIMIT:
+            raise ConfigError(
+                f"{node.where()}: expected sums below 2^53, which float64 holds exactly, got up to "
+                f"{bound[node.name]:.3g}. Use fewer steps or fewer bits."
+            )

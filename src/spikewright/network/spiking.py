@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The converted network: a graph in units of spikes, its populations, its code and its history."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.codes import Radix
+from spikewright.errors import ShapeError
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node
+from spikewright.graph.simplify import element_count
+from spikewright.network.schedule import LayeredSchedule, layered_schedule
+
+__all__ = ["Site", "SpikingNetwork"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A population of neurons, or a read-out.
+
+    Attributes:
+        name: Name of its node in the graph.
+        signed: Whether every element is an ON/OFF pair, whose spikes carry + and −.
+        channel_axis: Axis of the value (batch counted) that runs over channels.
+        scale: λ > 0, the original network's value that a full train stands for; ``"channel"``
+            or one for all, ``""``.
+        threshold: V_th > 0 in the unit of the accumulated input, of the same two forms shaped to
+            broadcast with the value. It is 1 after weight normalisation; integer networks have
+            integers.
+        pre_bias: Added between accumulating and firing, in the unit of ``threshold``: half a
+            threshold turns flooring into rounding.
+    """
+
+    name: str
+    signed: bool = False
+    channel_axis: int = 1
+    scale: Tensor
+    threshold: Tensor
+    pre_bias: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikingNetwork:
+    """A network whose weighted layers exchange unit spikes.
+
+    Attributes:
+        graph: Operators in units of the sites, biases as totals over a whole train.
+        sites: Site name to population, in execution order.
+        code: How a number becomes a train.
+        neuron: Name of the neuron model.
+        schedule_kind: Name of the schedule.
+        integer: Whether every weight, bias and threshold is an integer.
+        provenance: Method, settings, versions, seed, digest of the statistics, macs and so on.
+        source: What is needed to convert again at another code length; not saved to files.
+    """
+
+    graph: Graph
+    sites: dict[str, Site]
+    code: Radix
+    neuron: str = "inverse-lif"
+    schedule_kind: str = "layered"
+    integer: bool = False
+    provenance: dict[str, Any] = field(default_factory=dict)
+    source: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def T(self) -> int:
+        """Nominal number of time steps of the code."""
+        return self.code.T
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type in which the network is simulated; float64 for integer networks."""
+        return torch.float64 if self.integer else torch.float32
+
+    @property
+    def device(self) -> torch.device:
+        """Device on which its tensors are."""
+        return next(iter(self.graph.params.values())).device
+
+    def schedule(self) -> LayeredSchedule:
+        """Return when every population works; see :class:`LayeredSchedule`."""
+        return layered_schedule(self.graph, self.code.steps)
+
+    def timeline(self, inputs: int = 3, membranes: int = 2) -> str:
+        """Draw the pipeline with several inputs in flight as text."""
+        return self.schedule().table(inputs, membranes)
+
+    def to(self, device: torch.device | str) -> "SpikingNetwork":
+        """Return the network with its tensors on another device."""
+        graph = self.graph.copy()
+        graph.params = {n: t.to(device) for n, t in graph.params.items()}
+        sites = {
+            n: dataclasses.replace(
+                s, scale=s.scale.to(device), threshold=s.threshold.to(device), pre_bias=s.pre_bias.to(device)
+            )
+            for n, s in self.sites.items()
+        }
+        return dataclasses.replace(self, graph=graph, sites=sites)
+
+    def spiking_nodes(self) -> list[Node]:
+        """Return the nodes of populations that fire, in execution order."""
+        return [n for n in self.graph if n.op in ops.SPIKING_OPS]
+
+    def neurons(self) -> dict[str, int]:
+        """Return the neurons of each firing population; an ON/OFF pair counts as two."""
+        return {
+            n.name: element_count(n.shape) * (2 if self.sites[n.name].signed else 1)
+            for n in self.spiking_nodes()
+        }
+
+    def check_input(self, x: Tensor) -> Tensor:
+        """Return the input in the network's type and on its device.
+
+        Raises:
+            ShapeError: If its shape is not the one that the network was captured with.
+        """
+        expected = self.graph.input_shape
+        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
+            names = ", ".join("batch" if s is None else str(s) for s in expected)
+            raise ShapeError(
+                f"input: expected shape ({names}), got {tuple(x.shape)}. "
+                "Resize the input, or convert again with an example of this size."
+            )
+        return x.to(self.device, self.dtype)
+
+    def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike
+        """Write the network to one safetensors file; see :func:`spikewright.network.save`."""
+        from spikewright.network.files import save
+
+        save(self, path)
+
+    def to_integer(self, **options: Any) -> "SpikingNetwork":  # noqa: ANN401 - see integer.to_integer
+        """Return the network in integer arithmetic; see :func:`spikewright.network.to_integer`."""
+        from spikewright.network.integer import to_integer
+
+        return to_integer(self, **options)
+
+    def summary(self) -> str:
+        """Return what the network is, in a few lines."""
+        schedule, neurons = self.schedule(), self.neurons()
+        relays = [n for n in self.graph if n.op == ops.RELAY]
+        analog = [n for n in self.graph if n.op == ops.ANALOG_RELAY]
+        gates = [n for n in self.graph if ops.kind(n) == "pool"]
+        method = self.provenance.get("method", "?")
+        lines = [
+            f"{self.provenance.get('model', 'network')} converted by {method}"
+            + (" in integer arithmetic" if self.integer else ""),
+            f"  code        radix, k = {self.code.k:g}, {self.code.steps} steps",
+            f"  neurons     {sum(neurons.values()):,} in {len(neurons)} populations"
+            f" ({len(relays)} relays), {len(gates)} max-pool gates"
+            + (f", {len(analog)} relays left analog" if analog else ""),
+            f"  latency     {schedule.latency_ticks} ticks; one input every "
+            f"{schedule.ticks_per_input(2)} ticks with two membranes a neuron, "
+            f"{schedule.ticks_per_input(1)} with one",
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pass per layer on the decoded train: the layered schedule at the price of an ANN forward.
+
+A neuron fires after its whole input has arrived, so its train depends on the sum alone; the code's
+closed form gives the train's value, and counts when somebody asks for them.
+"""
+
+from collections.abc import Callable, Iterable
+
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node
+from spikewright.graph.program import Program
+from spikewright.network import SpikingNetwork
+from spikewright.simulate.stages import plain
+
+__all__ = ["Collapsed", "Observe"]
+
+Observe = Callable[[str, Tensor], None]
+"""Called with a site's or gate's name and its decoded trains n, in units, "batch *neuron"."""
+
+
+class Collapsed:
+    """A compiled network that maps inputs to outputs; holds no state of a run.
+
+    Args:
+        network: A network with the layered schedule.
+        outputs: Values to return instead of the network's outputs (names of nodes).
+    """
+
+    def __init__(self, network: SpikingNetwork, *, outputs: Iterable[str] | None = None) -> None:
+        self.network = network
+        self._code = network.code
+        self._signed = {n: s.signed for n, s in network.sites.items()}
+        self._threshold = {n: plain(s.threshold) for n, s in network.sites.items()}
+        self._pre_bias = {n: plain(s.pre_bias) for n, s in network.sites.items()}
+        params = self._fold_pre_bias(network.graph)
+        self._observe: Observe | None = None
+        self._program = Program(
+            network.graph, outputs=outputs, site=self._site, params=params, pools=True
+        )
+        self._pools = {
+            n.name: Program(network.graph, outputs=(n.name,), given=(n.inputs[0],))
+            for n in network.graph
+            if ops.kind(n) == "pool"
+        }
+
+    def _fold_pre_bias(self, graph: Graph) -> dict[str, Tensor]:
+        """Add pre-biases of rectified sites to the bias of the layer in front, where it has one."""
+        params: dict[str, Tensor] = {}
+        users = graph.users()
+        for site in graph:
+            if site.op != ops.RECTIFY:
+                continue
+            name = site.inputs[0]
+            while True:
+                node = graph[name]
+                if len(users[name]) != 1 or name in graph.outputs:
+                    break
+                spec = ops.weighted(node)
+                if spec is not None and len(node.args) > spec.bias and node.args[spec.bias]:
+                    bias = node.args[spec.bias].name
+                    shared = sum(bias in n.params for n in graph) > 1
+                    pre = self._pre_bias[site.name]
+                    if not shared and isinstance(pre, float):
+                        params[bias] = graph.params[bias] + pre
+                        self._pre_bias[site.name] = 0.0
+                    break
+                inner = [i for i in node.inputs if ops.kind(graph[i]) in ("weighted", "add")]
+                if ops.kind(node) != "add" or node.op == "aten.sub.Tensor" or not inner or node.kwargs:
+                    break
+                name = inner[0]
+        return params
+
+    def __call__(self, x: Tensor, observe: Observe | None = None) -> tuple[Tensor, ...]:
+        """Run a batch.
+
+        Args:
+            x: Inputs in the network's type and on its device, ``"batch *feature"``.
+            observe: Called for every site and gate in order; must not change what it is given.
+
+        Returns:
+            The outputs.
+        """
+        self._observe = observe
+        try:
+            return self._program(x)
+        finally:
+            self._observe = None
+
+    def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
+        name = node.name
+        if ops.kind(node) == "pool":
+            (n,) = self._pools[name](x)
+        elif node.op in (ops.READOUT, ops.ANALOG_RELAY):
+            return x
+        else:
+            n = self._encode(name, x, overwrite)
+        if self._observe is not None:
+            self._observe(name, n)
+        return n
+
+    def _encode(self, name: str, x: Tensor, overwrite: bool) -> Tensor:
+        signed, pre, threshold = self._signed[name], self._pre_bias[name], self._threshold[name]
+        target = x if overwrite else x.clone()
+        if signed:
+            if isinstance(pre, Tensor):
+                target.addcmul_(target.sign(), pre)
+            elif pre:
+                target.add_(target.sign(), alpha=pre)
+        elif isinstance(pre, Tensor) or pre:
+            target.add_(pre)
+        if isinstance(threshold, Tensor) or threshold != 1.0:
+            target.div_(threshold)
+        return self._code.quantise_(target, signed=signed)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network cut into what the layered schedule runs together: one stage per depth.
+
+Plan once, apply often: the analog work before the spikes, for every depth the program that turns
+the spikes of one tick into currents, and the analog work behind the read-out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node
+from spikewright.graph.program import Program, resolve_operator
+from spikewright.graph.sites import flow
+from spikewright.network import SpikingNetwork, depths
+
+__all__ = ["Stage", "Stages", "bias_params", "pool_operator"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything of one depth.
+
+    Attributes:
+        depth: d ≥ 1; its populations accumulate in ticks [(d-1)·steps, d·steps).
+        targets: Sites that accumulate, in execution order.
+        sources: Emitters, analog relays and analog inputs that the stage reads, at any depth
+            below; in the order in which ``program`` takes them.
+        program: Spikes (or constant currents) of one tick to the input current of each target.
+        constant: Whether all sources are constant, so that one evaluation serves all ticks.
+    """
+
+    depth: int
+    targets: tuple[Node, ...]
+    sources: tuple[str, ...]
+    program: Program
+    constant: bool
+
+
+def pool_operator(graph: Graph, node: Node) -> Callable[[Tensor], Tensor]:
+    """Return a max pool of the graph as a function of its input alone."""
+    fn = resolve_operator(node.op)
+    rest, kwargs, pick = node.args[1:], dict(node.kwargs), node.pick
+
+    def pool(x: Tensor) -> Tensor:
+        result: Tensor = fn(x, *(list(a) if isinstance(a, tuple) else a for a in rest), **kwargs)
+        return result if pick is None else result[pick]
+
+    return pool
+
+
+def bias_params(graph: Graph) -> set[str]:
+    """Return the names of tensors that are added between sites, whose share depends on time."""
+    values = flow(graph)
+    names: set[str] = set()
+    for node in graph:
+        if values[node.name].tail or values[node.name].prefix:
+            continue
+        spec = ops.weighted(node)
+        if spec is not None and len(node.args) > spec.bias and node.args[spec.bias] is not None:
+            names.add(node.args[spec.bias].name)
+        elif ops.is_constant_add(node):
+            names.update(node.params)
+    return names
+
+
+class Stages:
+    """The compiled network; holds no state of a run.
+
+    Args:
+        network: The network.
+        tick: Whether biases are those of one tick (total/S) or totals over a train.
+    """
+
+    def __init__(self, network: SpikingNetwork, *, tick: bool = True) -> None:
+        graph = network.graph
+        self.network, self.graph, self.code = network, graph, network.code
+        self.depth = depths(graph)
+        values = flow(graph)
+        self.full = network.code.max_value
+        self.biases = bias_params(graph)
+        share = 1.0 / self.full if tick else 1.0
+        params = {b: graph.params[b] * share for b in self.biases}
+        users = graph.users()
+        self.inputs = tuple(
+            n.name
+            for n in graph
+            if values[n.name].prefix
+            and n.shape is not None
+            and any(not values[u.name].prefix for u in users[n.name])
+        )
+        self.prefix = Program(graph, outputs=self.inputs)
+        self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
+        self.tail = Program(graph, given=(*self.readouts, graph.input))
+        emitters = [
+            n
+            for n in graph
+            if n.op in ops.SPIKING_OPS or (ops.kind(n) == "pool" and values[n.name].train)
+        ]
+        self.emitters: dict[int, tuple[Node, ...]] = {}
+        for node in emitters:
+            at = self.depth[node.name]
+            self.emitters[at] = (*self.emitters.get(at, ()), node)
+        analog = {n.name for n in graph if n.op == ops.ANALOG_RELAY}
+        self.constants = analog | set(self.inputs)
+        cut = {e.name for e in emitters} | self.constants
+        self.pool_inputs = {
+            n.name: self._wire(n.inputs[0], cut) for n in emitters if ops.kind(n) == "pool"
+        }
+        self.stages = [
+            self._stage(d, cut, params) for d in range(1, max(self.depth.values()) + 1)
+        ]
+        self.last_reader: dict[str, int] = {}
+        for stage in self.stages:
+            for source in stage.sources:
+                self.last_reader[source] = stage.depth
+
+    def _wire(self, name: str, cut: set[str]) -> Program:
+        """Return the program from one emitter's spikes to a pool's input (moves only)."""
+        return Program(self.graph, outputs=(name,), given=self._sources([name], cut))
+
+    def _sources(self, names: Sequence[str], cut: set[str]) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        todo, seen = list(names), set[str]()
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in cut or name == self.graph.input:
+                found[name] = None
+            else:
+                todo.extend(self.graph[name].inputs)
+        return tuple(n for n in self.graph.nodes if n in found)
+
+    def _stage(self, depth: int, cut: set[str], params: Mapping[str, Tensor]) -> Stage:
+        targets = tuple(
+            n
+            for n in self.graph
+            if ops.kind(n) == "site" and n.op != ops.INPUT_SITE and self.depth[n.name] == depth
+        )
+        wanted = [t.inputs[0] for t in targets]
+        sources = self._sources(wanted, cut)
+        return Stage(
+            depth=depth,
+            targets=targets,
+            sources=sources,
+            program=Program(self.graph, outputs=wanted, given=sources, params=params),
+            constant=all(s in self.constants or s == self.graph.input for s in sources),
+        )
+
+    def threshold(self, name: str) -> float | Tensor:
+        """Return V_th of a site, as a number where it is one (cheaper arithmetic)."""
+        return plain(self.network.sites[name].threshold)
+
+    def pre_bias(self, name: str) -> float | Tensor:
+        """Return the pre-bias of a site, as a number where it is one."""
+        return plain(self.network.sites[name].pre_bias)
+
+
+def plain(value: Tensor) -> float | Tensor:
+    """Return a tensor of one element as a number, any other as it is."""
+    return float(value) if value.numel() == 1 else value
+
+
+def positive_zero(x: Tensor) -> Tensor:
+    """Return zeros like ``x`` in new memory."""
+    return torch.zeros_like(x)
