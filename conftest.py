@@ -8,16 +8,17 @@ imported.
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
 if "spikewright" in sys.modules:
     raise RuntimeError("conftest: spikewright was imported before the shape checks were installed.")
 # The numeric tower: without it beartype refuses 0 where a float is declared.
-install_import_hook(
+jaxtyping.install_import_hook(
     "spikewright", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
 
@@ -44,6 +45,14 @@ def seeded() -> int:
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (for code under test that draws from the old global generator)
     return seed
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Switch the type and shape checks off, for tests of our own errors for arguments of a wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

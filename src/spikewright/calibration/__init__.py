@@ -1,2 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration: what a network's values look like, and the scale of each site chosen from that."""
+"""Calibration: what a network's values look like, and the scale of each site chosen from that.
+
+``RULES`` finds the scale rules by their public name.
+"""
+
+from spikewright.calibration import scales
+from spikewright.calibration.conversion_error import conversion_error as conversion_error
+from spikewright.calibration.histogram import RangeHistogram as RangeHistogram
+from spikewright.calibration.observer import SiteObserver as SiteObserver
+from spikewright.calibration.scales import Max as Max
+from spikewright.calibration.scales import MinError as MinError
+from spikewright.calibration.scales import Percentile as Percentile
+from spikewright.calibration.scales import ScaleRule as ScaleRule
+from spikewright.calibration.search import search_k as search_k
+from spikewright.calibration.statistics import Statistics as Statistics
+from spikewright.codes.lookup import Lookup, classes_in
+
+RULES: Lookup[type[ScaleRule]] = Lookup("scale rule", classes_in([scales]))

@@ -128,7 +128,9 @@ class Collector:
             raise CalibrationError(f"{self._graph[name].where()}: {error}") from None
 
 
-def calibrate(graph: Graph, channel_axis: dict[str, int | None], input_name: str, batches: Iterable[Any]) -> tuple[Statistics, bool]:
+def calibrate(
+    graph: Graph, channel_axis: dict[str, int | None], input_name: str, batches: Iterable[Any]
+) -> tuple[Statistics, bool]:
     """Observe every batch; return the statistics and whether inputs were negative anywhere."""
     collector = Collector(graph, channel_axis, input_name)
     for index, batch in enumerate(batches):

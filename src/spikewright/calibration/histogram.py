@@ -6,8 +6,6 @@ the finer one with bins added in pairs. What is stored is therefore a pure funct
 seen: batches may come in any order, in any cut, in any number of processes.
 """
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +15,7 @@ from spikewright.errors import CalibrationError, ConfigError, ShapeError
 __all__ = ["RangeHistogram"]
 
 LOWEST_EXPONENT = -64  # ranges below 2^-64 are not told apart; such values share the first bin
-_CHUNK = 1 << 22  # elements that one pass holds temporaries for
+_CHUNK = 1 << 17  # elements counted at once: temporaries stay small and in the cache
 
 
 class RangeHistogram:
@@ -59,6 +57,7 @@ class RangeHistogram:
         self._zeros = torch.zeros(channels, dtype=torch.int64)
         self._exponents = torch.full((channels,), LOWEST_EXPONENT, dtype=torch.int64)
         self._max = torch.zeros(channels, dtype=torch.float64)
+        self._one = torch.ones((), dtype=torch.int64)
 
     @property
     def channels(self) -> int:
@@ -92,7 +91,7 @@ class RangeHistogram:
 
     @property
     def exponents(self) -> Tensor:
-        """e of each range [0, 2^e), "channels", int64."""
+        """Exponent e of each range [0, 2^e), "channels", int64."""
         return self._exponents
 
     @property
@@ -140,8 +139,7 @@ class RangeHistogram:
                 "Check the calibration data and the weights."
             )
         self._include(highest.clamp_(min=0.0).cpu().double())
-        parts = max(1, values.numel() // _CHUNK)
-        for part in values.chunk(parts, dim=1):
+        for part in values.chunk(-(-values.numel() // _CHUNK), dim=1):
             self._count(part)
 
     def merge(self, other: "RangeHistogram") -> "RangeHistogram":
@@ -294,8 +292,8 @@ class RangeHistogram:
         zeros = values[0].numel() - _count_ones(positive).cpu()
         bins = index.to(torch.int32 if self._counts.numel() < 2**31 else torch.int64)
         bins += offset.to(bins.dtype).view(shape)
-        counts = torch.bincount(_flat(bins), minlength=self._counts.numel()).cpu()
-        self._counts += counts.view_as(self._counts)
+        places = _flat(bins).cpu()
+        self._counts.view(-1).index_add_(0, places, self._one.expand(places.shape))
         self._counts[:, 0] -= zeros
         self._zeros += zeros
 

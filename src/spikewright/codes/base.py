@@ -63,6 +63,10 @@ class Code(Protocol):
         """Return what the first ``t`` symbols of the train of each decoded value carry."""
         ...
 
+    def levels(self, limit: int) -> tuple[float, ...] | None:
+        """Return every value of ``quantise_`` in ascending order, None if more than ``limit``."""
+        ...
+
     def share(self, t: int) -> float:
         """Return the share of a constant current that has entered after ``t`` steps."""
         ...

@@ -246,6 +246,27 @@ class Radix:
         magnitude = n.abs()
         return magnitude.sub_(_residual(magnitude, self.weights[:t])).mul_(n.sign())
 
+    def levels(self, limit: int) -> tuple[float, ...] | None:
+        """List the values that ``quantise_`` gives; it gives the largest not above its target.
+
+        Args:
+            limit: Largest number of values wanted.
+
+        Returns:
+            All values ≥ 0 in ascending order, None if there are more than ``limit``.
+
+        Example:
+            >>> Radix(k=1.5, T=2).levels(10)
+            (0.0, 1.0, 1.5, 2.5)
+        """
+        levels = [0.0]
+        for weight in reversed(self.weights):
+            # A silent step leaves less than its weight, a spike leaves anything that follows.
+            levels = [n for n in levels if n < weight] + [weight + n for n in levels]
+            if len(levels) > limit:
+                return None
+        return tuple(levels)
+
     def share(self, t: int) -> float:
         """Return Σ_{j ≤ t} w_j / S, what has entered of a constant current after ``t`` steps.
 

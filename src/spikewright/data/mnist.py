@@ -70,4 +70,4 @@ def _idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
             f"{path}: expected {'x'.join(map(str, shape))} values, got {len(values)}. "
             "Download it again."
         )
-    return values.reshape(shape)
+    return values.reshape(shape).copy()  # writable

@@ -17,7 +17,7 @@ from spikewright.errors import ConfigError, unknown_name
 
 __all__ = ["default_preprocess", "describe", "named", "names", "resolve"]
 
-CIFAR10 = Preprocess(mean=(0.4914, 0.4822, 0.4455), std=(0.2470, 0.2435, 0.2616))
+CIFAR10 = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
 MNIST = Preprocess(channels="L", mean=(0.1307,), std=(0.3081,))
 IMAGENET = Preprocess(size=224, crop=0.875, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 

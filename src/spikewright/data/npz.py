@@ -102,7 +102,8 @@ def _read(path: Path, where: str, prefix: str) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
         raise FileFormatError(f"{path}: expected a file, got none. Check the path.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise FileFormatError(
                     f"{where}: expected an .npz archive, got one plain array. "

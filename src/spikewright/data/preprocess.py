@@ -8,7 +8,7 @@ accuracy can name its preprocessing in full.
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ __all__ = ["Preprocess"]
 
 Channels = Literal["RGB", "BGR", "L"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+CHANNELS: tuple[str, ...] = get_args(Channels)
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,16 +68,17 @@ class Preprocess:
             raise _bad("size", "a height and width of at least 1 pixel, or None", self.size)
         if self.crop is not None and not 0 < self.crop <= 1:
             raise _bad("crop", "a fraction in (0, 1], or None", self.crop)
-        if self.channels not in ("RGB", "BGR", "L"):
-            raise _bad("channels", "'RGB', 'BGR' or 'L'", self.channels)
-        if self.interpolation not in ("nearest", "bilinear", "bicubic"):
-            raise _bad("interpolation", "'nearest', 'bilinear' or 'bicubic'", self.interpolation)
+        if self.channels not in CHANNELS:
+            raise _bad("channels", _KINDS["channels"], self.channels)
+        if self.interpolation not in INTERPOLATIONS:
+            raise _bad("interpolation", _KINDS["interpolation"], self.interpolation)
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise _bad("scale", "a finite number above 0", self.scale)
         for field in ("mean", "std"):
             values = getattr(self, field)
             if len(values) not in {1, len(self.channels)} or not all(map(math.isfinite, values)):
-                expected = f"1 or {len(self.channels)} finite numbers for {self.channels}"
+                counts = " or ".join(map(str, sorted({1, len(self.channels)})))
+                expected = f"{counts} finite numbers for {self.channels}"
                 raise _bad(field, expected, values)
         if min(self.std) <= 0:
             raise _bad("std", "numbers above 0", self.std)
@@ -159,9 +162,9 @@ _KINDS = {
     "crop": "a number in (0, 1]",
     "mean": "a number, or a list of them",
     "std": "a number, or a list of them",
-    "channels": "a string",
+    "channels": "'RGB', 'BGR' or 'L'",
     "scale": "a number",
-    "interpolation": "a string",
+    "interpolation": "'nearest', 'bilinear' or 'bicubic'",
 }
 
 
@@ -175,10 +178,10 @@ def _is_kind(key: str, value: object) -> bool:
             return len(pair) == 2 and all(number(side) and isinstance(side, int) for side in pair)
         case "mean" | "std":
             return isinstance(value, tuple) and all(map(number, value))
-        case "crop" | "scale":
-            return number(value)
+        case "channels" | "interpolation":
+            return value in (CHANNELS if key == "channels" else INTERPOLATIONS)
         case _:
-            return isinstance(value, str)
+            return number(value)
 
 
 def _normalised(
@@ -187,7 +190,7 @@ def _normalised(
     """Reorder the channels, then scale and shift."""
     if settings.channels == "BGR":
         image = image[..., ::-1]
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()
+    planes = torch.from_numpy(np.array(image.transpose(2, 0, 1), dtype=np.float32, order="C"))
     planes.mul_(settings.scale)
     if any(settings.mean):
         planes.sub_(torch.tensor(settings.mean).view(-1, 1, 1))

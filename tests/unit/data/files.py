@@ -77,7 +77,11 @@ def cifar(root: Path, per_batch: int = 2) -> tuple[Pixels, list[int]]:
 
 def idx(values: Pixels) -> bytes:
     """An array as an idx file."""
-    return bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+    return (
+        bytes((0, 0, 8, values.ndim))
+        + struct.pack(f">{values.ndim}I", *values.shape)
+        + values.tobytes()
+    )
 
 
 def mnist(root: Path, *, zipped: bool) -> tuple[Pixels, Pixels]:

@@ -31,11 +31,15 @@ def test_a_number_out_of_range(settings: dict[str, int], message: str) -> None:
 
 
 def test_no_items() -> None:
-    with pytest.raises(ConfigError, match=re.escape("loader.dataset: expected at least one item, got none")):
+    with pytest.raises(
+        ConfigError, match=re.escape("loader.dataset: expected at least one item, got none")
+    ):
         loader(numbered(0), 2)
 
 
-@pytest.mark.parametrize(("limit", "sizes"), [(None, [3, 3, 1]), (5, [3, 2]), (3, [3]), (99, [3, 3, 1])])
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(None, [3, 3, 1]), (5, [3, 2]), (3, [3]), (99, [3, 3, 1])]
+)
 def test_every_item_once_and_in_order(limit: int | None, sizes: list[int]) -> None:
     batches = list(loader(numbered(7), 3, limit=limit))
     assert [len(labels) for _, labels in batches] == sizes
@@ -48,4 +52,8 @@ def test_every_item_once_and_in_order(limit: int | None, sizes: list[int]) -> No
 def test_workers_give_the_same_batches() -> None:
     alone = list(loader(load_digits("test"), 200))
     helped = list(loader(load_digits("test"), 200, workers=2))
-    assert all(torch.equal(a, b) for one, two in zip(alone, helped, strict=True) for a, b in zip(one, two, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, two in zip(alone, helped, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )

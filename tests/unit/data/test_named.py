@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from spikewright.data import Preprocess, default_preprocess, describe, from_folder, load_digits, named, names, resolve
+from spikewright.data import (
+    Preprocess,
+    default_preprocess,
+    describe,
+    from_folder,
+    load_digits,
+    named,
+    names,
+    resolve,
+)
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError
 from tests.unit.data.files import cifar, cifar_batch, image_folder, mnist, pictures
 
@@ -43,6 +52,7 @@ def test_every_name_has_a_description_and_a_preprocessing() -> None:
 # --- digits
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_an_unknown_part_of_the_digits() -> None:
     with pytest.raises(ConfigError, match="digits: expected part 'train' or 'test', got 'val'"):
         load_digits("val")
@@ -87,7 +97,9 @@ def test_cifar10_has_its_usual_normalisation(tmp_path: Path) -> None:
 
 
 def test_cifar10_in_the_wrong_place(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="data_batch_1: expected a CIFAR-10 batch, got no file"):
+    with pytest.raises(
+        FileFormatError, match="data_batch_1: expected a CIFAR-10 batch, got no file"
+    ):
         named("cifar10-train", tmp_path)
 
 
@@ -96,7 +108,9 @@ def test_a_truncated_cifar10_batch(tmp_path: Path, kept: int) -> None:
     cifar(tmp_path)
     path = tmp_path / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(FileFormatError, match="test_batch: expected a CIFAR-10 batch, got a file that is not"):
+    with pytest.raises(
+        FileFormatError, match="test_batch: expected a CIFAR-10 batch, got a file that is not"
+    ):
         named("cifar10-test", tmp_path)
 
 
@@ -127,7 +141,9 @@ def test_a_batch_with_code_in_it_is_not_executed(tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-batches-py" / "test_batch"
     path.parent.mkdir()
     path.write_bytes(pickle.dumps({"data": Payload(), "labels": [1]}))
-    with pytest.raises(FileFormatError, match=re.escape("got a file that is not one (it asks for pathlib")):
+    with pytest.raises(
+        FileFormatError, match=re.escape("got a file that is not one (it asks for pathlib")
+    ):
         named("cifar10-test", tmp_path)
     assert not marker.exists()
 
@@ -145,7 +161,9 @@ def test_mnist_reads_idx_files(tmp_path: Path, zipped: bool) -> None:
 
 
 def test_mnist_in_the_wrong_place(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="train-images-idx3-ubyte: expected an idx file, got no file"):
+    with pytest.raises(
+        FileFormatError, match="train-images-idx3-ubyte: expected an idx file, got no file"
+    ):
         named("mnist-train", tmp_path)
 
 
@@ -153,7 +171,11 @@ def test_mnist_in_the_wrong_place(tmp_path: Path) -> None:
     ("file", "change", "message"),
     [
         ("images-idx3", lambda b: b[:-1], "expected 3x28x28 values, got 2351"),
-        ("images-idx3", lambda b: b[:9], "expected an idx file of 3 axes, got one that begins with 00000803"),
+        (
+            "images-idx3",
+            lambda b: b[:9],
+            "expected an idx file of 3 axes, got one that begins with 00000803",
+        ),
         ("images-idx3", lambda _: b"", "begins with nothing"),
         ("labels-idx1", lambda b: b"\1" + b[1:], "expected an idx file of 1 axes"),
         ("labels-idx1", lambda _: bytes((0, 0, 8, 1, 0, 0, 0, 1, 5)), "got 3 images and 1 labels"),
@@ -171,7 +193,9 @@ def test_truncated_gzip(tmp_path: Path) -> None:
     mnist(tmp_path, zipped=True)
     path = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(FileFormatError, match="ubyte.gz: expected a gzip file, got one that cannot be read"):
+    with pytest.raises(
+        FileFormatError, match="ubyte.gz: expected a gzip file, got one that cannot be read"
+    ):
         named("mnist-test", tmp_path)
 
 
@@ -194,7 +218,9 @@ def test_a_missing_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_classes(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="expected one folder of images per class, got another layout"):
+    with pytest.raises(
+        FileFormatError, match="expected one folder of images per class, got another layout"
+    ):
         from_folder(tmp_path)
 
 
@@ -209,7 +235,9 @@ def test_a_file_that_does_not_decode_is_named(tmp_path: Path) -> None:
     image_folder(tmp_path, ("ant",))
     (tmp_path / "ant" / "001.png").write_bytes(b"not a picture")
     data = from_folder(tmp_path)
-    message = re.escape(f"[1] ({tmp_path / 'ant' / '001.png'}): expected an image, got 13 bytes that do not")
+    message = re.escape(
+        f"[1] ({tmp_path / 'ant' / '001.png'}): expected an image, got 13 bytes that do not"
+    )
     with pytest.raises(FileFormatError, match=message):
         data[1]
 

@@ -79,7 +79,10 @@ def test_missing_keys_are_told_with_those_present(path: Path) -> None:
         ({"images": np.zeros((2, 4), np.uint8)}, "got shape (2, 4). Move the channels last."),
         ({"images": np.zeros((2, 0, 4), np.uint8)}, "got shape (2, 0, 4, 1)"),
         ({"labels": [0]}, "expected one label per image, got 2 images and 1 labels"),
-        ({"labels": [[0], [1]]}, "expected labels as one row of whole numbers, got int64 of shape (2, 1)"),
+        (
+            {"labels": [[0], [1]]},
+            "expected labels as one row of whole numbers, got int64 of shape (2, 1)",
+        ),
         ({"labels": [0.0, 1.0]}, "expected labels as one row of whole numbers, got float64"),
         ({"labels": [0, -1]}, "expected at least one label and none below 0, got -1"),
     ],
@@ -94,9 +97,15 @@ def test_images_or_labels_of_a_wrong_kind(
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((2, 3), np.int64), "expected x of floats, sample first, got int64 of shape (2, 3)"),
+        (
+            np.zeros((2, 3), np.int64),
+            "expected x of floats, sample first, got int64 of shape (2, 3)",
+        ),
         (np.zeros(2), "got float64 of shape (2,)"),
-        (np.array([[0.0, 1.0], [np.nan, 0.0]]), "got NaN or infinity, first in sample 1. Clean the data."),
+        (
+            np.array([[0.0, 1.0], [np.nan, 0.0]]),
+            "got NaN or infinity, first in sample 1. Clean the data.",
+        ),
         (np.array([[np.inf, 1.0], [0.0, 0.0]]), "first in sample 0"),
     ],
 )
@@ -107,7 +116,9 @@ def test_floats_of_a_wrong_kind(path: Path, x: np.ndarray, message: str) -> None
 
 def test_preprocess_for_ready_made_floats(path: Path) -> None:
     np.savez(path, x=np.zeros((2, 3)), y=[0, 1])
-    with pytest.raises(ConfigError, match=r"set.npz: expected no preprocess for float arrays, got one"):
+    with pytest.raises(
+        ConfigError, match=r"set.npz: expected no preprocess for float arrays, got one"
+    ):
         from_npz(path, preprocess=RAW)
 
 
@@ -119,7 +130,9 @@ def test_preprocess_for_ready_made_floats(path: Path) -> None:
 def test_offsets_that_do_not_fit(path: Path, offsets: list[object]) -> None:
     files = packed([coded(image) for image in pictures(2, 4, 4)])
     np.savez(path, jpeg=files["blob"], offsets=offsets, labels=[0, 1])
-    refused(path, f"set.npz: expected offsets rising from 0 to the {len(files['blob'])} bytes of jpeg")
+    refused(
+        path, f"set.npz: expected offsets rising from 0 to the {len(files['blob'])} bytes of jpeg"
+    )
 
 
 def test_packed_files_that_are_not_bytes(path: Path) -> None:
@@ -181,7 +194,9 @@ def test_grey_images_with_and_without_a_channel_axis(path: Path, shape: tuple[in
 
 def test_one_part_of_a_file_of_several(path: Path) -> None:
     images = pictures(3, 4, 4, 1)[..., 0]
-    np.savez(path, train_images=images[:2], train_labels=[0, 1], test_images=images[2:], test_labels=[9])
+    np.savez(
+        path, train_images=images[:2], train_labels=[0, 1], test_images=images[2:], test_labels=[9]
+    )
     refused(path, "or name the part before '_images' with part=.")
     test = from_npz(path, part="test")
     assert len(test) == 1

@@ -19,16 +19,28 @@ from tests.unit.data.files import pictures
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 0}, "preprocess.size: expected a height and width of at least 1 pixel, or None, got 0"),
+        (
+            {"size": 0},
+            "preprocess.size: expected a height and width of at least 1 pixel, or None, got 0",
+        ),
         ({"size": (8, -1)}, "got (8, -1)"),
         ({"crop": 0.0}, "preprocess.crop: expected a fraction in (0, 1], or None, got 0.0"),
         ({"crop": 1.5}, "got 1.5"),
         ({"scale": float("nan")}, "preprocess.scale: expected a finite number above 0, got nan"),
         ({"std": (0.0,)}, "preprocess.std: expected numbers above 0, got (0.0,)"),
-        ({"mean": (1.0, 2.0)}, "preprocess.mean: expected 1 or 3 finite numbers for RGB, got (1.0, 2.0)"),
-        ({"mean": (1.0, 2.0, 3.0), "channels": "L"}, "expected 1 or 1 finite numbers for L"),
+        (
+            {"mean": (1.0, 2.0)},
+            "preprocess.mean: expected 1 or 3 finite numbers for RGB, got (1.0, 2.0)",
+        ),
+        (
+            {"mean": (1.0, 2.0, 3.0), "channels": "L"},
+            "expected 1 finite numbers for L, got (1.0, 2.0, 3.0)",
+        ),
+        ({"channels": "CMYK"}, "preprocess.channels: expected 'RGB', 'BGR' or 'L', got 'CMYK'"),
+        ({"interpolation": "lanczos"}, "preprocess.interpolation: expected 'nearest', 'bilinear'"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_a_setting_out_of_range_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         Preprocess(**settings)
@@ -38,7 +50,10 @@ def test_a_setting_out_of_range_is_refused(settings: dict[str, object], message:
     ("settings", "message"),
     [
         ({"sise": 3}, "preprocess.keys: expected some of channels, crop, interpolation, mean,"),
-        ({"size": "large"}, "preprocess.size: expected a whole number, or two: [height, width], got 'large'"),
+        (
+            {"size": "large"},
+            "preprocess.size: expected a whole number, or two: [height, width], got 'large'",
+        ),
         ({"size": [1, 2, 3]}, "got (1, 2, 3)"),
         ({"size": True}, "got True"),
         ({"crop": "big"}, "preprocess.crop: expected a number in (0, 1], got 'big'"),
@@ -62,7 +77,9 @@ def test_a_table_with_a_wrong_entry_is_refused(settings: dict[str, object], mess
     ],
 )
 def test_an_image_of_another_shape_or_kind_is_refused(image: np.ndarray, got: str) -> None:
-    with pytest.raises(ShapeError, match=f"expected uint8 height x width x 3 .*got {got}. Set channels"):
+    with pytest.raises(
+        ShapeError, match=f"expected uint8 height x width x 3 .*got {got}. Set channels"
+    ):
         Preprocess()(image)
 
 
@@ -123,7 +140,9 @@ def test_imagenet_evaluation_equals_torchvision() -> None:
         ]
     )(Image.fromarray(image))
     ours = Preprocess(size=224, crop=0.875, mean=mean, std=std)(image)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)  # v * (1/255) and v / 255 round apart
+    torch.testing.assert_close(
+        ours, theirs, rtol=0, atol=1e-6
+    )  # v * (1/255) and v / 255 round apart
 
 
 @pytest.mark.parametrize("channels", ["RGB", "L"])
@@ -138,5 +157,7 @@ def test_without_pillow_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "PIL.Image", raising=False)
     assert Preprocess()(pictures(1, 4, 4)[0]).shape == (3, 4, 4)
-    with pytest.raises(ConfigError, match=re.escape("Pillow: expected to be installed, got no such module")):
+    with pytest.raises(
+        ConfigError, match=re.escape("Pillow: expected to be installed, got no such module")
+    ):
         Preprocess(size=2)(pictures(1, 4, 4)[0])

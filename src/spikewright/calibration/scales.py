@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules that choose the scale λ of a site: the value that the code's largest number stands for.
+
+A value a is written as n = quantise(a·S/λ, plus 1/2 if rounding) and read as λ·n/S. A large λ
+clips nothing and is coarse, a small one is fine and clips.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.conversion_error import squared_error
+from spikewright.calibration.histogram import LOWEST_EXPONENT, RangeHistogram
+from spikewright.codes import Code, from_plain, to_plain
+from spikewright.errors import ConfigError
+
+__all__ = ["Max", "MinError", "Percentile", "ScaleRule"]
+
+_VERSION = 1
+_REACH = 32.0  # the smallest λ tried is this many times below the maximum
+_FINER = 15  # λ tried between the neighbours of the best one
+
+
+@runtime_checkable
+class ScaleRule(Protocol):
+    """A frozen choice of how λ follows from what was seen at a site."""
+
+    name: ClassVar[str]
+
+    def scale(
+        self,
+        histogram: RangeHistogram,
+        code: Code,
+        *,
+        per_channel: bool,
+        rounding: bool,
+        cap: float | None,
+    ) -> Tensor:
+        """Choose λ > 0.
+
+        Channels that were never active (no value of 2^-64 or more) take the lower median of the
+        other channels' λ; if none was active, λ is the cap or 1.
+
+        Args:
+            histogram: What was seen at the site.
+            code: The code that the site's neurons emit; S is its largest value.
+            per_channel: One λ for each channel, or one for all.
+            rounding: Whether half a unit is added before firing.
+            cap: Largest value that the site's activation lets through (6 for ReLU6), None if
+                there is no such value; λ never exceeds it.
+
+        Returns:
+            λ, "channels" or "", float32.
+
+        Raises:
+            CalibrationError: If a channel has seen no value.
+            ConfigError: If the cap is not above zero.
+        """
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        ...
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "ScaleRule":
+        """Build the rule from what ``to_dict`` wrote."""
+        ...
+
+
+@dataclass(frozen=True)
+class Max:
+    """λ is the largest value seen: nothing is clipped.
+
+    Example:
+        >>> from spikewright.codes import Radix
+        >>> seen = RangeHistogram(2)
+        >>> seen.update(torch.tensor([[0.0, 3.0], [8.0, 1.0]]))
+        >>> Max().scale(seen, Radix(), per_channel=True, rounding=True, cap=6.0)
+        tensor([3., 6.])
+    """
+
+    name: ClassVar[str] = "max"
+
+    def scale(
+        self,
+        histogram: RangeHistogram,
+        code: Code,
+        *,
+        per_channel: bool,
+        rounding: bool,
+        cap: float | None,
+    ) -> Tensor:
+        """Choose λ; see ``ScaleRule.scale``."""
+        pooled = _prepare(histogram, per_channel, cap)
+        return _finish(pooled.max, pooled, per_channel, cap)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and version."""
+        return to_plain(self, _VERSION)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Max":
+        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
+        return from_plain(cls, plain, _VERSION)
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """λ is the value below which q per cent of the values lie.
+
+    Where that value is zero although the channel was active (silent for more than q per cent),
+    λ is the largest value seen.
+
+    Args:
+        q: Percentage in (0, 100]. 99.9 is the choice of Rueckauer et al. 2017.
+        nonzero: Count only values above zero, as Rueckauer et al. do.
+
+    Raises:
+        ConfigError: If ``q`` is outside (0, 100].
+
+    References:
+        B. Rueckauer et al., Conversion of continuous-valued deep networks to efficient
+        event-driven networks for image classification, Frontiers in Neuroscience 2017.
+    """
+
+    q: float = 99.9
+    nonzero: bool = False
+
+    name: ClassVar[str] = "percentile"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.q <= 100.0:
+            raise ConfigError(
+                f"percentile rule: expected q in (0, 100], got q={self.q}. 100 is the maximum."
+            )
+
+    def scale(
+        self,
+        histogram: RangeHistogram,
+        code: Code,
+        *,
+        per_channel: bool,
+        rounding: bool,
+        cap: float | None,
+    ) -> Tensor:
+        """Choose λ; see ``ScaleRule.scale``."""
+        pooled = _prepare(histogram, per_channel, cap)
+        values = pooled.percentile(self.q, nonzero=self.nonzero)
+        return _finish(torch.where(values > 0.0, values, pooled.max), pooled, per_channel, cap)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, version and settings as plain values."""
+        return to_plain(self, _VERSION)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Percentile":
+        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
+        return from_plain(cls, plain, _VERSION)
+
+
+@dataclass(frozen=True)
+class MinError:
+    """λ is the one with the least mean squared error of the decoded values.
+
+    A geometric row of λ from 1/32 of the largest value to that value is tried, then 15 more
+    between the neighbours of the best. With one λ for all channels their errors are added.
+
+    Args:
+        candidates: λ in the first row, at least 2.
+
+    Raises:
+        ConfigError: If ``candidates`` is below 2.
+
+    References:
+        F. Liu et al., SpikeConverter, AAAI 2022, choose the threshold by minimising a conversion
+        error whose formula is not public; the squared error is this project's choice.
+    """
+
+    candidates: int = 40
+
+    name: ClassVar[str] = "min-error"
+
+    def __post_init__(self) -> None:
+        if self.candidates < 2:
+            raise ConfigError(
+                f"min-error rule: expected at least 2 candidates, got {self.candidates}. "
+                "The default is 40."
+            )
+
+    def scale(
+        self,
+        histogram: RangeHistogram,
+        code: Code,
+        *,
+        per_channel: bool,
+        rounding: bool,
+        cap: float | None,
+    ) -> Tensor:
+        """Choose λ; see ``ScaleRule.scale``."""
+        pooled = _prepare(histogram, per_channel, cap)
+        active = _active(histogram)
+        scales = pooled.max.clone()
+        if bool(active.any()):
+            seen = histogram.select(active.nonzero().squeeze(1))
+            top = seen.max if per_channel else seen.max.max().view(1)
+            top = top if cap is None else top.clamp(max=cap)
+            best = self._search(seen, code, rounding, top)
+            scales[_active(pooled)] = best
+        return _finish(scales, pooled, per_channel, cap)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, version and settings as plain values."""
+        return to_plain(self, _VERSION)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "MinError":
+        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
+        return from_plain(cls, plain, _VERSION)
+
+    def _search(self, histogram: RangeHistogram, code: Code, rounding: bool, top: Tensor) -> Tensor:
+        """Return the best λ up to ``top``, which is per channel or "1" for all, float64."""
+        last = self.candidates - 1
+        row = [_REACH ** (i / last - 1.0) for i in range(last)] + [1.0]
+        ratio = _REACH ** (1.0 / last)
+        best, least = _better(histogram, code, rounding, [top * share for share in row])
+        low, high = best / ratio, torch.minimum(best * ratio, top)
+        finer = [low + (high - low) * (i / (_FINER + 1)) for i in range(1, _FINER + 1)]
+        closer, less = _better(histogram, code, rounding, finer)
+        return torch.where(less < least, closer, best)
+
+
+def _better(
+    histogram: RangeHistogram, code: Code, rounding: bool, tried: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the λ of least error among those tried, and that error; the larger λ on a tie."""
+    best, least = tried[0], torch.full_like(tried[0], math.inf)
+    for scale in tried:
+        error = squared_error(
+            histogram, code, scale.squeeze(0) if len(scale) == 1 else scale, rounding
+        )
+        error = error if scale.shape == error.shape else error.sum().view(1)
+        better = error <= least
+        best, least = torch.where(better, scale, best), torch.where(better, error, least)
+    return best, least
+
+
+def _active(histogram: RangeHistogram) -> Tensor:
+    """Return which channels were active, "channels", bool."""
+    return histogram.max >= 2.0**LOWEST_EXPONENT
+
+
+def _prepare(histogram: RangeHistogram, per_channel: bool, cap: float | None) -> RangeHistogram:
+    """Check what every rule needs; pool the channels where one λ is wanted."""
+    if cap is not None and not cap > 0.0:
+        raise ConfigError(
+            f"scale: expected a cap above zero, got {cap}. The activation lets nothing through."
+        )
+    histogram.require_values()
+    return histogram if per_channel else histogram.pooled()
+
+
+def _finish(
+    scales: Tensor, histogram: RangeHistogram, per_channel: bool, cap: float | None
+) -> Tensor:
+    """Give inactive channels their λ and hold all to the cap."""
+    active = _active(histogram)
+    if bool(active.any()):
+        silent = scales[active].median()
+    else:
+        silent = torch.tensor(1.0 if cap is None else cap, dtype=scales.dtype)
+    filled = torch.where(active, scales, silent).float()
+    if cap is not None:
+        filled = filled.clamp_(max=cap)
+    return filled if per_channel else filled[0]

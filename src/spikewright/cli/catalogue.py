@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to choose from, asked of the rooms that define it."""
+
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spikewright import data, models
+from spikewright.codes import CODES
+from spikewright.methods import methods
+from spikewright.neurons import NEURONS
+
+__all__ = ["everything", "option_texts", "text"]
+
+_TITLES = {
+    "methods": "Methods (--method) and their options (--set)",
+    "codes": "Codes: how a number becomes a train of spikes",
+    "neurons": "Neurons",
+    "data": "Data sets (--data, --calibration)",
+    "models": "Models (--model)",
+}
+_DATA_FORMS = {
+    "folder:PATH": "a folder with one sub-folder of images per class",
+    "FILE.npz": "images and labels, or x and y (inputs as they are)",
+    "FILE.npz:PART": "PART_images and PART_labels, for files that hold several sets",
+    "random": "noise of the network's input shape, without labels",
+}
+_MODEL_FORMS = {
+    "torchvision:NAME": "a classification network of torchvision",
+    "MODULE:FUNCTION": "a function without arguments that returns the model; code is run",
+    "FILE.py:FUNCTION": "the same, in a file",
+    "FILE.pt2": "written by torch.export.save",
+    "FILE.graph.json": "a network described as data",
+}
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Return all names by kind, each with a line on it, as JSON-able data."""
+    return {
+        "methods": [_method(name, cls) for name, cls in _items(methods())],
+        "codes": [{"name": n, "text": _module_line(c)} for n, c in _items(CODES)],
+        "neurons": [{"name": n, "text": _module_line(c)} for n, c in _items(NEURONS)],
+        "data": [
+            *({"name": name, "text": data.describe(name)} for name in data.names()),
+            *({"name": name, "text": line} for name, line in _DATA_FORMS.items()),
+        ],
+        "models": [
+            *({"name": name, "text": "random weights unless --weights"} for name in models.names()),
+            *({"name": form, "text": line} for form, line in _MODEL_FORMS.items()),
+        ],
+    }
+
+
+def text(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Write what :func:`everything` returned, at most 80 columns wide."""
+    blocks = []
+    for kind, entries in found.items():
+        lines = [_TITLES[kind]]
+        width = max([14, *(len(entry["name"]) for entry in entries)])
+        for entry in entries:
+            lines += _row(entry["name"], entry["text"], width, 2)
+            for option in entry.get("options", ()):
+                lines += _row(option["name"], f"[{option['default']}] {option['text']}", 14, 6)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def option_texts(cls: type) -> dict[str, str]:
+    """Return what the ``Attributes`` section of a docstring says of each attribute.
+
+    Example:
+        >>> class Settings:
+        ...     '''Settings.
+        ...
+        ...     Attributes:
+        ...         T: Time steps,
+        ...             at least 1.
+        ...     '''
+        >>> option_texts(Settings)
+        {'T': 'Time steps, at least 1.'}
+    """
+    _, _, section = (inspect.getdoc(cls) or "").partition("Attributes:\n")
+    section = textwrap.dedent(re.split(r"\n(?=\S)", section)[0])
+    entries = re.split(r"\n(?=\w+: )", section.strip())
+    pairs = (entry.partition(": ") for entry in entries)
+    return {name: " ".join(line.replace("``", "").split()) for name, colon, line in pairs if colon}
+
+
+def _items(lookup: Any) -> list[tuple[str, type]]:  # noqa: ANN401 - a Lookup of any kind
+    return [(name, lookup[name]) for name in lookup.names()]
+
+
+def _method(name: str, cls: type) -> dict[str, Any]:
+    texts = option_texts(cls)
+    options = [
+        {
+            "name": field.name,
+            "default": _plain(field.default),
+            "type": str(getattr(field.type, "__name__", field.type)).replace("typing.", ""),
+            "text": texts.get(field.name, ""),
+        }
+        for field in dataclasses.fields(cls)
+    ]
+    return {"name": name, "text": _module_line(cls), "options": options}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any default
+    if value is dataclasses.MISSING:
+        return "required"
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def _module_line(cls: type) -> str:
+    """Return the first line on the file that a class is in, which says what the file is for."""
+    return (inspect.getdoc(inspect.getmodule(cls)) or "").partition("\n")[0]
+
+
+def _row(name: str, line: str, width: int, indent: int) -> list[str]:
+    head = " " * indent + name.ljust(width) + "  "
+    if len(name) > width:
+        head = " " * (indent + width + 2)
+    lines = textwrap.wrap(
+        line, width=80, initial_indent=head, subsequent_indent=" " * (indent + width + 2)
+    )
+    return ([" " * indent + name] if len(name) > width else []) + (lines or [head.rstrip()])

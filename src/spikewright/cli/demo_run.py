@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo does, step by step, each step an ordinary call of the public functions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from spikewright import api
+from spikewright.cli import demo_text as text
+from spikewright.cli.demo_training import Trained, as_tensors, train
+from spikewright.cli.files import check_outputs, write
+from spikewright.cli.options import CALIBRATION_SAMPLES
+from spikewright.cli.sources import preprocess_of, spread
+from spikewright.cli.terminal import Terminal
+from spikewright.data import load_digits
+from spikewright.errors import ConfigError
+from spikewright.methods.spikeconverter import SpikeConverter
+
+__all__ = ["run"]
+
+SCHEMA = "spikewright.demo/1"
+T = 8
+LENGTHS = (4, 6, 8, 16)
+VERIFIED = 32
+FILES = {
+    "digits.safetensors": "weights of the original network",
+    "snn.safetensors": "the spiking network, T = 8",
+    "result.json": "every number above and many more",
+    "summary.txt": "this text",
+}
+
+
+def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
+    """Train, convert, verify, measure, write; return the exit code.
+
+    Args:
+        folder: Where the files go; made if it is missing.
+        epochs: Passes over the training data.
+        terminal: Where the text goes.
+        force: Whether files that are not of an earlier demo may be replaced.
+
+    Raises:
+        ConfigError: If ``epochs`` is below 1 or files are in the way.
+    """
+    if epochs < 1:
+        raise ConfigError(f"--epochs: expected at least 1, got {epochs}. Raise it.")
+    _claim(folder, force=force)
+    said: list[str] = []
+
+    def tell(block: str) -> None:
+        said.append(block)
+        terminal.tell(block + "\n")
+
+    tell(text.OPENING)
+    training, test = load_digits("train"), load_digits("test")
+    x, y = as_tensors(training)
+    trained = train(x, y, epochs, progress=terminal.progress)
+    inputs, classes = as_tensors(test)
+    with torch.no_grad():
+        right = int((trained.model(inputs).argmax(1) == classes).sum())
+    tell(text.training(trained, len(x), right / len(classes), len(classes)))
+
+    chosen, _ = as_tensors(spread(training, CALIBRATION_SAMPLES, "calibration"))
+    snn = api.convert(
+        trained.model,
+        SpikeConverter(T=T),
+        calibration=torch.split(chosen, 64),
+        progress=terminal.progress,
+    )
+    snn.provenance.update(calibration="digits-train", preprocess=preprocess_of(training))
+    tell(text.conversion(snn, len(chosen)))
+
+    integer = snn.to_integer()
+    checks = {
+        "float": api.verify(snn, inputs[:VERIFIED]),
+        "integer": api.verify(integer, inputs[:VERIFIED]),
+    }
+    tell(text.verification(checks))
+
+    batches = list(zip(torch.split(inputs, 64), torch.split(classes, 64), strict=True))
+    result = api.evaluate(
+        snn, batches, reference=trained.model, code_lengths=LENGTHS, progress=terminal.progress
+    )
+    rounded = api.evaluate(integer, batches, counting=False)
+    measured = text.measurement(result, T, rounded.accuracy or 0.0)
+    tell(measured)
+    tell(text.pipeline(snn))
+
+    numbers: dict[str, Any] = {
+        "schema": SCHEMA,
+        "training": {
+            "epochs": epochs,
+            "seconds": round(trained.seconds, 3),
+            "samples": len(x),
+            "accuracy": right / len(classes),
+        },
+        "verification": {form: check.to_dict() for form, check in checks.items()},
+        "integer_accuracy": rounded.accuracy,
+        **result.to_dict(),
+    }
+    numbers["schema"] = SCHEMA
+    _write(folder, trained, snn.save, numbers, "\n\n".join(said) + "\n")
+    terminal.tell(text.closing(folder, FILES))
+    if terminal.json or terminal.quiet:
+        terminal.result(measured, {**numbers, "files": [str(folder / name) for name in FILES]})
+    return 0 if all(check.agrees for check in checks.values()) else 1
+
+
+def _claim(folder: Path, *, force: bool) -> None:
+    """Refuse a folder whose files this program has not written itself."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: expected a folder, got a file. Choose another with -o.")
+    if not folder.parent.is_dir():
+        raise ConfigError(
+            f"{folder}: expected a folder {folder.parent} to make it in, got none. Make it first."
+        )
+    if folder.is_dir():
+        check_outputs((folder / name for name in FILES), force=force or _is_ours(folder))
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("schema") == SCHEMA
+
+
+def _write(folder: Path, trained: Trained, save_snn: Any, numbers: Any, summary: str) -> None:  # noqa: ANN401
+    folder.mkdir(exist_ok=True)
+    write(folder / "digits.safetensors", save(trained.model.state_dict()))
+    save_snn(folder / "snn.safetensors")
+    write(folder / "result.json", json.dumps(numbers, indent=1) + "\n")
+    write(folder / "summary.txt", summary)

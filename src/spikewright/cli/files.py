@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing files whole or not at all, and never over another one unasked."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from spikewright.errors import ConfigError, FileFormatError
+
+__all__ = ["check_output", "check_outputs", "write"]
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse, before any work is done, what could not or must not be written.
+
+    Args:
+        path: The file that will be written.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: If it exists and ``force`` is off, is a folder, or its folder is missing.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path}: expected a file to write, got a folder. Add a file name.")
+    if path.exists() and not force:
+        raise ConfigError(
+            f"{path}: exists already. Replace it with --force, or choose another name."
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"{path}: expected a folder {path.parent} to write to, got none. Make it first."
+        )
+
+
+def check_outputs(paths: Iterable[Path], *, force: bool) -> None:
+    """Do ``check_output`` for each."""
+    for path in paths:
+        check_output(path, force=force)
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file; the old one, if any, is replaced only when the new one is whole.
+
+    Args:
+        path: The file.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        FileFormatError: If it cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: could not be written ({error.strerror}). Nothing was left behind."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

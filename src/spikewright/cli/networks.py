@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The spiking network that a verb works on: read from a file, or converted on the fly."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikewright import api
+from spikewright.cli.method import method_config
+from spikewright.cli.options import (
+    CALIBRATION_SAMPLES,
+    CalibrationOptions,
+    DataOptions,
+    MethodOptions,
+    ModelOptions,
+    given,
+)
+from spikewright.cli.sources import (
+    Items,
+    batches,
+    describe,
+    open_data,
+    open_model,
+    preprocess_of,
+    spread,
+)
+from spikewright.cli.terminal import Terminal
+from spikewright.errors import CalibrationError, ConfigError
+from spikewright.network import SpikingNetwork, load
+
+__all__ = ["Subject", "convert_model", "original", "subject"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A spiking network and where it comes from.
+
+    Attributes:
+        snn: The network.
+        model: The original one, if it was converted just now.
+        calibration: The inputs it was calibrated on just now.
+    """
+
+    snn: SpikingNetwork
+    model: nn.Module | None = None
+    calibration: Items | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(size or 1 for size in self.snn.graph.input_shape[1:])
+
+    @property
+    def preprocess(self) -> Mapping[str, Any] | None:
+        """How the images became inputs that it was calibrated on, if that was written down."""
+        recorded: Mapping[str, Any] | None = self.snn.provenance.get("preprocess")
+        return recorded
+
+    def inputs(self, spec: str, options: DataOptions) -> Items:
+        """Open the set of ``--data``, whose inputs must be what the network takes."""
+        return open_data(
+            spec,
+            "--data",
+            options,
+            shape=self.shape,
+            wanted_by="the network",
+            recorded=self.preprocess,
+        )
+
+
+def subject(
+    file: Path | None,
+    model: ModelOptions,
+    calibration: CalibrationOptions,
+    method: MethodOptions,
+    data: DataOptions,
+    terminal: Terminal,
+) -> Subject:
+    """Read the network of ``--snn``, or convert the one of ``--model``.
+
+    Raises:
+        ConfigError: If neither or both are given, or options for converting along with ``--snn``;
+            see also :func:`convert_model`.
+        FileFormatError: If the file is missing, damaged, or something else.
+    """
+    if file is None:
+        if model.model is None:
+            raise ConfigError(
+                "--snn, --model: expected a network, got none. Give a saved one with --snn FILE, "
+                "or a model to convert with --model SPEC --calibration SPEC."
+            )
+        return convert_model(model, calibration, method, data, terminal)
+    if names := [*given(model), *given(calibration), *given(method)]:
+        raise ConfigError(
+            f"--snn: expected a converted network alone, got also {', '.join(names)}, "
+            f"{'which says' if len(names) == 1 else 'which say'} how to convert. "
+            "Leave out the one or the other."
+        )
+    return Subject(load(file))
+
+
+def convert_model(
+    model: ModelOptions,
+    calibration: CalibrationOptions,
+    method: MethodOptions,
+    data: DataOptions,
+    terminal: Terminal,
+) -> Subject:
+    """Convert the model that the options name; cheap checks come first.
+
+    Raises:
+        ConfigError: If an option is missing or out of range.
+        CalibrationError: If no calibration data are named, or they do not fit.
+        UnsupportedModuleError: If the model cannot be converted.
+    """
+    config = method_config(method)
+    network = open_model(model, terminal)
+    if calibration.calibration is None:
+        raise CalibrationError(
+            "--calibration: expected data to choose the scales on, got none. Name a few hundred "
+            "training inputs, e.g. --calibration folder:PATH, or random for a first try."
+        )
+    count = calibration.calibration_samples
+    items = spread(
+        open_data(calibration.calibration, "--calibration", data, shape=model.shape),
+        CALIBRATION_SAMPLES if count is None else count,
+        "--calibration-samples",
+    )
+    snn = api.convert(network, config, calibration=batches(items, data), progress=terminal.progress)
+    record = {"calibration": describe(items)["name"], "preprocess": preprocess_of(items)}
+    snn = dataclasses.replace(snn, provenance={**snn.provenance, **record})
+    return Subject(snn, network, items)
+
+
+def original(found: Subject, model: ModelOptions, terminal: Terminal) -> nn.Module | None:
+    """Return the model of ``--reference``, or else the one that was converted, if any.
+
+    Raises:
+        ConfigError: If weights are given without a model, or the model does not take the
+            network's inputs or has other outputs.
+    """
+    if model.model is None:
+        if model.weights is not None:
+            raise ConfigError(
+                "--reference-weights: expected --reference SPEC with it, got none. Name the model."
+            )
+        return found.model
+    reference = open_model(model, terminal)
+    x = torch.zeros(1, *found.shape)
+    expected = tuple(api.simulate(found.snn, x).shape)
+    try:
+        with torch.no_grad():
+            shape = tuple(reference(x).shape)
+    except Exception as error:  # any model may fail in any way
+        raise ConfigError(
+            f"--reference {model.model}: expected a model that takes inputs of shape "
+            f"{found.shape}, got {type(error).__name__}: {error}. Name the model that was converted."
+        ) from error
+    if shape != expected:
+        raise ConfigError(
+            f"--reference {model.model}: expected outputs of shape {expected[1:]}, got {shape[1:]}. "
+            "Name the model that was converted."
+        )
+    return reference

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the options that name a model and data to the model and the data."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from spikewright import data as data_room
+from spikewright import models
+from spikewright.cli.options import DataOptions, ModelOptions, given
+from spikewright.cli.terminal import Terminal
+from spikewright.data import ArraySet, ImageSet, Preprocess
+from spikewright.errors import ConfigError, ShapeError
+
+__all__ = [
+    "Items",
+    "RandomSet",
+    "batches",
+    "describe",
+    "open_data",
+    "open_model",
+    "preprocess_of",
+    "sample_shape",
+    "spread",
+]
+
+Items = Dataset[Any]
+RANDOM = "random"
+BATCH_SIZE = 64
+_FIELDS = ("size", "crop", "mean", "std", "channels", "pixel_scale", "interpolation")
+_CHANNELS = {"rgb": "RGB", "bgr": "BGR", "grey": "L"}
+
+
+@dataclass(frozen=True, eq=False)
+class RandomSet(Dataset[tuple[Tensor]]):
+    """Standard normal noise without labels: item i is the same in every run.
+
+    Args:
+        shape: Of one item.
+        count: Number of items.
+    """
+
+    shape: tuple[int, ...]
+    count: int = 512
+    name: str = RANDOM
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor]:
+        if not 0 <= index < self.count:
+            raise IndexError(f"random: expected an index in 0..{self.count - 1}, got {index}.")
+        return (torch.randn(self.shape, generator=torch.Generator().manual_seed(index)),)
+
+
+def open_model(options: ModelOptions, terminal: Terminal) -> nn.Module:
+    """Build the model that the options name.
+
+    Raises:
+        ConfigError: If no model is named; see also :func:`spikewright.models.resolve`.
+    """
+    if options.model is None:
+        raise ConfigError("--model: expected a model, got none. Name one, e.g. --model resnet20.")
+    model = models.resolve(options.model, options.weights)
+    untrained = options.model in models.names() or options.model.startswith("torchvision:")
+    if untrained and options.weights is None:
+        terminal.note(f"{options.model} has random weights; give trained ones with --weights FILE.")
+    return model
+
+
+def open_data(
+    spec: str,
+    flag: str,
+    options: DataOptions,
+    *,
+    shape: tuple[int, ...] | None = None,
+    wanted_by: str = "--shape",
+    recorded: Mapping[str, Any] | None = None,
+) -> Items:
+    """Open the data set that an option names.
+
+    Args:
+        spec: What the option holds.
+        flag: The option, for messages.
+        options: How images become inputs; what is given there wins.
+        shape: Shape of one input, if it is known; the set's must be the same.
+        wanted_by: What says so, for the message.
+        recorded: Preprocessing that a network was calibrated with; it wins over the set's own.
+
+    Raises:
+        ConfigError: If random data are asked for without a shape, or a setting does not fit.
+        ShapeError: If the set's items have another shape.
+        UnknownNameError: If there is no such set.
+        FileFormatError: If files are missing or damaged.
+    """
+    if spec == RANDOM:
+        if shape is None:
+            raise ConfigError(f"{flag} random: expected the shape of an input. Give --shape C,H,W.")
+        _refuse_preprocessing(options, f"{flag} random")
+        return RandomSet(shape)
+    items = data_room.resolve(spec, options.data_root)
+    if isinstance(items, ArraySet):
+        _refuse_preprocessing(options, f"{flag} {spec}")
+    else:
+        items = _with_preprocess(items, options, recorded)
+    found = sample_shape(items)
+    if shape is not None and found != shape:
+        raise ShapeError(
+            f"{flag} {spec}: expected inputs of shape {_text(shape)}, as {wanted_by} says, got "
+            f"{_text(found)}. Resize them with --size or set --channels."
+        )
+    return items
+
+
+def sample_shape(items: Items) -> tuple[int, ...]:
+    """Return the shape of one input of a set."""
+    return tuple(items[0][0].shape)
+
+
+def spread(items: Items, count: int | None, flag: str) -> Items:
+    """Take so many items, evenly spread over the set, because folders are sorted by class.
+
+    Args:
+        items: The set.
+        count: How many; None takes all, and so does a number above its length.
+        flag: The option, for messages.
+
+    Raises:
+        ConfigError: If ``count`` is below 1.
+    """
+    if count is None:
+        return items
+    if count < 1:
+        raise ConfigError(f"{flag}: expected at least 1, got {count}. Raise it.")
+    length = len(items)  # type: ignore[arg-type]  # map-style, but torch declares no __len__
+    if count >= length:
+        return items
+    return Subset(items, [i * length // count for i in range(count)])
+
+
+def batches(items: Items, options: DataOptions) -> DataLoader[Any]:
+    """Batch a set as the options say."""
+    return data_room.loader(
+        items,
+        BATCH_SIZE if options.batch_size is None else options.batch_size,
+        workers=options.workers or 0,
+    )
+
+
+def preprocess_of(items: Items) -> dict[str, Any] | None:
+    """Return how the images of a set become inputs, None if they are inputs already."""
+    whole = items.dataset if isinstance(items, Subset) else items
+    return whole.preprocess.to_dict() if isinstance(whole, ImageSet) else None
+
+
+def describe(items: Items) -> dict[str, Any]:
+    """Return name, size and preprocessing of a set as JSON-able data."""
+    whole = items.dataset if isinstance(items, Subset) else items
+    return {
+        "name": getattr(whole, "name", "?"),
+        "samples": len(items),  # type: ignore[arg-type]  # as above
+        "of": len(whole),  # type: ignore[arg-type]
+        "preprocess": preprocess_of(items),
+    }
+
+
+def _with_preprocess(
+    items: ImageSet, options: DataOptions, recorded: Mapping[str, Any] | None
+) -> ImageSet:
+    start = items.preprocess if recorded is None else Preprocess.from_dict(recorded)
+    changes: dict[str, Any] = {
+        name: getattr(options, name) for name in _FIELDS if getattr(options, name) is not None
+    }
+    if "channels" in changes:
+        changes["channels"] = _CHANNELS[changes["channels"]]
+    if "pixel_scale" in changes:
+        changes["scale"] = changes.pop("pixel_scale")
+    return dataclasses.replace(items, preprocess=dataclasses.replace(start, **changes))
+
+
+def _refuse_preprocessing(options: DataOptions, where: str) -> None:
+    if names := given(options, *_FIELDS):
+        raise ConfigError(
+            f"{where}: expected no {', '.join(names)}, because these data are inputs already. "
+            "Leave it out."
+        )
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return ",".join(map(str, shape))

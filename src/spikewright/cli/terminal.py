@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is written where: results to standard output, everything else to standard error."""
+
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from spikewright.errors import SpikewrightWarning
+
+__all__ = ["Terminal", "command", "shown_warnings"]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The two streams of one run of the command.
+
+    Args:
+        json: Whether standard output gets one JSON object and nothing else.
+        quiet: Whether progress and notes are left out.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+    @property
+    def progress(self) -> bool:
+        """Whether to draw progress bars: not into files, and not if asked to be quiet."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def result(self, text: str, data: Mapping[str, Any]) -> None:
+        """Print the outcome, as text or as JSON."""
+        print(json.dumps(data, indent=1) if self.json else text)
+
+    def tell(self, text: str) -> None:
+        """Say on standard output what is being done; left out if only the result is wanted."""
+        if not (self.json or self.quiet):
+            print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        """Say on standard error what a user should know about this run."""
+        if not self.quiet:
+            print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def shown_warnings() -> Iterator[None]:
+    """Print each warning as one line on standard error."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        origin = "" if issubclass(category, SpikewrightWarning) else f" ({filename}:{lineno})"
+        print(f"warning: {message}{origin}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def command() -> str:
+    """Return how this program is started from the folder the user is in, for commands to paste.
+
+    It is ``spikewright`` where the shell finds that, else the interpreter's path.
+    """
+    if shutil.which("spikewright"):
+        return "spikewright"
+    python = Path(sys.executable)
+    with suppress(ValueError):
+        python = python.relative_to(Path.cwd())
+    return f"{python} -m spikewright"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``spikewright convert``: a trained network in, one file with the spiking network out."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from spikewright.cli.options import (
+    CALIBRATION,
+    COMMON,
+    IMAGES,
+    METHOD,
+    MODEL,
+    CalibrationOptions,
+    CommonOptions,
+    DataOptions,
+    MethodOptions,
+    ModelOptions,
+)
+from spikewright.cli.terminal import Terminal, command
+
+__all__ = ["convert"]
+
+OUTPUT = Path("snn.safetensors")
+
+
+def convert(
+    *,
+    model: ModelOptions = MODEL,
+    calibration: CalibrationOptions = CALIBRATION,
+    method: MethodOptions = METHOD,
+    output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FILE")] = OUTPUT,
+    force: bool = False,
+    images: DataOptions = IMAGES,
+    common: CommonOptions = COMMON,
+) -> int:
+    """Turn a trained network into a spiking one and save it.
+
+    For example: spikewright convert --model resnet20 --weights resnet20.safetensors
+    --calibration folder:train --T 8 -o snn.safetensors
+
+    Args:
+        output: Where to save the spiking network. [default: snn.safetensors]
+        force: Replace the file if it exists.
+        model: The network, as trained.
+        calibration: What the scales are chosen on.
+        method: How it is converted.
+        images: How images become inputs.
+        common: What every verb takes.
+    """
+    from spikewright.cli.files import check_output
+    from spikewright.cli.networks import convert_model
+    from spikewright.cli.report import fit
+
+    terminal = Terminal(common.json, common.quiet)
+    check_output(output, force=force)
+    snn = convert_model(model, calibration, method, images, terminal).snn
+    snn.save(output)
+    schedule = snn.schedule()
+    data = {
+        "schema": "spikewright.convert/1",
+        "output": str(output),
+        "T": snn.T,
+        "steps": snn.code.steps,
+        "k": snn.code.k,
+        "neurons": snn.neurons(),
+        "latency_ticks": schedule.latency_ticks,
+        "ticks_per_input": schedule.ticks_per_input(2),
+        "provenance": snn.provenance,
+    }
+    terminal.result(
+        f"{fit(snn.summary())}\n\nwritten: {output}\n"
+        f"next:    {command()} evaluate --snn {output} --data SPEC",
+        data,
+    )
+    return 0

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``spikewright list``: every name that an option takes, found where it is defined."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from spikewright.cli.options import COMMON, CommonOptions
+from spikewright.cli.terminal import Terminal
+
+__all__ = ["list_"]
+
+Kind = Literal["methods", "codes", "neurons", "data", "models"]
+
+
+def list_(
+    kind: Annotated[Kind | None, Parameter(name="KIND")] = None,
+    /,
+    *,
+    common: CommonOptions = COMMON,
+) -> int:
+    """List methods with their options, codes, neurons, data sets and models.
+
+    Args:
+        kind: Only these; all by default.
+        common: What every verb takes.
+    """
+    from spikewright.cli import catalogue
+
+    found = catalogue.everything()
+    if kind is not None:
+        found = {kind: found[kind]}
+    terminal = Terminal(common.json, common.quiet)
+    terminal.result(catalogue.text(found), {"schema": "spikewright.list/1", **found})
+    return 0

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``spikewright verify``: prove that independent computations of a network give the same spikes."""
+
+from spikewright.cli.options import (
+    CALIBRATION,
+    COMMON,
+    IMAGES,
+    METHOD,
+    MODEL,
+    CalibrationOptions,
+    CommonOptions,
+    DataOptions,
+    File,
+    MethodOptions,
+    ModelOptions,
+    Spec,
+)
+from spikewright.cli.terminal import Terminal
+from spikewright.cli.tokens import Whole
+
+__all__ = ["verify"]
+
+
+def verify(
+    *,
+    snn: File = None,
+    data: Spec = None,
+    samples: Whole = 8,
+    integer: bool = False,
+    model: ModelOptions = MODEL,
+    calibration: CalibrationOptions = CALIBRATION,
+    method: MethodOptions = METHOD,
+    images: DataOptions = IMAGES,
+    common: CommonOptions = COMMON,
+) -> int:
+    """Prove on a few inputs that tick by tick and in one pass the network fires the same spikes.
+
+    Takes a saved network, or a model to convert on the fly. Exit code 1: it does not agree.
+
+    Args:
+        snn: A saved spiking network.
+        data: Inputs; those of --calibration where not given. random: noise of the right shape.
+        samples: How many inputs, evenly spread over the set. [default: 8]
+        integer: Check the integer form as well, in which every spike must be the same.
+        model: The network, as trained.
+        calibration: What the scales are chosen on.
+        method: How it is converted.
+        images: How images become inputs.
+        common: What every verb takes.
+    """
+    from spikewright import api
+    from spikewright.cli.networks import subject
+    from spikewright.cli.report import fit
+    from spikewright.cli.sources import batches, describe, spread
+    from spikewright.errors import ConfigError
+
+    terminal = Terminal(common.json, common.quiet)
+    found = subject(snn, model, calibration, method, images, terminal)
+    items = found.calibration
+    if data is not None:
+        items = found.inputs(data, images)
+    if items is None:
+        raise ConfigError(
+            "--data: expected inputs, got none. Name a set; --data random takes noise."
+        )
+    items = spread(items, samples, "--samples")
+    networks = {"integer" if found.snn.integer else "float": found.snn}
+    if integer and not found.snn.integer:
+        networks["integer"] = found.snn.to_integer()
+    x = next(iter(batches(items, DataOptions(batch_size=samples))))[0]
+    checks = {form: api.verify(network, x) for form, network in networks.items()}
+    agrees = all(check.agrees for check in checks.values())
+    text = "\n\n".join(check.table() for check in checks.values())
+    terminal.result(
+        fit(f"{describe(items)['name']}\n{text}"),
+        {
+            "schema": "spikewright.verify/1",
+            "agrees": agrees,
+            "data": describe(items),
+            "checks": {form: check.to_dict() for form, check in checks.items()},
+        },
+    )
+    return 0 if agrees else 1
