@@ -17,9 +17,12 @@ import pytest
 
 if "spikewright" in sys.modules:
     raise RuntimeError("conftest: spikewright was imported before the shape checks were installed.")
-# The numeric tower: without it beartype refuses 0 where a float is declared.
+# The numeric tower: without it beartype refuses 0 where a float is declared. The override: it knows
+# Self only in classes that it decorates as a whole, and the hook decorates one method at a time.
 jaxtyping.install_import_hook(
-    "spikewright", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+    "spikewright",
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True, "
+    "hint_overrides=beartype.FrozenDict({__import__('typing').Self: object})))",
 )
 
 hypothesis.settings.register_profile(
@@ -49,7 +52,7 @@ def seeded() -> int:
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """Switch the type and shape checks off, for tests of our own errors for arguments of a wrong type."""
+    """Switch the type checks off, for tests of our own errors for arguments of a wrong type."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -32,7 +32,7 @@ _WHERE = {
     "run_pipelined": "simulate",
 }
 
-__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604 - the names are known
+__all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

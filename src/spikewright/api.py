@@ -2,7 +2,7 @@
 """The verbs: glue between the rooms, no mathematics."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import chain
 from typing import Any, Literal
 
@@ -38,7 +38,13 @@ __all__ = ["calibrate", "convert", "evaluate", "inspect", "simulate", "verify"]
 Batches = Iterable[Any] | Tensor
 
 
-def inspect(model: nn.Module, example: Tensor, *, encode_input: bool = False, analog_relays: Sequence[str] = ()) -> Inspection:
+def inspect(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    encode_input: bool = False,
+    analog_relays: Sequence[str] = (),
+) -> Inspection:
     """Tell, without data, what would become of a model.
 
     Args:
@@ -53,7 +59,9 @@ def inspect(model: nn.Module, example: Tensor, *, encode_input: bool = False, an
     Raises:
         UnsupportedModuleError: If the model cannot even be captured.
     """
-    return inspect_graph(_folded(model, example), encode_input=encode_input, analog_relays=analog_relays)
+    return inspect_graph(
+        _folded(model, example), encode_input=encode_input, analog_relays=analog_relays
+    )
 
 
 def calibrate(
@@ -90,7 +98,7 @@ def calibrate(
     placed = place_sites(graph)
     axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
     collector = Collector(placed, axes, INPUT_STATISTICS)
-    total = len(calibration) if hasattr(calibration, "__len__") and not isinstance(calibration, Tensor) else None
+    total = _length(calibration)
     for index, batch in enumerate(track(batches, "calibrating", show=progress, total=total)):
         collector.add(batch, index)
     return Prepared(
@@ -131,7 +139,8 @@ def convert(
 
     Example:
         >>> import torch, spikewright as sw
-        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> from torch.nn import Linear, ReLU, Sequential
+        >>> model = Sequential(Linear(4, 8), ReLU(), Linear(8, 3))
         >>> snn = sw.convert(model, T=8, calibration=torch.rand(64, 4))
         >>> snn.schedule().latency_ticks
         16
@@ -139,11 +148,15 @@ def convert(
     config = configure(method, **options)
     if isinstance(model, Prepared):
         if calibration is not None:
-            raise ConfigError("convert: the model is calibrated already, got calibration data as well. Leave them out.")
+            raise ConfigError(
+                "convert: the model is calibrated already, got calibration data as well. "
+                "Leave them out."
+            )
         return config.convert(model)
     if calibration is None:
         raise CalibrationError(
-            "convert: expected calibration data, got none. Pass a few hundred inputs as calibration=loader."
+            "convert: expected calibration data, got none. Pass a few hundred inputs as "
+            "calibration=loader."
         )
     return config.convert(calibrate(model, calibration, example=example, progress=progress))
 
@@ -184,7 +197,7 @@ def evaluate(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: expected at least 1 input, got {limit}.")
     networks = [snn] if code_lengths is None else at_lengths(snn, code_lengths)
-    total = len(loader) if hasattr(loader, "__len__") and not isinstance(loader, Tensor) else None
+    total = _length(loader)
     batches = _limited(_batches(loader), limit)
     return measure(
         networks,
@@ -203,8 +216,10 @@ def at_lengths(snn: SpikingNetwork, code_lengths: Sequence[int]) -> list[Spiking
     """
     if snn.source is None:
         raise ConfigError(
-            "code_lengths: expected a network that convert() has just returned, got one from a file or "
-            f"an integer one, which holds T={snn.T} only. Convert the model again for other lengths."
+            "code_lengths: expected a network that convert() has just returned, got one from "
+            "a file or "
+            f"an integer one, which holds T={snn.T} only. Convert the model again for other "
+            "lengths."
         )
     if not code_lengths:
         raise ConfigError("code_lengths: expected at least one T, got none.")
@@ -263,6 +278,10 @@ def _folded(model: nn.Module, example: Tensor) -> Graph:
     graph = capture(model, example)
     check_parameters(graph)
     return find_activations(fold_batch_norm(simplify(graph)))
+
+
+def _length(data: Batches) -> int | None:
+    return len(data) if isinstance(data, Sized) and not isinstance(data, Tensor) else None
 
 
 def _batches(data: Batches) -> Iterator[Any]:

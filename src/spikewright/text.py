@@ -19,7 +19,9 @@ def shorten(text: str, width: int) -> str:
     return f"{text[:left]}…{text[-(width - 1 - left) :]}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 80, left: int = 1) -> str:
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 80, left: int = 1
+) -> str:
     """Format rows as text.
 
     Args:

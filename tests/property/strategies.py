@@ -138,3 +138,40 @@ def windows(draw: st.DrawFn) -> Window:
     # A dilated window can lie wholly in the padding; the network itself then yields -inf.
     assume(all(all(window.members(axis)) for axis in range(axes)))
     return window
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of several channels with ranges far apart, many zeros and exact powers of two."""
+
+    channels: int
+    samples: int
+    seed: int
+    spread: int
+    dtype: torch.dtype
+
+    def make(self) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        size = (self.channels, self.samples)
+        values = torch.randn(size, generator=generator, dtype=torch.float64)
+        reach = torch.randint(
+            -self.spread, self.spread + 1, (self.channels, 1), generator=generator
+        )
+        late = torch.rand(size, generator=generator) * 2.0  # outliers that double ranges late
+        values = torch.ldexp(values * torch.where(late > 1.9, 40.0, 1.0), reach)
+        exact = torch.ldexp(torch.ones(size, dtype=torch.float64), reach)
+        kind = torch.rand(size, generator=generator)
+        values = torch.where(kind < 0.15, exact, values)
+        return torch.where(kind > 0.8, torch.zeros_like(values), values).to(self.dtype)
+
+
+def values() -> st.SearchStrategy[Values]:
+    """Recipes for a site's values; call ``make()``."""
+    return st.builds(
+        Values,
+        channels=st.integers(1, 4),
+        samples=st.integers(1, 60),
+        seed=st.integers(0, 2**31 - 1),
+        spread=st.sampled_from([0, 3, 12, 90]),
+        dtype=st.sampled_from([torch.float32, torch.float64]),
+    )

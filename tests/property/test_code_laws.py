@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.property.strategies import Window, dyadic_codes, radix_codes, targets, windows
 from torch import Tensor
 
 from spikewright.codes import Radix
 from spikewright.codes.popcount import popcount, popcount_parallel
 from spikewright.neurons import inverse_lif, max_gate
+from tests.property.strategies import Window, dyadic_codes, radix_codes, targets, windows
 
 
 def greedy(target: Fraction, weights: list[Fraction]) -> tuple[list[int], Fraction]:
@@ -199,3 +199,16 @@ def test_streaming_gate_is_the_code_of_the_maximum(
         assert torch.equal(train[t], before)
         assert torch.equal(pooled, expected[t])
         assert torch.equal(pooled, literal[t])
+
+
+@given(st.data())
+def test_a_code_gives_the_largest_level_not_above_its_target(data: st.DataObject) -> None:
+    code = data.draw(radix_codes(max_steps=9))
+    target = data.draw(targets()).of(code)
+    levels = code.levels(2**12)
+    assert levels is not None
+    assert list(levels) == sorted(set(levels))
+    assert levels[-1] == code.max_value
+    expected = [max(level for level in levels if level <= max(t, 0.0)) for t in target.tolist()]
+    assert code.quantise_(target).tolist() == expected
+    assert code.levels(len(levels) - 1) is None

@@ -182,7 +182,8 @@ def test_without_a_verb_the_use_is_shown(
 
 def requirements() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    extras = project["optional-dependencies"].values()
+    listed = [*project["dependencies"], *(line for extra in extras for line in extra)]
     return [line for line in listed if not line.startswith("spikewright")]
 
 

@@ -5,7 +5,7 @@
 """
 
 from spikewright.calibration import scales
-from spikewright.calibration.conversion_error import conversion_error as conversion_error
+from spikewright.calibration.coding_error import conversion_error as conversion_error
 from spikewright.calibration.histogram import RangeHistogram as RangeHistogram
 from spikewright.calibration.observer import SiteObserver as SiteObserver
 from spikewright.calibration.scales import Max as Max

@@ -86,7 +86,8 @@ class Collector:
         x = x.to(torch.float32)
         if not bool(x.isfinite().all()):
             raise CalibrationError(
-                f"calibration batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
+                f"calibration batch {index}: expected finite numbers, got NaN or infinity. "
+                "Clean the data."
             )
         self._observers[self._input].observe(x)
         self.input_signed = self.input_signed or bool((x < 0).any())

@@ -6,15 +6,26 @@ the finer one with bins added in pairs. What is stored is therefore a pure funct
 seen: batches may come in any order, in any cut, in any number of processes.
 """
 
-import numpy as np
+import math
+
 import torch
 from torch import Tensor
 
+from spikewright.calibration.binning import (
+    LOWEST_EXPONENT,
+    coarsen,
+    count_ones,
+    exponents_of,
+    flat,
+    is_sound,
+    log2,
+    order_statistic,
+    power_of_two,
+)
 from spikewright.errors import CalibrationError, ConfigError, ShapeError
 
 __all__ = ["RangeHistogram"]
 
-LOWEST_EXPONENT = -64  # ranges below 2^-64 are not told apart; such values share the first bin
 _CHUNK = 1 << 17  # elements counted at once: temporaries stay small and in the cache
 
 
@@ -97,12 +108,12 @@ class RangeHistogram:
     @property
     def range(self) -> Tensor:
         """Upper end 2^e of each range, not included, "channels", float64."""
-        return _power_of_two(self._exponents)
+        return power_of_two(self._exponents)
 
     @property
     def bin_width(self) -> Tensor:
         """Width of each channel's bins, "channels", float64."""
-        return _power_of_two(self._exponents - _log2(self.bins))
+        return power_of_two(self._exponents - log2(self.bins))
 
     def update(self, values: Tensor) -> None:
         """Count a batch of values.
@@ -131,16 +142,16 @@ class RangeHistogram:
             values = values.float()
         if values.ndim == 1:
             values = values.unsqueeze(1)
-        axes = tuple(range(1, values.ndim))
-        highest = values.amax(axes)
-        if not bool((torch.isfinite(highest) & torch.isfinite(values.amin(axes))).all()):
+        lowest, highest = flat(values).aminmax()
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise CalibrationError(
                 "range histogram: expected finite values, got NaN or infinity. "
                 "Check the calibration data and the weights."
             )
-        self._include(highest.clamp_(min=0.0).cpu().double())
         for part in values.chunk(-(-values.numel() // _CHUNK), dim=1):
-            self._count(part)
+            rows = part.reshape(self.channels, -1).contiguous()
+            self._include(rows.amax(1).clamp_(min=0.0).cpu().double())
+            self._count(rows)
 
     def merge(self, other: "RangeHistogram") -> "RangeHistogram":
         """Add the counts of another histogram, as if this one had seen its values too.
@@ -160,7 +171,7 @@ class RangeHistogram:
                 f"merge, got {tuple(other._counts.shape)}. Merge histograms of the same site."
             )
         self._include(other._max)
-        self._counts += _coarsen(other._counts, self._exponents - other._exponents)
+        self._counts += coarsen(other._counts, self._exponents - other._exponents)
         self._zeros += other._zeros
         return self
 
@@ -169,7 +180,7 @@ class RangeHistogram:
         exponent = self._exponents.max()
         together = RangeHistogram(1, self.bins)
         together._exponents[0] = exponent
-        together._counts[0] = _coarsen(self._counts, exponent - self._exponents).sum(0)
+        together._counts[0] = coarsen(self._counts, exponent - self._exponents).sum(0)
         together._zeros[0] = self._zeros.sum()
         together._max[0] = self._max.max()
         return together
@@ -219,8 +230,10 @@ class RangeHistogram:
         zeros = torch.zeros_like(self._zeros) if nonzero else self._zeros
         total = self._counts.sum(1) + zeros
         rank = (total - 1).clamp_(min=0).double() * (p / 100.0)
-        below = self._order_statistic(rank.floor().long(), zeros, total)
-        above = self._order_statistic(rank.ceil().long(), zeros, total)
+        below, above = (
+            order_statistic(self._counts, self.bin_width, self._max, zeros, j.long())
+            for j in (rank.floor(), rank.ceil())
+        )
         return below + (above - below) * (rank - rank.floor())
 
     def require_values(self) -> None:
@@ -255,7 +268,8 @@ class RangeHistogram:
             A new histogram with memory of its own.
 
         Raises:
-            ShapeError: If the tensors do not belong together.
+            ShapeError: If the tensors' shapes do not belong together.
+            CalibrationError: If their content is none that a histogram can have.
         """
         counts = tensors["counts"]
         channels = counts.shape[0] if counts.ndim == 2 else -1
@@ -269,78 +283,31 @@ class RangeHistogram:
         histogram = cls(channels, counts.shape[1])
         for name, tensor in histogram.to_tensors().items():
             tensor.copy_(tensors[name])
+        if not is_sound(histogram._counts, histogram._zeros, histogram._exponents, histogram._max):
+            raise CalibrationError(
+                "range histogram: expected counts, ranges and maxima that belong together, got "
+                "others. Calibrate again."
+            )
         return histogram
 
     def _include(self, highest: Tensor) -> None:
         """Widen the ranges so that they hold ``highest``, "channels", float64."""
         self._max = torch.maximum(self._max, highest)
-        _, exponents = torch.frexp(self._max)  # max = m·2^e with m in [0.5, 1)
-        exponents = exponents.long().clamp_(min=LOWEST_EXPONENT)
-        exponents[self._max == 0.0] = LOWEST_EXPONENT
-        self._counts = _coarsen(self._counts, exponents - self._exponents)
+        exponents = exponents_of(self._max)
+        self._counts = coarsen(self._counts, exponents - self._exponents)
         self._exponents = exponents
 
-    def _count(self, values: Tensor) -> None:
-        """Count values that the ranges hold, "channels *samples"."""
-        shape = (-1, *[1] * (values.ndim - 1))
+    def _count(self, rows: Tensor) -> None:
+        """Count values that the ranges hold, "channels samples"."""
         # Scaling by a power of two is exact, so truncation finds the bin exactly.
-        scale = (1.0 / self.bin_width).to(values.device, values.dtype).view(shape)
-        offset = torch.arange(0, self._counts.numel(), self.bins, device=values.device)
-        index = (values * scale).clamp_(min=0.0)
-        # Asked of the values themselves: what is scaled may underflow to zero.
-        positive = torch.gt(values, 0.0, out=torch.empty_like(values))
-        zeros = values[0].numel() - _count_ones(positive).cpu()
-        bins = index.to(torch.int32 if self._counts.numel() < 2**31 else torch.int64)
-        bins += offset.to(bins.dtype).view(shape)
-        places = _flat(bins).cpu()
+        scale = (1.0 / self.bin_width).to(rows.device, rows.dtype)
+        narrow = torch.int32 if self._counts.numel() < 2**31 else torch.int64
+        places = (rows * scale[:, None]).clamp_(min=0.0).to(narrow)
+        first = torch.arange(self.channels, dtype=narrow, device=rows.device) * self.bins
+        places = places.add_(first[:, None]).view(-1).cpu()
         self._counts.view(-1).index_add_(0, places, self._one.expand(places.shape))
+        # Asked of the values themselves: what is scaled may underflow to zero.
+        positive = torch.gt(rows, 0.0, out=torch.empty_like(rows))
+        zeros = rows.shape[1] - count_ones(positive).cpu()
         self._counts[:, 0] -= zeros
         self._zeros += zeros
-
-    def _order_statistic(self, j: Tensor, zeros: Tensor, total: Tensor) -> Tensor:
-        """Return about the j-th smallest value (from 0) of each channel, float64."""
-        cumulative = self._counts.cumsum(1)
-        inside = (j - zeros).clamp_(min=0)[:, None]
-        at = torch.searchsorted(cumulative, inside, right=True).clamp_(max=self.bins - 1)
-        held = self._counts.gather(1, at).clamp_(min=1)
-        before = cumulative.gather(1, at) - held
-        value = (at + (inside - before + 0.5) / held).squeeze(1) * self.bin_width
-        value = torch.where(j >= total - 1, self._max, torch.minimum(value, self._max))
-        return torch.where((j < zeros) | (total == 0), 0.0, value)
-
-
-def _log2(bins: int) -> int:
-    """Return the logarithm of a power of two."""
-    return bins.bit_length() - 1
-
-
-def _power_of_two(exponents: Tensor) -> Tensor:
-    """Return 2^e exactly, float64."""
-    return torch.from_numpy(np.ldexp(1.0, exponents.numpy()))
-
-
-def _coarsen(counts: Tensor, doublings: Tensor) -> Tensor:
-    """Add bins in groups of 2^doublings, "channels"; rows without doublings are as before."""
-    if not bool(doublings.any()):
-        return counts
-    bins = counts.shape[1]
-    coarse = counts.clone()
-    for doubling in torch.unique(doublings[doublings > 0]).tolist():
-        rows = doublings == doubling
-        group = min(1 << min(doubling, 62), bins)
-        added = counts[rows].view(-1, bins // group, group).sum(2)
-        coarse[rows] = 0
-        coarse[rows, : bins // group] = added
-    return coarse
-
-
-def _count_ones(ones: Tensor) -> Tensor:
-    """Sum each channel of zeros and ones, "channels *samples", to int64 without rounding."""
-    rows = ones.sum(-1) if ones.shape[-1] < 1 << 24 else ones.sum(-1, dtype=torch.float64)
-    return rows.double().flatten(1).sum(1).long() if rows.ndim > 1 else rows.long()
-
-
-def _flat(values: Tensor) -> Tensor:
-    """Flatten in memory order, without a copy where the tensor has no gaps."""
-    order = sorted(range(values.ndim), key=values.stride, reverse=True)
-    return values.permute(order).reshape(-1)

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from spikewright.calibration.conversion_error import squared_error
-from spikewright.calibration.histogram import LOWEST_EXPONENT, RangeHistogram
+from spikewright.calibration.binning import LOWEST_EXPONENT
+from spikewright.calibration.coding_error import SquaredError
+from spikewright.calibration.histogram import RangeHistogram
 from spikewright.codes import Code, from_plain, to_plain
 from spikewright.errors import ConfigError
 
@@ -224,28 +225,26 @@ class MinError:
 
     def _search(self, histogram: RangeHistogram, code: Code, rounding: bool, top: Tensor) -> Tensor:
         """Return the best λ up to ``top``, which is per channel or "1" for all, float64."""
+        error = SquaredError(histogram, code, rounding)
         last = self.candidates - 1
-        row = [_REACH ** (i / last - 1.0) for i in range(last)] + [1.0]
         ratio = _REACH ** (1.0 / last)
-        best, least = _better(histogram, code, rounding, [top * share for share in row])
+        row = [*(top * _REACH ** (i / last - 1.0) for i in range(last)), top]
+        best, least = _better(error, row)
         low, high = best / ratio, torch.minimum(best * ratio, top)
         finer = [low + (high - low) * (i / (_FINER + 1)) for i in range(1, _FINER + 1)]
-        closer, less = _better(histogram, code, rounding, finer)
+        closer, less = _better(error, finer)
         return torch.where(less < least, closer, best)
 
 
-def _better(
-    histogram: RangeHistogram, code: Code, rounding: bool, tried: list[Tensor]
-) -> tuple[Tensor, Tensor]:
+def _better(error: SquaredError, tried: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the λ of least error among those tried, and that error; the larger λ on a tie."""
     best, least = tried[0], torch.full_like(tried[0], math.inf)
     for scale in tried:
-        error = squared_error(
-            histogram, code, scale.squeeze(0) if len(scale) == 1 else scale, rounding
-        )
-        error = error if scale.shape == error.shape else error.sum().view(1)
-        better = error <= least
-        best, least = torch.where(better, scale, best), torch.where(better, error, least)
+        errors = error(scale if len(scale) > 1 else scale[0])
+        if errors.shape != scale.shape:
+            errors = errors.sum().view(1)
+        better = errors <= least
+        best, least = torch.where(better, scale, best), torch.where(better, errors, least)
     return best, least
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from spikewright.calibration.conversion_error import conversion_error, mean_square
+from spikewright.calibration.coding_error import conversion_error, mean_square
 from spikewright.calibration.histogram import RangeHistogram
 from spikewright.calibration.scales import ScaleRule
 from spikewright.codes import Radix
@@ -24,7 +24,7 @@ def search_k(
     *,
     per_channel: bool = True,
     caps: Sequence[float | None] | None = None,
-    channels_per_site: int = 32,
+    channels_per_site: int = 16,
 ) -> float:
     """Choose the k whose code loses least of all sites' values.
 

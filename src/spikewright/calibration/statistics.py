@@ -25,6 +25,9 @@ class Statistics(Mapping[str, SiteObserver]):
         sites: Observer of each site.
         samples: Samples seen; whoever feeds the observers keeps it.
 
+    Raises:
+        ConfigError: If a site's name is empty.
+
     Example:
         >>> statistics = Statistics({"relu": SiteObserver(1, signed=False)})
         >>> _ = statistics["relu"].observe(torch.ones(2, 3))
@@ -34,6 +37,10 @@ class Statistics(Mapping[str, SiteObserver]):
     """
 
     def __init__(self, sites: Mapping[str, SiteObserver], samples: int = 0) -> None:
+        if "" in sites:
+            raise ConfigError(
+                "statistics: expected every site to have a name, got an empty one. Name the site."
+            )
         self._sites = dict(sites)
         self.samples = samples
 
@@ -122,7 +129,7 @@ class Statistics(Mapping[str, SiteObserver]):
         try:
             samples = int(sites.pop("")["samples"].item())
             observers = {name: _read(parts) for name, parts in sites.items()}
-        except (KeyError, ValueError, RuntimeError, ConfigError, ShapeError) as error:
+        except (KeyError, ValueError, RuntimeError) as error:
             raise _damaged(f"complete tensors that fit each other, got {error}") from error
         return cls(observers, samples)
 

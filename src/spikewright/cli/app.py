@@ -72,7 +72,7 @@ def option_names(app: App) -> Mapping[str, frozenset[str]]:
         verb: frozenset(
             argument.names[0].removeprefix("--")
             for argument in app[verb].assemble_argument_collection()
-            if argument.parse and argument.names
+            if argument.parse and argument.names[0].startswith("--")
         )
         for verb in _VERBS
     }

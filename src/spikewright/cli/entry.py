@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from cyclopts import CycloptsError, UnusedCliTokensError
+from cyclopts import CoercionError, CycloptsError, UnusedCliTokensError
 
 from spikewright.cli.app import build
 from spikewright.cli.settings import config_path
@@ -74,7 +74,12 @@ def _misuse(error: CycloptsError) -> str:
     see = f"See: spikewright {verb + ' ' if verb else ''}--help"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"{error.unused_tokens[0]!r}: expected an option, got a bare word. {see}"
-    return f"{str(error).strip()} {see}"
+    text = str(error).strip()
+    token = error.token if isinstance(error, CoercionError) else None
+    source = "" if token is None or token.source in ("", "cli") else f" from {token.source}"
+    if token is not None and token.keyword and source not in text:
+        text = text.replace(token.keyword, f"{token.keyword}{source}", 1)
+    return f"{text} {see}"
 
 
 def _fail(error: BaseException, text: str, code: int, tokens: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import tomllib
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from spikewright.calibration import Max, MinError, Percentile
+from spikewright.calibration import RULES, Max, MinError, Percentile, ScaleRule
 from spikewright.cli.options import MethodOptions
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.methods import MethodConfig, configure, methods
@@ -117,7 +117,10 @@ def _as(value: object, hint: Any) -> tuple[bool, Any]:  # noqa: ANN401 - any typ
         return isinstance(value, hint), value
     if hint is types.NoneType:
         return value is None, None
-    return isinstance(value, dict), value  # a choice with settings of its own, by its to_dict
+    if hint is ScaleRule and isinstance(value, str | dict):
+        settings = {"name": value} if isinstance(value, str) else value
+        return True, RULES[str(settings.get("name", ""))].from_dict(settings)
+    return isinstance(value, dict), value
 
 
 def _name(hint: Any) -> str:  # noqa: ANN401 - any type

@@ -27,6 +27,7 @@ from spikewright.cli.sources import (
     open_data,
     open_model,
     preprocess_of,
+    require_runs,
     spread,
 )
 from spikewright.cli.terminal import Terminal
@@ -68,7 +69,7 @@ class Subject:
             "--data",
             options,
             shape=self.shape,
-            wanted_by="the network",
+            shape_from="the network",
             recorded=self.preprocess,
         )
 
@@ -151,19 +152,11 @@ def original(found: Subject, model: ModelOptions, terminal: Terminal) -> nn.Modu
             )
         return found.model
     reference = open_model(model, terminal)
-    x = torch.zeros(1, *found.shape)
-    expected = tuple(api.simulate(found.snn, x).shape)
-    try:
-        with torch.no_grad():
-            shape = tuple(reference(x).shape)
-    except Exception as error:  # any model may fail in any way
+    output = require_runs(reference, found.shape, f"--reference {model.model}")
+    expected = api.simulate(found.snn, torch.zeros(2, *found.shape))
+    if output.shape != expected.shape:
         raise ConfigError(
-            f"--reference {model.model}: expected a model that takes inputs of shape "
-            f"{found.shape}, got {type(error).__name__}: {error}. Name the model that was converted."
-        ) from error
-    if shape != expected:
-        raise ConfigError(
-            f"--reference {model.model}: expected outputs of shape {expected[1:]}, got {shape[1:]}. "
-            "Name the model that was converted."
+            f"--reference {model.model}: expected {tuple(expected.shape[1:])} outputs, got "
+            f"{tuple(output.shape[1:])}. Name the original model."
         )
     return reference

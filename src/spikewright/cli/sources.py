@@ -25,6 +25,7 @@ __all__ = [
     "open_data",
     "open_model",
     "preprocess_of",
+    "require_runs",
     "sample_shape",
     "spread",
 ]
@@ -79,7 +80,7 @@ def open_data(
     options: DataOptions,
     *,
     shape: tuple[int, ...] | None = None,
-    wanted_by: str = "--shape",
+    shape_from: str = "--shape",
     recorded: Mapping[str, Any] | None = None,
 ) -> Items:
     """Open the data set that an option names.
@@ -89,7 +90,7 @@ def open_data(
         flag: The option, for messages.
         options: How images become inputs; what is given there wins.
         shape: Shape of one input, if it is known; the set's must be the same.
-        wanted_by: What says so, for the message.
+        shape_from: What says so, for the message.
         recorded: Preprocessing that a network was calibrated with; it wins over the set's own.
 
     Raises:
@@ -111,10 +112,35 @@ def open_data(
     found = sample_shape(items)
     if shape is not None and found != shape:
         raise ShapeError(
-            f"{flag} {spec}: expected inputs of shape {_text(shape)}, as {wanted_by} says, got "
+            f"{flag} {spec}: expected inputs of shape {_text(shape)} (from {shape_from}), got "
             f"{_text(found)}. Resize them with --size or set --channels."
         )
     return items
+
+
+def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape") -> Tensor:
+    """Run a model on one input of zeros, because a wrong shape is no finding about the model.
+
+    Args:
+        model: A model in evaluation mode.
+        shape: Of one input.
+        flag: The option to blame.
+
+    Returns:
+        Its output.
+
+    Raises:
+        ShapeError: If it does not take such an input.
+    """
+    try:
+        with torch.no_grad():
+            output: Tensor = model(torch.zeros(2, *shape))
+    except Exception as error:  # any model may fail in any way
+        raise ShapeError(
+            f"{flag}: expected a model and inputs that fit, got inputs of shape {_text(shape)} and "
+            f"{type(error).__name__}: {error}. Correct the shape, or name another model."
+        ) from error
+    return output
 
 
 def sample_shape(items: Items) -> tuple[int, ...]:
@@ -154,19 +180,24 @@ def batches(items: Items, options: DataOptions) -> DataLoader[Any]:
 
 def preprocess_of(items: Items) -> dict[str, Any] | None:
     """Return how the images of a set become inputs, None if they are inputs already."""
-    whole = items.dataset if isinstance(items, Subset) else items
+    whole = _whole(items)
     return whole.preprocess.to_dict() if isinstance(whole, ImageSet) else None
 
 
 def describe(items: Items) -> dict[str, Any]:
     """Return name, size and preprocessing of a set as JSON-able data."""
-    whole = items.dataset if isinstance(items, Subset) else items
+    whole = _whole(items)
     return {
         "name": getattr(whole, "name", "?"),
         "samples": len(items),  # type: ignore[arg-type]  # as above
         "of": len(whole),  # type: ignore[arg-type]
         "preprocess": preprocess_of(items),
     }
+
+
+def _whole(items: Items) -> Items:
+    """Return the set that a part, or a part of a part, was taken from."""
+    return _whole(items.dataset) if isinstance(items, Subset) else items
 
 
 def _with_preprocess(

@@ -6,13 +6,14 @@ measure numbers in *units*: the weight that the receiver gives the last step of 
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
 __all__ = ["Code"]
 
 
+@runtime_checkable
 class Code(Protocol):
     """A frozen description of a code; see ``Radix`` for what each member means in one of them."""
 

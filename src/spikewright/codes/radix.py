@@ -5,7 +5,7 @@ k = 2 is a binary code of ``steps`` bits; k towards 1 is rate code.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from spikewright.codes.greedy import check_type, flat_parts, greedy_levels, greedy_residual
 from spikewright.codes.plain import from_plain, to_plain
 from spikewright.codes.popcount import popcount
 from spikewright.errors import ConfigError
@@ -21,7 +22,6 @@ __all__ = ["Radix"]
 
 _VERSION = 1
 _FLOAT32_BITS = 24
-_CHUNK = 1 << 18  # elements a greedy loop holds at once: temporaries stay small and in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class Radix:
         Raises:
             ConfigError: If the type is another.
         """
-        _check_type(target)
+        check_type(target)
         residual = target.abs() if signed else target.clone()
         train = residual.new_empty((self.steps, *target.shape))
         for spikes, weight in zip(train, self.weights, strict=True):
@@ -158,7 +158,7 @@ class Radix:
         Raises:
             ConfigError: If the type is another or the train has another number of steps.
         """
-        _check_type(train)
+        check_type(train)
         if train.ndim == 0 or train.shape[0] != self.steps:
             raise ConfigError(
                 f"radix code: expected a train of {self.steps} steps, got shape "
@@ -184,16 +184,16 @@ class Radix:
         Raises:
             ConfigError: If the type is another.
         """
-        _check_type(target)
+        check_type(target)
         top = self.max_value
         target.clamp_(-top if signed else 0.0, top)
         if self.k == 2.0:
             # Through int32 and back: several times faster than trunc_ on the CPU.
             return target.copy_(target.to(torch.int32)) if signed else target.floor_()
-        for part in _flat_parts(target):
+        for part in flat_parts(target):
             sign = part.sign() if signed else None
             magnitude = part.abs_() if signed else part
-            magnitude.sub_(_residual(magnitude, self.weights))
+            magnitude.sub_(greedy_residual(magnitude, self.weights))
             if sign is not None:
                 part.mul_(sign)
         return target
@@ -211,12 +211,11 @@ class Radix:
         Raises:
             ConfigError: If the type is another.
         """
-        _check_type(n)
+        check_type(n)
         if self.k == 2.0:
             return popcount(n, self.steps, signed)
-        counts = torch.zeros_like(n)
         residual = n.abs() if signed else n.clone()
-        spikes = torch.empty_like(n)
+        spikes, counts = torch.empty_like(n), torch.zeros_like(n)
         for weight in self.weights:
             torch.ge(residual, weight, out=spikes)
             residual.sub_(spikes, alpha=weight)
@@ -238,13 +237,13 @@ class Radix:
         Raises:
             ConfigError: If ``t`` is outside its range or the type is another.
         """
-        _check_type(n)
+        check_type(n)
         self._check_step(t)
         if self.k == 2.0:
             below = 2.0 ** (self.steps - t)
             return (n / below).to(torch.int32).to(n.dtype).mul_(below)
         magnitude = n.abs()
-        return magnitude.sub_(_residual(magnitude, self.weights[:t])).mul_(n.sign())
+        return magnitude.sub_(greedy_residual(magnitude, self.weights[:t])).mul_(n.sign())
 
     def levels(self, limit: int) -> tuple[float, ...] | None:
         """List the values that ``quantise_`` gives; it gives the largest not above its target.
@@ -259,13 +258,7 @@ class Radix:
             >>> Radix(k=1.5, T=2).levels(10)
             (0.0, 1.0, 1.5, 2.5)
         """
-        levels = [0.0]
-        for weight in reversed(self.weights):
-            # A silent step leaves less than its weight, a spike leaves anything that follows.
-            levels = [n for n in levels if n < weight] + [weight + n for n in levels]
-            if len(levels) > limit:
-                return None
-        return tuple(levels)
+        return greedy_levels(self.weights, limit)
 
     def share(self, t: int) -> float:
         """Return Σ_{j ≤ t} w_j / S, what has entered of a constant current after ``t`` steps.
@@ -305,32 +298,3 @@ class Radix:
                 f"radix code: expected t from 0 to {self.steps} steps, got t={t}. "
                 "Count steps from the start of the train."
             )
-
-
-def _check_type(values: Tensor) -> None:
-    """Refuse number types in which the code is not exact."""
-    if values.dtype not in (torch.float32, torch.float64):
-        raise ConfigError(
-            f"radix code: expected float32 or float64, got {values.dtype}. "
-            "Convert the tensor; narrower types do not hold the values exactly."
-        )
-
-
-def _residual(target: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Return what the greedy rule leaves of non-negative targets, in a new tensor."""
-    residual = target.clone()
-    spikes = torch.empty_like(target)
-    for weight in weights:
-        torch.ge(residual, weight, out=spikes)
-        residual.sub_(spikes, alpha=weight)
-    return residual
-
-
-def _flat_parts(values: Tensor) -> Iterator[Tensor]:
-    """Cut a tensor into flat views in memory order; one with gaps is given back whole."""
-    order = sorted(range(values.ndim), key=values.stride, reverse=True)
-    dense = values.permute(order)
-    if dense.is_contiguous():
-        yield from torch.split(dense.view(-1), _CHUNK)
-    else:
-        yield values

@@ -59,7 +59,7 @@ def capture(model: nn.Module, example: Tensor) -> Graph:
                     model, (two,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=False
                 )
                 program = program.run_decompositions({})
-        except Exception as error:  # noqa: BLE001 - export raises many kinds; all are reported
+        except Exception as error:
             first = str(error).strip().splitlines() or [type(error).__name__]
             raise UnsupportedModuleError(
                 f"{type(model).__name__}: expected a model that torch.export can take with input "
@@ -75,7 +75,9 @@ def check_parameters(graph: Graph) -> None:
     Raises:
         UnsupportedModuleError: With the names of the damaged tensors.
     """
-    bad = [n for n, t in graph.params.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    bad = [
+        n for n, t in graph.params.items() if t.is_floating_point() and not bool(t.isfinite().all())
+    ]
     if bad:
         raise UnsupportedModuleError(
             f"weights: expected finite numbers, got NaN or infinity in {', '.join(bad)}. "
@@ -132,11 +134,14 @@ def _translate(program: Any, title: str) -> Graph:  # noqa: ANN401 - torch.expor
         )
     if not outputs or not all(isinstance(o, Ref) for o in outputs):
         raise UnsupportedModuleError(
-            f"{title}: expected a model that returns tensors, got outputs {list(signature.user_outputs)}."
+            f"{title}: expected a model that returns tensors, got outputs "
+            f"{list(signature.user_outputs)}."
         )
     if any(n.op == "aten.view.default" for n in nodes.values()):
         nodes = {n: _as_reshape(node) for n, node in nodes.items()}
-    return Graph(nodes, params, "input", tuple(o.name for o in outputs if isinstance(o, Ref)), shape)
+    return Graph(
+        nodes, params, "input", tuple(o.name for o in outputs if isinstance(o, Ref)), shape
+    )
 
 
 def _as_reshape(node: Node) -> Node:
@@ -171,7 +176,7 @@ def _node(fx: Any, env: dict[str, Arg], nodes: dict[str, Node]) -> Node | None: 
 
 
 def _operator_name(target: Any) -> str:  # noqa: ANN401 - operator overload or builtin
-    if isinstance(target, torch._ops.OpOverload):  # noqa: SLF001 - the public type has no other name
+    if isinstance(target, torch._ops.OpOverload):
         return str(target)
     return f"operator.{getattr(target, '__name__', target)}"
 

@@ -61,13 +61,24 @@ class Inspection:
 
     def table(self, width: int = 80) -> str:
         """Return the rows as text, with a verdict on top."""
-        verdict = "convertible" if self.is_convertible else f"not convertible: {self.reason.splitlines()[0]}"
+        verdict = (
+            "convertible"
+            if self.is_convertible
+            else f"not convertible: {self.reason.splitlines()[0]}"
+        )
         counts = ", ".join(f"{n} {what}" for what, n in self.counts().items())
         cells = [
-            [r.module or "(model)", r.operator, r.becomes, f"{r.source}{'; ' if r.note and r.source else ''}{r.note}"]
+            [
+                r.module or "(model)",
+                r.operator,
+                r.becomes,
+                f"{r.source}{'; ' if r.note and r.source else ''}{r.note}",
+            ]
             for r in self.rows
         ]
-        body = table(["module", "operator", "becomes", "where, why"], cells, width=max(width, 80), left=4)
+        body = table(
+            ["module", "operator", "becomes", "where, why"], cells, width=max(width, 80), left=4
+        )
         return f"{verdict}\n{counts}\n\n{body}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,7 +91,9 @@ class Inspection:
         }
 
 
-def inspect_graph(graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()) -> Inspection:
+def inspect_graph(
+    graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()
+) -> Inspection:
     """Say of every operator what would become of it.
 
     Args:
@@ -96,7 +109,9 @@ def inspect_graph(graph: Graph, *, encode_input: bool = False, analog_relays: Se
         except UnsupportedModuleError as error:
             return Inspection(tuple(_rows(graph, {})), str(error))
     places = "; ".join(f"{graph[n].where()}: {ops.describe(graph[n])}" for n in refused)
-    return Inspection(tuple(_rows(graph, refused)), f"{len(refused)} operator(s) cannot be taken: {places}")
+    return Inspection(
+        tuple(_rows(graph, refused)), f"{len(refused)} operator(s) cannot be taken: {places}"
+    )
 
 
 def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:

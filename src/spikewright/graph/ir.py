@@ -240,7 +240,9 @@ class Graph:
                 tuple(data["input_shape"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise FileFormatError(f"graph: a field is missing or of another type ({error!r}).") from error
+            raise FileFormatError(
+                f"graph: a field is missing or of another type ({error!r})."
+            ) from error
         _check_order(graph)
         return graph
 
@@ -251,7 +253,9 @@ def _check_order(graph: Graph) -> None:
         missing = [i for i in node.inputs if i not in seen]
         absent = [p for p in node.params if p not in graph.params]
         if missing or absent:
-            raise FileFormatError(f"graph node {node.name!r}: refers to {missing + absent}, not in the file.")
+            raise FileFormatError(
+                f"graph node {node.name!r}: refers to {missing + absent}, not in the file."
+            )
         seen.add(node.name)
     lost = [n for n in (graph.input, *graph.outputs) if n not in seen]
     if lost:

@@ -92,12 +92,35 @@ _LAYOUT = frozenset(
         *(
             f"aten.{n}.default"
             for n in (
-                "view reshape expand permute unsqueeze cat stack pad constant_pad_nd pixel_shuffle "
-                "pixel_unshuffle channel_shuffle roll flip repeat index_select unflatten "
-                "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
-                "replication_pad2d replication_pad3d upsample_nearest1d upsample_nearest2d "
-                "upsample_nearest3d squeeze t"
-            ).split()
+                "view",
+                "reshape",
+                "expand",
+                "permute",
+                "unsqueeze",
+                "cat",
+                "stack",
+                "pad",
+                "constant_pad_nd",
+                "pixel_shuffle",
+                "pixel_unshuffle",
+                "channel_shuffle",
+                "roll",
+                "flip",
+                "repeat",
+                "index_select",
+                "unflatten",
+                "reflection_pad1d",
+                "reflection_pad2d",
+                "reflection_pad3d",
+                "replication_pad1d",
+                "replication_pad2d",
+                "replication_pad3d",
+                "upsample_nearest1d",
+                "upsample_nearest2d",
+                "upsample_nearest3d",
+                "squeeze",
+                "t",
+            )
         ),
         "aten.flatten.using_ints",
         "aten.unflatten.int",
@@ -144,7 +167,12 @@ _POOL = frozenset(
 
 _ADD = frozenset({"aten.add.Tensor", "aten.sub.Tensor"})
 
-_SHAPE = frozenset({"aten.sym_size.int", *(f"operator.{n}" for n in ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg"))})
+_SHAPE = frozenset(
+    {
+        "aten.sym_size.int",
+        *(f"operator.{n}" for n in ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg")),
+    }
+)
 
 NAMES: dict[str, str] = {
     "aten.relu.default": "ReLU",

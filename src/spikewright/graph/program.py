@@ -125,7 +125,9 @@ class Program:
             if ops.kind(n) in _FRESH and len(readers.get(n.name, ())) == 1 and n.name not in kept
         }
         fused = {
-            n.name: n for n in nodes if n.op == ops.SCALE and n.name in free and _is_sum(readers[n.name][0])
+            n.name: n
+            for n in nodes
+            if n.op == ops.SCALE and n.name in free and _is_sum(readers[n.name][0])
         }
         last = {
             name: max(position[readers[r.name][0].name if r.name in fused else r.name] for r in rs)
@@ -179,7 +181,7 @@ class Program:
 
         def run(env: dict[str, Any]) -> Tensor:
             if own:
-                base = env[a]
+                base: Tensor = env[a]
             elif gain_a is not None:
                 base = env[a] * gain_a if c_a == 1.0 else env[a] * (gain_a * c_a)
             elif gain_b is None and c_a == 1.0:

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
@@ -20,10 +21,17 @@ __all__ = ["fold_batch_norm", "simplify"]
 _NO_OPS = frozenset(
     f"aten.{n}"
     for n in (
-        "clone.default alias.default detach.default contiguous.default dropout.default "
-        "feature_dropout.default alpha_dropout.default lift_fresh_copy.default "
-        "native_dropout.default identity.default"
-    ).split()
+        "clone.default",
+        "alias.default",
+        "detach.default",
+        "contiguous.default",
+        "dropout.default",
+        "feature_dropout.default",
+        "alpha_dropout.default",
+        "lift_fresh_copy.default",
+        "native_dropout.default",
+        "identity.default",
+    )
 )
 _TUPLE_FIRST = frozenset(
     {
@@ -67,7 +75,16 @@ def _is_identity(graph: Graph, node: Node) -> bool:
         return False
     if ops.kind(node) == "layout" and node.op != "operator.getitem":
         before = graph[node.args[0].name].shape
-        moves = ("permute", "transpose", "roll", "flip", "index", "pixel", "channel_shuffle", "aten.t.")
+        moves = (
+            "permute",
+            "transpose",
+            "roll",
+            "flip",
+            "index",
+            "pixel",
+            "channel_shuffle",
+            "aten.t.",
+        )
         if any(m in node.op for m in moves) or len(node.inputs) != 1:
             return False
         return node.shape is not None and before == node.shape and "pad" not in node.op
@@ -100,7 +117,14 @@ def _fold_constants(graph: Graph) -> None:
 
 def _number_to_tensor(graph: Graph, node: Node) -> None:
     """Write x·c, x/c, c−x … with a constant c as scale and constant-add nodes."""
-    if node.op not in ("aten.mul.Tensor", "aten.div.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.rsub.Scalar", "aten.neg.default"):
+    if node.op not in (
+        "aten.mul.Tensor",
+        "aten.div.Tensor",
+        "aten.add.Tensor",
+        "aten.sub.Tensor",
+        "aten.rsub.Scalar",
+        "aten.neg.default",
+    ):
         return
     if node.shape is None:
         return
@@ -120,7 +144,9 @@ def _number_to_tensor(graph: Graph, node: Node) -> None:
     if node.op == "aten.mul.Tensor" or (node.op == "aten.div.Tensor" and first):
         if "rounding_mode" in node.kwargs:
             return
-        gain = graph.fresh_param(f"{node.name}.gain", value if node.op == "aten.mul.Tensor" else 1 / value)
+        gain = graph.fresh_param(
+            f"{node.name}.gain", value if node.op == "aten.mul.Tensor" else 1 / value
+        )
         graph.update(dataclasses.replace(node, op=ops.SCALE, args=(x, gain), kwargs={}))
         return
     if node.op == "aten.div.Tensor":
@@ -189,9 +215,14 @@ def _gain_and_bias(graph: Graph, node: Node) -> tuple[Tensor, Tensor]:
         None if a is None else graph.params[a.name].double() for a in node.args[1:5]
     )
     eps = float(node.args[6])
-    gain = torch.rsqrt(var + eps)  # type: ignore[operator]
+    if mean is None or var is None:
+        raise UnsupportedModuleError(
+            f"{node.where()}: expected batch norm with running statistics, got one without. "
+            "Train it with track_running_stats=True."
+        )
+    gain = torch.rsqrt(var + eps)
     gain = gain if weight is None else gain * weight
-    shift = -mean * gain if bias is None else bias - mean * gain  # type: ignore[operator]
+    shift = -mean * gain if bias is None else bias - mean * gain
     dtype = graph.params[node.args[3].name].dtype
     return gain.to(dtype), shift.to(dtype)
 

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
@@ -128,11 +127,18 @@ def _rectify_before_pool(graph: Graph) -> None:
                 continue
             source = graph[pool.inputs[0]]
             caps = {r.kwargs.get("cap") for r in readers if r.op == ops.RECTIFY}
-            if source.op == ops.RECTIFY or len(caps) != 1 or any(r.op != ops.RECTIFY for r in readers):
+            if (
+                source.op == ops.RECTIFY
+                or len(caps) != 1
+                or any(r.op != ops.RECTIFY for r in readers)
+            ):
                 continue
             first = readers[0]
             moved = dataclasses.replace(
-                first, name=graph.fresh_name(first.name + "/before_pool"), args=(Ref(source.name),), shape=source.shape
+                first,
+                name=graph.fresh_name(first.name + "/before_pool"),
+                args=(Ref(source.name),),
+                shape=source.shape,
             )
             graph.insert([moved], after=source.name)
             graph.redirect(source.name, moved.name, only=[pool.name])
@@ -173,13 +179,20 @@ def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
     if prefix and kind != "weighted":
         return Value(analog=True, prefix=True)
     if kind == "pool":
-        return Value(train=sources[0].train, rectified=sources[0].rectified, weighted=sources[0].weighted, analog=analog)
+        return Value(
+            train=sources[0].train,
+            rectified=sources[0].rectified,
+            weighted=sources[0].weighted,
+            analog=analog,
+        )
     weighted = kind == "weighted" or any(s.weighted for s in sources) or ops.is_constant_add(node)
     return Value(
         train=kind == "layout" and all(s.train for s in sources),
         weighted=weighted,
         analog=analog if kind != "weighted" else False,
-        rectified=kind in ("layout", "mixing") and all(s.rectified for s in sources) and node.op != ops.SCALE,
+        rectified=kind in ("layout", "mixing")
+        and all(s.rectified for s in sources)
+        and node.op != ops.SCALE,
     )
 
 
@@ -188,7 +201,9 @@ def _has_network_below(graph: Graph) -> set[str]:
     below: set[str] = set()
     users = graph.users()
     for node in reversed(tuple(graph)):
-        if any(u.name in below or ops.kind(u) in ("weighted", "site", "pool") for u in users[node.name]):
+        if any(
+            u.name in below or ops.kind(u) in ("weighted", "site", "pool") for u in users[node.name]
+        ):
             below.add(node.name)
     return below
 
@@ -212,7 +227,9 @@ def _weight_is_a_value(node: Node) -> bool:
     return len(node.args) > 1 and any(isinstance(a, Ref) for a in node.args[1:3])
 
 
-def place_sites(graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()) -> Graph:
+def place_sites(
+    graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()
+) -> Graph:
     """Return the graph with relays where spikes are missing, and read-outs at its end.
 
     Args:
@@ -263,8 +280,10 @@ def place_sites(graph: Graph, *, encode_input: bool = False, analog_relays: Sequ
     _place_readouts(graph)
     if not any(n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE for n in graph):
         raise UnsupportedModuleError(
-            "model: expected at least one activation that can spike (ReLU, ReLU6, clamp …), got none. "
-            "A purely linear model, or one that consists of analog operators only, has nothing to convert."
+            "model: expected at least one activation that can spike (ReLU, ReLU6, clamp …), "
+            "got none. "
+            "A purely linear model, or one that consists of analog operators only, has "
+            "nothing to convert."
         )
     return graph
 
@@ -281,7 +300,7 @@ def _split_pools(graph: Graph) -> None:
             continue
         if len(cat.shape) != len(pool.shape):
             continue
-        parts = []
+        parts: list[Node] = []
         for part in cat.args[0]:
             shape = graph[part.name].shape
             new = dataclasses.replace(
@@ -313,7 +332,11 @@ def _matches(pattern: str, module: str) -> bool:
 
 def _encode_input(graph: Graph) -> None:
     site = Node(
-        name="input/neurons", op=ops.INPUT_SITE, args=(Ref(graph.input),), kwargs={"cap": None}, shape=graph.input_shape
+        name="input/neurons",
+        op=ops.INPUT_SITE,
+        args=(Ref(graph.input),),
+        kwargs={"cap": None},
+        shape=graph.input_shape,
     )
     graph.redirect(graph.input, site.name)
     graph.insert([site], after=graph.input)
@@ -328,9 +351,9 @@ def _next_relay(graph: Graph) -> str | None:
         source = node.inputs[0]
         if ops.kind(node) == "weighted" and values[source].weighted:
             return _earliest(graph, source, values)
-        if ops.kind(node) == "pool" and not values[source].prefix:
-            if not values[source].train or len(_populations(graph, source)) > 1:
-                return source
+        gated = ops.kind(node) == "pool" and not values[source].prefix
+        if gated and (not values[source].train or len(_populations(graph, source)) > 1):
+            return source
     return None
 
 
@@ -357,13 +380,20 @@ def _place_readouts(graph: Graph) -> None:
     boundary: list[str] = []
     for node in graph:
         if values[node.name].tail and ops.kind(node) != "shape":
-            boundary.extend(i for i in node.inputs if not values[i].tail and ops.kind(graph[i]) != "shape")
+            boundary.extend(
+                i for i in node.inputs if not values[i].tail and ops.kind(graph[i]) != "shape"
+            )
     boundary.extend(o for o in graph.outputs if not values[o].tail)
     tails = {n.name for n in graph if values[n.name].tail}
     for name in dict.fromkeys(boundary):
         node = graph[name]
         readout = Node(
-            name=graph.fresh_name(f"{name}/readout"), op=ops.READOUT, args=(Ref(name),), module=node.module, source=node.source, shape=node.shape
+            name=graph.fresh_name(f"{name}/readout"),
+            op=ops.READOUT,
+            args=(Ref(name),),
+            module=node.module,
+            source=node.source,
+            shape=node.shape,
         )
         graph.redirect(name, readout.name, only=[t for t in tails if t in graph.nodes])
         graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)

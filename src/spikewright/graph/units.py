@@ -90,7 +90,12 @@ def _equal_units(node: Node, pending: dict[str, Tensor]) -> bool:
     if ops.is_constant_add(node):
         return False
     left, right = (pending.get(i) for i in node.inputs[:2])
-    return left is not None and right is not None and left.shape == right.shape and torch.equal(left, right)
+    return (
+        left is not None
+        and right is not None
+        and left.shape == right.shape
+        and torch.equal(left, right)
+    )
 
 
 def _settle(graph: Graph, node: Node, index: int, pending: Mapping[str, Tensor]) -> None:
@@ -227,7 +232,9 @@ def _push_back(graph: Graph, name: str, gain: Tensor, reader: str) -> None:
     """Multiply the value ``name``, as ``reader`` reads it, by ``gain``."""
     node = graph[name]
     readers = graph.users()[name]
-    alone = len(readers) == 1 and name not in graph.outputs and graph[reader].inputs.count(name) == 1
+    alone = (
+        len(readers) == 1 and name not in graph.outputs and graph[reader].inputs.count(name) == 1
+    )
     kind = ops.kind(node)
     if alone and kind == "weighted" and _scale_weighted(graph, node, gain):
         return
@@ -241,7 +248,11 @@ def _push_back(graph: Graph, name: str, gain: Tensor, reader: str) -> None:
             else:
                 _replace(graph, graph[name], index, graph.params[arg.name] * gain)
         return
-    if alone and ("avg_pool" in node.op or "upsample" in node.op or node.op == ops.WINDOW_SUM) and all(s == 1 for s in gain.shape[1:]):
+    if (
+        alone
+        and ("avg_pool" in node.op or "upsample" in node.op or node.op == ops.WINDOW_SUM)
+        and all(s == 1 for s in gain.shape[1:])
+    ):
         _push_back(graph, node.inputs[0], gain, name)
         return
     if gain.numel() == 1 and float(gain) == 1.0:

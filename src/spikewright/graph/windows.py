@@ -117,7 +117,7 @@ def _get(node: Node, index: int, default: object) -> object:
 
 def _per_axis(value: object, axes: int) -> tuple[int, ...]:
     values = tuple(value) if isinstance(value, tuple) else (value,)
-    return tuple(int(v) for v in (values * axes if len(values) == 1 else values))  # type: ignore[call-overload]
+    return tuple(int(v) for v in (values * axes if len(values) == 1 else values))
 
 
 def _adaptive(size: int, out: int) -> Windows:
@@ -127,7 +127,9 @@ def _adaptive(size: int, out: int) -> Windows:
     return Windows(covers, stop - start)
 
 
-def _window(size: int, out: int, kernel: int, stride: int, padding: int, *, include: bool) -> Windows:
+def _window(
+    size: int, out: int, kernel: int, stride: int, padding: int, *, include: bool
+) -> Windows:
     i, j = torch.arange(out), torch.arange(size)
     start = i * stride - padding
     stop = torch.clamp(start + kernel, max=size + padding)

@@ -31,7 +31,9 @@ class Counter:
         counting: Whether spikes and additions are counted; accuracy is measured anyway.
     """
 
-    def __init__(self, network: SpikingNetwork, simulator: Simulator, *, counting: bool = True) -> None:
+    def __init__(
+        self, network: SpikingNetwork, simulator: Simulator, *, counting: bool = True
+    ) -> None:
         self.network = network
         self._plan = Stages(network, tick=False)
         self._last: Stage = self._plan.stages[-1]
@@ -92,9 +94,7 @@ class Counter:
         for _ in self._reference.ticks(x, state, self._watch):
             pass
         constants = {n: v * self._plan.full for n, v in state.constant.items()}
-        found = [
-            self._trains.pop(s) if s in self._trains else constants[s] for s in self._sources
-        ]
+        found = [self._trains.pop(s) if s in self._trains else constants[s] for s in self._sources]
         self._trains.clear()
         return found
 
@@ -129,7 +129,8 @@ class Counter:
             outputs = self._plan.tail(*self._readout[t - 1](*given), x)
             if outputs[0].ndim != 2:
                 raise ConfigError(
-                    f"evaluate: expected outputs (batch, classes), got shape {tuple(outputs[0].shape)}. "
+                    "evaluate: expected outputs (batch, classes), got shape "
+                    f"{tuple(outputs[0].shape)}. "
                     "Use simulate() and your own measure for other tasks."
                 )
             decisions.append(outputs[0].argmax(1))
@@ -161,7 +162,9 @@ class Counter:
             (
                 order[r.name],
                 LayerCount(
-                    name=r.module or r.name if ops.weighted(graph[r.name]) else f"{r.name} (shortcut)",
+                    name=r.module or r.name
+                    if ops.weighted(graph[r.name])
+                    else f"{r.name} (shortcut)",
                     kind="layer" if ops.weighted(graph[r.name]) else "shortcut",
                     additions=additions.get(r.name, 0),
                     macs=r.macs,
@@ -171,7 +174,15 @@ class Counter:
             for r in fan_out.receivers
         ]
         found += [
-            (order[n], LayerCount(name=n, kind="neurons", spikes=int(self._counts[n].sum()) if n in self._counts else 0, neurons=size))
+            (
+                order[n],
+                LayerCount(
+                    name=n,
+                    kind="neurons",
+                    spikes=int(self._counts[n].sum()) if n in self._counts else 0,
+                    neurons=size,
+                ),
+            )
             for n, size in neurons.items()
         ]
         return tuple(layer for _, layer in sorted(found, key=lambda pair: pair[0]))
@@ -201,14 +212,18 @@ def evaluate(
     """
     if simulator not in ("collapsed", "reference"):
         raise ConfigError(f"simulator: expected 'collapsed' or 'reference', got {simulator!r}.")
-    counters = [Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)]
+    counters = [
+        Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
+    ]
     right = known = 0
     for index, batch in enumerate(batches):
         x = inputs_of(batch)
         target = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
         target = target if target is None else torch.as_tensor(target)
         if not bool(x.isfinite().all()):
-            raise CalibrationError(f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data.")
+            raise CalibrationError(
+                f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
+            )
         outputs = None if reference is None else reference(x)
         if outputs is not None and target is not None:
             right += int((outputs.argmax(1) == target.to(outputs.device)).sum())

@@ -59,18 +59,24 @@ def path_graph(graph: Graph) -> Graph:
             zero = graph.fresh_param(f"{node.name}/zero", torch.zeros((), dtype=torch.float64))
             graph.update(
                 dataclasses.replace(
-                    node, op="aten.add.Tensor", args=tuple(a if isinstance(a, Ref) else zero for a in args[:2]), kwargs={}
+                    node,
+                    op="aten.add.Tensor",
+                    args=tuple(a if isinstance(a, Ref) else zero for a in args[:2]),
+                    kwargs={},
                 )
             )
         elif ops.kind(node) == "add":
-            graph.update(dataclasses.replace(node, op="aten.add.Tensor", args=tuple(args[:2]), kwargs={}))
-        elif ops.kind(node) == "mixing" and not (values[node.name].tail or values[node.name].prefix):
+            graph.update(
+                dataclasses.replace(node, op="aten.add.Tensor", args=tuple(args[:2]), kwargs={})
+            )
+        elif ops.kind(node) == "mixing" and not (
+            values[node.name].tail or values[node.name].prefix
+        ):
             to_sum(graph, node, ways=True)
     return graph
 
 
 def _is_ref(arg: object) -> bool:
-
 
     return isinstance(arg, Ref)
 
@@ -80,7 +86,9 @@ def _ones(graph: Graph, like: Tensor) -> object:
 
 
 def _zeros(graph: Graph, like: Tensor) -> object:
-    return graph.fresh_param("zero", torch.zeros(like.shape, dtype=torch.float64, device=like.device))
+    return graph.fresh_param(
+        "zero", torch.zeros(like.shape, dtype=torch.float64, device=like.device)
+    )
 
 
 class FanOut:
@@ -108,16 +116,25 @@ class FanOut:
         inside = self._between(wanted, sources)
         weighted = tuple(n.name for n in graph if n.name in inside and ops.weighted(n) is not None)
         leaves = tuple(dict.fromkeys((*weighted, *sources)))
-        zeros = [torch.zeros(self._shape[n], dtype=torch.float64, device=self.device, requires_grad=True) for n in leaves]
+        zeros = [
+            torch.zeros(self._shape[n], dtype=torch.float64, device=self.device, requires_grad=True)
+            for n in leaves
+        ]
         with torch.enable_grad():
             reached = Program(graph, outputs=wanted, given=leaves)(*zeros)
             for target, value in zip(targets, reached, strict=True):
-                grads = torch.autograd.grad(value.sum(), zeros, allow_unused=True, retain_graph=True) if value.requires_grad else [None] * len(zeros)
+                grads = (
+                    torch.autograd.grad(value.sum(), zeros, allow_unused=True, retain_graph=True)
+                    if value.requires_grad
+                    else [None] * len(zeros)
+                )
                 for name, grad in zip(leaves, grads, strict=True):
                     if grad is None or not bool(grad.any()):
                         continue
                     if name in weighted:
-                        self._parts.append((name, Program(graph, outputs=(name,), given=sources), sources, grad))
+                        self._parts.append(
+                            (name, Program(graph, outputs=(name,), given=sources), sources, grad)
+                        )
                     else:
                         self._direct.append((target, name, grad))
 
@@ -160,7 +177,10 @@ class FanOut:
 
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants
-        ones = {s: torch.ones(self._shape[s], dtype=torch.float64, device=self.device) for s in constants}
+        ones = {
+            s: torch.ones(self._shape[s], dtype=torch.float64, device=self.device)
+            for s in constants
+        }
         analog = self._total(ones, spiking=False)
         names = dict.fromkeys([p[0] for p in self._parts] + [d[0] for d in self._direct])
         found = []

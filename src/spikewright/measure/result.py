@@ -68,7 +68,9 @@ class LengthResult:
     layers: tuple[LayerCount, ...]
 
     def accuracy(self, t: int | None = None) -> float | None:
-        """Return the share of right decisions after ``t`` steps of the read-out (all by default)."""
+        """Return the share of right decisions after ``t`` steps of the read-out (all by "
+        "default).
+        """
         return self.correct[(t or self.steps) - 1] / self.labelled if self.labelled else None
 
     def agreement(self, t: int | None = None) -> float | None:
@@ -104,7 +106,9 @@ class LengthResult:
         Raises:
             ConfigError: If it is of another network or code.
         """
-        mine, theirs = ({(x.name, x.kind, x.neurons, x.macs) for x in r.layers} for r in (self, other))
+        mine, theirs = (
+            {(x.name, x.kind, x.neurons, x.macs) for x in r.layers} for r in (self, other)
+        )
         if (self.T, self.steps, self.k) != (other.T, other.steps, other.k) or mine != theirs:
             raise ConfigError(
                 f"merge: expected results of one network, got T={self.T}, k={self.k:g} and "
@@ -113,7 +117,9 @@ class LengthResult:
         by_name = {(x.name, x.kind): x for x in other.layers}
         layers = tuple(
             dataclasses.replace(
-                x, spikes=x.spikes + by_name[x.name, x.kind].spikes, additions=x.additions + by_name[x.name, x.kind].additions
+                x,
+                spikes=x.spikes + by_name[x.name, x.kind].spikes,
+                additions=x.additions + by_name[x.name, x.kind].additions,
             )
             for x in self.layers
         )
@@ -129,7 +135,9 @@ class LengthResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON-able data, ratios included."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "layers"}
+        plain = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "layers"
+        }
         plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
         plain.update(
             accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
@@ -189,7 +197,9 @@ class Result:
             ConfigError: If it is of another network or other settings.
         """
         if self.simulator != other.simulator or self.provenance != other.provenance:
-            raise ConfigError("merge: expected results of one network and simulator, got different ones.")
+            raise ConfigError(
+                "merge: expected results of one network and simulator, got different ones."
+            )
         if [x.T for x in self.lengths] != [x.T for x in other.lengths]:
             raise ConfigError("merge: expected the same code lengths in both results.")
         return dataclasses.replace(
@@ -250,20 +260,35 @@ class Result:
             ]
             for x in self.lengths
         ]
-        head = ["T", "accuracy", "agrees", "spikes/neuron", "additions", "÷ MACs", "latency", "ticks/input"]
+        head = [
+            "T",
+            "accuracy",
+            "agrees",
+            "spikes/neuron",
+            "additions",
+            "÷ MACs",
+            "latency",
+            "ticks/input",
+        ]
         return table(head, rows, width=width, left=0)
 
     def _by_step(self, width: int) -> str:
         last = self.lengths[-1]
         rows = [
-            [str(t), str(last.latency_ticks - last.steps + t), percent(last.accuracy(t)), percent(last.agreement(t))]
+            [
+                str(t),
+                str(last.latency_ticks - last.steps + t),
+                percent(last.accuracy(t)),
+                percent(last.agreement(t)),
+            ]
             for t in range(1, last.steps + 1)
         ]
         head = [f"step (T={last.T})", "tick", "accuracy", "agrees with ANN"]
         text = table(head, rows, width=width, left=0)
         return (
             f"{text}\n\nper input: {last.spikes_per_neuron:.3f} spikes a neuron, "
-            f"{number(last.additions_per_sample)} additions + {number(last.analog_macs)} multiply-adds "
+            f"{number(last.additions_per_sample)} additions + {number(last.analog_macs)} "
+            "multiply-adds "
             f"(ANN: {number(last.macs)} multiply-adds)\n"
             f"latency {last.latency_ticks} ticks, one input every {last.ticks_per_input} ticks "
             "(two membranes a neuron)"
@@ -288,7 +313,7 @@ class Result:
 
 def percent(share: float | None) -> str:
     """Write a share in per cent, or a dash."""
-    return "–" if share is None else f"{100 * share:.2f} %"
+    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def number(value: float) -> str:

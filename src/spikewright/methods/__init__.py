@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion methods, one file each, found by themselves; other packages add theirs by entry point."""
+"""Conversion methods, one file each, found by themselves; other packages add theirs by entry "
+"point.
+"""
 
 from importlib import metadata
 from typing import Any
@@ -20,12 +22,13 @@ def methods() -> Lookup[type[MethodConfig]]:
     Raises:
         ConfigError: If an entry point names something else than a method, or a name is taken.
     """
-    found = dict(discover("method", __name__, __path__, MethodConfig)._entries)  # noqa: SLF001
+    found = dict(discover("method", __name__, __path__, MethodConfig)._entries)
     for entry in metadata.entry_points(group=ENTRY_POINTS):
         cls = entry.load()
         if not (isinstance(cls, type) and issubclass(cls, MethodConfig)) or cls.name != entry.name:
             raise ConfigError(
-                f"entry point {entry.name!r} of {ENTRY_POINTS}: expected a MethodConfig of that name, got {cls!r}."
+                f"entry point {entry.name!r} of {ENTRY_POINTS}: expected a MethodConfig of "
+                f"that name, got {cls!r}."
             )
         if entry.name in found and found[entry.name] is not cls:
             raise ConfigError(f"entry point {entry.name!r}: another method has this name already.")

@@ -5,11 +5,11 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, ClassVar, Self
 
 import torch
 
+from spikewright import __version__
 from spikewright.calibration import Statistics
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
@@ -82,7 +82,8 @@ class MethodConfig:
         unknown = sorted(set(rest) - known)
         if unknown:
             raise ConfigError(
-                f"{cls.name}: unknown option(s) {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+                f"{cls.name}: unknown option(s) {', '.join(unknown)}. Known: "
+                f"{', '.join(sorted(known))}."
             )
         return cls(**rest)
 
@@ -105,7 +106,11 @@ def channel_axis(graph: Graph, node: Node) -> int | None:
         while seen.inputs and (ops.weighted(seen) is None or seen.op == ops.AFFINE):
             seen = graph[seen.inputs[0]]
         spec = ops.weighted(seen)
-        if spec is not None and spec.channel_axis == -1 and len(seen.shape or ()) == len(node.shape):
+        if (
+            spec is not None
+            and spec.channel_axis == -1
+            and len(seen.shape or ()) == len(node.shape)
+        ):
             return len(node.shape) - 1
     return 1
 
@@ -113,7 +118,7 @@ def channel_axis(graph: Graph, node: Node) -> int | None:
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {
-        "spikewright": metadata.version("spikewright"),
+        "spikewright": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

@@ -6,7 +6,7 @@ S = Σ_t k^(T-t). A layer accumulates its whole input with inflation k, then fir
 reset, so its train is exact up to one unit: with k = 2 it is the T-bit binary code of the value.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,7 +16,13 @@ from spikewright.calibration import RULES, MinError, ScaleRule, SiteObserver, se
 from spikewright.codes import Radix
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import Graph, Node, fold_units, ops, place_sites
-from spikewright.methods.base import INPUT_STATISTICS, MethodConfig, Prepared, channel_axis, versions
+from spikewright.methods.base import (
+    INPUT_STATISTICS,
+    MethodConfig,
+    Prepared,
+    channel_axis,
+    versions,
+)
 from spikewright.network import Site, SpikingNetwork
 
 __all__ = ["SpikeConverter"]
@@ -47,7 +53,7 @@ class SpikeConverter(MethodConfig):
 
     T: int = 16
     k: float | None = 2.0
-    scale: ScaleRule = MinError()
+    scale: ScaleRule = field(default_factory=MinError)
     per_channel: bool = True
     rounding: bool = True
     extra_step: bool = False
@@ -67,7 +73,10 @@ class SpikeConverter(MethodConfig):
         if self.input not in ("analog", "encoded"):
             raise ConfigError(f"input: expected 'analog' or 'encoded', got {self.input!r}.")
         if isinstance(self.analog_relays, str):
-            raise ConfigError(f"analog_relays: expected a list of module paths, got the text {self.analog_relays!r}.")
+            raise ConfigError(
+                "analog_relays: expected a list of module paths, got the text "
+                f"{self.analog_relays!r}."
+            )
         object.__setattr__(self, "analog_relays", tuple(self.analog_relays))
 
     def convert(self, prepared: Prepared) -> SpikingNetwork:
@@ -80,9 +89,7 @@ class SpikeConverter(MethodConfig):
         graph = place_sites(
             prepared.graph, encode_input=self.input == "encoded", analog_relays=self.analog_relays
         )
-        observers = {
-            n.name: _observer(prepared, n) for n in graph if n.op in ops.SPIKING_OPS
-        }
+        observers = {n.name: _observer(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
         code = Radix(k=self.k or self._search_k(observers), T=self.T, extra_step=self.extra_step)
         sites, units = {}, {}
         for node in graph:
@@ -92,7 +99,11 @@ class SpikeConverter(MethodConfig):
                 if node.op in ops.SPIKING_OPS:
                     units[node.name] = shaped(site.scale, site.channel_axis, node) / code.max_value
         folded = fold_units(graph, units)
-        ranges = {n: float(o.histogram.max.max()) for n, o in prepared.statistics.items() if n in folded.nodes and ops.kind(folded[n]) != "site"}
+        ranges = {
+            n: float(o.histogram.max.max())
+            for n, o in prepared.statistics.items()
+            if n in folded.nodes and ops.kind(folded[n]) != "site"
+        }
         return SpikingNetwork(
             graph=folded,
             sites=sites,
@@ -112,13 +123,22 @@ class SpikeConverter(MethodConfig):
         )
 
     def _site(
-        self, graph: Graph, node: Node, observer: SiteObserver | None, code: Radix, prepared: Prepared
+        self,
+        graph: Graph,
+        node: Node,
+        observer: SiteObserver | None,
+        code: Radix,
+        prepared: Prepared,
     ) -> Site:
         axis = channel_axis(graph, node)
         one, half = torch.tensor(1.0), torch.tensor(0.5 if self.rounding else 0.0)
         if observer is None:  # a read-out or a relay left analog: nothing is encoded
             return Site(
-                name=node.name, channel_axis=axis or 1, scale=one, threshold=one.clone(), pre_bias=torch.tensor(0.0)
+                name=node.name,
+                channel_axis=axis or 1,
+                scale=one,
+                threshold=one.clone(),
+                pre_bias=torch.tensor(0.0),
             )
         scale = self.scale.scale(
             observer.histogram,
@@ -129,7 +149,12 @@ class SpikeConverter(MethodConfig):
         )
         signed = node.op == ops.RELAY or (node.op == ops.INPUT_SITE and prepared.input_signed)
         return Site(
-            name=node.name, signed=signed, channel_axis=axis or 1, scale=scale, threshold=one, pre_bias=half
+            name=node.name,
+            signed=signed,
+            channel_axis=axis or 1,
+            scale=scale,
+            threshold=one,
+            pre_bias=half,
         )
 
     def _provenance(self, prepared: Prepared, ranges: dict[str, float]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from spikewright.codes import Radix
 from spikewright.errors import ConfigError, FileFormatError
+from spikewright.graph import ops
 from spikewright.graph.ir import Graph
 from spikewright.graph.program import resolve_operator
-from spikewright.graph import ops
 from spikewright.network.spiking import Site, SpikingNetwork
 
 __all__ = ["FORMAT", "VERSION", "load", "save"]
@@ -45,7 +45,8 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
     description = {
         "graph": network.graph.to_dict(),
         "sites": [
-            {"name": s.name, "signed": s.signed, "channel_axis": s.channel_axis} for s in network.sites.values()
+            {"name": s.name, "signed": s.signed, "channel_axis": s.channel_axis}
+            for s in network.sites.values()
         ],
         "code": network.code.to_dict(),
         "neuron": network.neuron,
@@ -54,19 +55,27 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
         "provenance": network.provenance,
     }
     text = json.dumps(description, sort_keys=True)
-    metadata = {"format": FORMAT, "version": str(VERSION), "network": text, "digest": _digest(tensors, text)}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "network": text,
+        "digest": _digest(tensors, text),
+    }
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
     except OSError as error:
         raise FileFormatError(
-            f"{path}: expected a folder that can be written, got {error.strerror}. Choose another path."
+            f"{path}: expected a folder that can be written, got {error.strerror}. Choose "
+            "another path."
         ) from error
     try:
         save_file(tensors, temporary, metadata)
         Path(temporary).replace(path)
     except (OSError, SafetensorError) as error:
-        raise FileFormatError(f"{path}: could not be written ({error}). Nothing was left behind.") from error
+        raise FileFormatError(
+            f"{path}: could not be written ({error}). Nothing was left behind."
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -85,14 +94,17 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileFormatError(f"{path}: expected a file written by save(), got nothing there. Check the path.")
+        raise FileFormatError(
+            f"{path}: expected a file written by save(), got nothing there. Check the path."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise FileFormatError(
-            f"{path}: expected a safetensors file, got a damaged or truncated one ({error}). Save it again."
+            f"{path}: expected a safetensors file, got a damaged or truncated one ({error}). "
+            "Save it again."
         ) from error
     if metadata.get("format") != FORMAT:
         raise FileFormatError(
@@ -105,7 +117,9 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
             "Load it with the release that wrote it, or convert again."
         )
     if metadata.get("digest") != _digest(tensors, metadata.get("network", "")):
-        raise FileFormatError(f"{path}: its content does not match its digest; it is damaged. Save it again.")
+        raise FileFormatError(
+            f"{path}: its content does not match its digest; it is damaged. Save it again."
+        )
     try:
         return _build(json.loads(metadata["network"]), tensors)
     except (KeyError, TypeError, ValueError, ConfigError) as error:

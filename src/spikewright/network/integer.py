@@ -24,7 +24,9 @@ __all__ = ["to_integer"]
 _LIMIT = 2.0**53
 
 
-def to_integer(network: SpikingNetwork, *, weight_bits: int = 8, input_bits: int = 8) -> SpikingNetwork:
+def to_integer(
+    network: SpikingNetwork, *, weight_bits: int = 8, input_bits: int = 8
+) -> SpikingNetwork:
     """Round a network to integers.
 
     Weights are rounded per output channel to ``weight_bits`` signed bits (channels that are
@@ -62,17 +64,28 @@ def to_integer(network: SpikingNetwork, *, weight_bits: int = 8, input_bits: int
         threshold = thresholds[node.name]
         if node.op == ops.READOUT:
             _scale_readout(graph, node, step / threshold)
-            sites[node.name] = dataclasses.replace(site, threshold=torch.tensor(1.0, dtype=torch.float64), pre_bias=torch.tensor(0.0, dtype=torch.float64))
+            sites[node.name] = dataclasses.replace(
+                site,
+                threshold=torch.tensor(1.0, dtype=torch.float64),
+                pre_bias=torch.tensor(0.0, dtype=torch.float64),
+            )
             continue
         threshold = torch.clamp(torch.round(threshold / step), min=1.0)
-        half = torch.floor(threshold / 2) if bool(site.pre_bias.any()) else torch.zeros_like(threshold)
+        half = (
+            torch.floor(threshold / 2) if bool(site.pre_bias.any()) else torch.zeros_like(threshold)
+        )
         sites[node.name] = dataclasses.replace(site, threshold=threshold, pre_bias=half)
     for name, site in sites.items():
         if graph[name].op == ops.INPUT_SITE:
-            sites[name] = dataclasses.replace(site, threshold=site.threshold.double(), pre_bias=site.pre_bias.double())
+            sites[name] = dataclasses.replace(
+                site, threshold=site.threshold.double(), pre_bias=site.pre_bias.double()
+            )
     graph.prune()
     _check_range(graph, code.max_value, 2 ** (input_bits - 1))
-    provenance = {**network.provenance, "integer": {"weight_bits": weight_bits, "input_bits": input_bits}}
+    provenance = {
+        **network.provenance,
+        "integer": {"weight_bits": weight_bits, "input_bits": input_bits},
+    }
     return dataclasses.replace(
         network, graph=graph, sites=sites, integer=True, provenance=provenance, source=None
     )
@@ -80,10 +93,13 @@ def to_integer(network: SpikingNetwork, *, weight_bits: int = 8, input_bits: int
 
 def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
     if network.integer:
-        raise ConfigError("to_integer: expected a network in floating point, got an integer one already.")
+        raise ConfigError(
+            "to_integer: expected a network in floating point, got an integer one already."
+        )
     if network.code.k != 2.0:
         raise ConfigError(
-            f"to_integer: expected k = 2, whose step weights are integers, got k = {network.code.k:g}. "
+            "to_integer: expected k = 2, whose step weights are integers, got k = "
+            f"{network.code.k:g}. "
             "Convert with k=2."
         )
     for what, bits in (("weight_bits", weight_bits), ("input_bits", input_bits)):
@@ -94,7 +110,12 @@ def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
         f"{n.where()}: {ops.describe(n)}"
         for n in network.graph
         if n.op == ops.ANALOG_RELAY
-        or (ops.kind(n) == "mixing" and "upsample" in n.op and not values[n.name].tail and not values[n.name].prefix)
+        or (
+            ops.kind(n) == "mixing"
+            and "upsample" in n.op
+            and not values[n.name].tail
+            and not values[n.name].prefix
+        )
     ]
     if bad:
         raise ConfigError(
@@ -130,13 +151,22 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
     ranges = network.provenance.get("analog_range", {})
     for name in boundary:
         if name not in ranges:
-            raise ConfigError(f"to_integer: the range of the analog input {name!r} is not known. Convert again.")
+            raise ConfigError(
+                f"to_integer: the range of the analog input {name!r} is not known. Convert again."
+            )
         step = float(ranges[name]) / (2 ** (bits - 1) - 1)
         full = network.code.max_value
         readers = [u.name for u in graph.users()[name] if not values[u.name].prefix]
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
-            dataclasses.replace(graph[name], name=graph.fresh_name(f"{name}/round"), op="aten.round.default", kwargs={}, args=(), pick=None),
+            dataclasses.replace(
+                graph[name],
+                name=graph.fresh_name(f"{name}/round"),
+                op="aten.round.default",
+                kwargs={},
+                args=(),
+                pick=None,
+            ),
         ]
         new[1] = dataclasses.replace(new[1], args=(Ref(new[0].name),))
         last = _scale_node(graph, new[1], "train", full)
@@ -149,7 +179,12 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
 def _scale_node(graph: Graph, source: Node, what: str, gain: float) -> Node:
     param = graph.fresh_param(f"{source.name}/{what}", torch.tensor(gain, dtype=torch.float64))
     return dataclasses.replace(
-        source, name=graph.fresh_name(f"{source.name}/{what}"), op=ops.SCALE, args=(Ref(source.name), param), kwargs={}, pick=None
+        source,
+        name=graph.fresh_name(f"{source.name}/{what}"),
+        op=ops.SCALE,
+        args=(Ref(source.name), param),
+        kwargs={},
+        pick=None,
     )
 
 
@@ -161,9 +196,16 @@ def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor])
         if ops.kind(node) != "site" or node.name not in thresholds:
             continue
         scale = graph[node.inputs[0]]
-        if scale.op == ops.SCALE and len(scale.params) == 1 and graph.params[scale.params[0]].numel() == 1:
+        if (
+            scale.op == ops.SCALE
+            and len(scale.params) == 1
+            and graph.params[scale.params[0]].numel() == 1
+        ):
             inner = graph[scale.inputs[0]]
-            if ops.kind(inner) in ("weighted", "add", "mixing") and len(graph.users()[scale.name]) == 1:
+            if (
+                ops.kind(inner) in ("weighted", "add", "mixing")
+                and len(graph.users()[scale.name]) == 1
+            ):
                 thresholds[node.name] = thresholds[node.name] / graph.params[scale.params[0]]
                 graph.redirect(scale.name, inner.name, only=[node.name])
     graph.prune()
@@ -182,7 +224,7 @@ def _round_inputs(graph: Graph, site: Node, full: float, bits: int) -> Tensor:
     for other in size[1:]:
         largest = torch.maximum(largest, other)
     fallback = largest.max() if float(largest.max()) > 0 else torch.tensor(1.0, dtype=torch.float64)
-    step = torch.where(largest > 0, largest, fallback) / top
+    step: Tensor = torch.where(largest > 0, largest, fallback) / top
     for end in ends:
         _round_terminal(graph, end, step, full)
     return step
@@ -231,7 +273,7 @@ def _largest(graph: Graph, name: str, per_channel: bool) -> Tensor:
     node = graph[name]
     if ops.is_constant_add(node):
         return torch.tensor(0.0, dtype=torch.float64)
-    weight = graph.params[node.args[1].name].abs()
+    weight: Tensor = graph.params[node.args[1].name].abs()
     spec = ops.weighted(node)
     if not per_channel:
         return weight.max()
@@ -280,7 +322,11 @@ def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
     """Give the read-out its original unit back, behind the accumulation."""
     param = graph.fresh_param(f"{node.name}/unit", step.to(torch.float64))
     scale = dataclasses.replace(
-        node, name=graph.fresh_name(f"{node.name}/unit"), op=ops.SCALE, args=(Ref(node.name), param), kwargs={}
+        node,
+        name=graph.fresh_name(f"{node.name}/unit"),
+        op=ops.SCALE,
+        args=(Ref(node.name), param),
+        kwargs={},
     )
     graph.redirect(node.name, scale.name)
     graph.insert([scale], after=node.name)
@@ -300,12 +346,18 @@ def _check_range(graph: Graph, full: float, largest_input: int) -> None:
             weight = graph.params[node.args[1].name].abs()
             axes = [a for a in range(weight.ndim) if a != ops.weighted(node).out_axis]  # type: ignore[union-attr]
             rows = weight.amax() if node.op == ops.AFFINE else weight.sum(axes).max()
-            bias = graph.params[node.args[2].name].abs().max() if node.args[2:3] and node.args[2] else 0
+            bias = (
+                graph.params[node.args[2].name].abs().max()
+                if node.args[2:3] and node.args[2]
+                else 0
+            )
             bound[node.name] = float(rows) * top + float(bias)
         elif kind == "mixing" and node.op != ops.SCALE:
             window = element_count(graph[node.inputs[0]].shape)
             bound[node.name] = top * window
-        elif kind == "mixing" and node.inputs[0] in bound and graph.params[node.params[0]].ndim >= 0:
+        elif (
+            kind == "mixing" and node.inputs[0] in bound and graph.params[node.params[0]].ndim >= 0
+        ):
             bound[node.name] = top * max(1.0, float(graph.params[node.params[0]].abs().max()))
         else:
             bound[node.name] = sum(before) if kind == "add" else top

@@ -96,9 +96,13 @@ class LayeredSchedule:
         """Iterate over what every population does for the input that enters at tick ``start``."""
         for site, depth in self.depth.items():
             if depth > 0:
-                yield Phase(site, "accumulate", start + (depth - 1) * self.steps, start + depth * self.steps)
+                yield Phase(
+                    site, "accumulate", start + (depth - 1) * self.steps, start + depth * self.steps
+                )
             if site in self.fires:
-                yield Phase(site, "fire", start + depth * self.steps, start + (depth + 1) * self.steps)
+                yield Phase(
+                    site, "fire", start + depth * self.steps, start + (depth + 1) * self.steps
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schedule as JSON-able data."""
@@ -106,7 +110,10 @@ class LayeredSchedule:
             "kind": "layered",
             "steps": self.steps,
             "latency_ticks": self.latency_ticks,
-            "ticks_per_input": {"one membrane": self.ticks_per_input(1), "two membranes": self.ticks_per_input(2)},
+            "ticks_per_input": {
+                "one membrane": self.ticks_per_input(1),
+                "two membranes": self.ticks_per_input(2),
+            },
             "phases": [[p.site, p.action, p.start, p.stop] for p in self.phases()],
             "delays": [[d.source, d.ticks] for d in self.delays],
         }

@@ -96,7 +96,10 @@ class SpikingNetwork:
         graph.params = {n: t.to(device) for n, t in graph.params.items()}
         sites = {
             n: dataclasses.replace(
-                s, scale=s.scale.to(device), threshold=s.threshold.to(device), pre_bias=s.pre_bias.to(device)
+                s,
+                scale=s.scale.to(device),
+                threshold=s.threshold.to(device),
+                pre_bias=s.pre_bias.to(device),
             )
             for n, s in self.sites.items()
         }

@@ -2,11 +2,12 @@
 """What every neuron declares, so that a simulator can make fresh state for any of them."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 __all__ = ["Neuron"]
 
 
+@runtime_checkable
 class Neuron(Protocol):
     """Name, states and their initial values of one dynamics.
 

@@ -68,7 +68,12 @@ class Collapsed:
                         self._pre_bias[site.name] = 0.0
                     break
                 inner = [i for i in node.inputs if ops.kind(graph[i]) in ("weighted", "add")]
-                if ops.kind(node) != "add" or node.op == "aten.sub.Tensor" or not inner or node.kwargs:
+                if (
+                    ops.kind(node) != "add"
+                    or node.op == "aten.sub.Tensor"
+                    or not inner
+                    or node.kwargs
+                ):
                     break
                 name = inner[0]
         return params
@@ -91,6 +96,7 @@ class Collapsed:
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         name = node.name
+        n: Tensor
         if ops.kind(node) == "pool":
             (n,) = self._pools[name](x)
         elif node.op in (ops.READOUT, ops.ANALOG_RELAY):

@@ -47,7 +47,8 @@ class _Occupancy:
         owners = self.held.setdefault(site, [])
         if len(owners) >= self.membranes:
             raise ConfigError(
-                f"pipeline: {site} has {self.membranes} membrane(s) and input {owner} arrives while "
+                f"pipeline: {site} has {self.membranes} membrane(s) and input {owner} arrives "
+                "while "
                 f"inputs {owners} hold them. Let inputs enter less often, or use two membranes."
             )
         owners.append(owner)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Node
-from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
-from spikewright.neurons.max_gate import GateState, step as gate_step
 from spikewright.network import SpikingNetwork
+from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
+from spikewright.neurons.max_gate import GateState
+from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulate.stages import Stage, Stages, pool_operator
 
 __all__ = ["Membranes", "Reference", "Tick", "Watch"]
@@ -112,7 +113,9 @@ class Reference:
                 for target, current in zip(stage.targets, currents, strict=True):
                     v = state.v.get(target.name)
                     if v is None:
-                        state.v[target.name] = current.clone() if stage.constant or _is_view(current) else current
+                        state.v[target.name] = (
+                            current.clone() if stage.constant or _is_view(current) else current
+                        )
                     else:
                         accumulate_(v, current, self.network.code.k)
                 yield Tick(stage.depth, t)
@@ -129,7 +132,9 @@ class Reference:
             late = source in state.held and self.plan.depth[source] < stage.depth - 1
             if late:
                 last = self.plan.last_reader[source] == stage.depth
-                state.replay[source] = state.held.pop(source) if last else state.held[source].clone()
+                state.replay[source] = (
+                    state.held.pop(source) if last else state.held[source].clone()
+                )
 
     def _close(self, stage: Stage, state: Membranes) -> None:
         """Let what has been accumulated fire next; drop what nobody reads any more."""
@@ -144,7 +149,7 @@ class Reference:
             state.replay.pop(source, None)
         for site in self.plan.emitters.get(stage.depth - 1, ()):
             for table in (state.v, state.gates, state.spikes, state.buffers):
-                table.pop(site.name, None)  # type: ignore[attr-defined]
+                table.pop(site.name, None)
 
     def _fire(self, depth: int, t: int, state: Membranes, watch: Watch | None) -> None:
         """Let the populations of a depth fire step ``t`` and their gates pass it on."""
@@ -209,4 +214,4 @@ class Reference:
 
 
 def _is_view(tensor: Tensor) -> bool:
-    return tensor._base is not None  # noqa: SLF001 - the public way to ask is the same attribute
+    return tensor._base is not None

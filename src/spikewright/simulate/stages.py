@@ -110,9 +110,7 @@ class Stages:
         self.pool_inputs = {
             n.name: self._wire(n.inputs[0], cut) for n in emitters if ops.kind(n) == "pool"
         }
-        self.stages = [
-            self._stage(d, cut, params) for d in range(1, max(self.depth.values()) + 1)
-        ]
+        self.stages = [self._stage(d, cut, params) for d in range(1, max(self.depth.values()) + 1)]
         self.last_reader: dict[str, int] = {}
         for stage in self.stages:
             for source in stage.sources:

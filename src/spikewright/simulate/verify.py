@@ -17,7 +17,8 @@ from torch import Tensor
 from spikewright.graph import Node, ops
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
-from spikewright.neurons.max_gate import GateState, step as gate_step
+from spikewright.neurons.max_gate import GateState
+from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulate.collapsed import Collapsed
 from spikewright.simulate.reference import Reference
 from spikewright.simulate.stages import Stages, pool_operator
@@ -104,13 +105,21 @@ class Verification:
             f"reference and collapsed {'agree' if self.agrees else 'DISAGREE'} ({kind})",
             f"{values:,} trains at {len(self.sites)} sites, {self.samples} inputs: "
             f"{self.mismatches} mismatches, {self.near_ties} near-ties",
-            f"run freely: {self.spikes_differ:,} trains and {self.decisions_differ} decisions differ, "
+            f"run freely: {self.spikes_differ:,} trains and {self.decisions_differ} decisions "
+            "differ, "
             f"outputs by at most {self.output_gap:.3g}",
         ]
         odd = [s for s in self.sites if s.near_ties or s.mismatches]
         if odd:
             rows = [
-                [s.site, f"{s.values:,}", str(s.near_ties), str(s.mismatches), f"{s.distance:.1e}", f"{s.tolerance:.1e}"]
+                [
+                    s.site,
+                    f"{s.values:,}",
+                    str(s.near_ties),
+                    str(s.mismatches),
+                    f"{s.distance:.1e}",
+                    f"{s.tolerance:.1e}",
+                ]
                 for s in odd
             ]
             head = ["site", "trains", "near-ties", "mismatches", "distance", "allowed"]
@@ -174,16 +183,16 @@ def _forced(network: SpikingNetwork, x: Tensor, seen: dict[str, Tensor]) -> list
         name: value / plan.full for name, value in zip(plan.inputs, plan.prefix(x), strict=True)
     }
     sizes = Stages(_absolute(network), tick=False)
-    size_of = {
-        name: value.abs() for name, value in zip(plan.inputs, plan.prefix(x), strict=True)
-    }
+    size_of = {name: value.abs() for name, value in zip(plan.inputs, plan.prefix(x), strict=True)}
     checks = [_check_gate(network, plan, n, seen) for n in _gates(plan)]
     for stage in plan.stages:
         residual = {s: seen[s].clone() for s in stage.sources if s in seen}
         v: list[Tensor] = []
         for t in range(code.steps):
             values = [
-                _symbol(residual[s], code.weights[t], _signed(network, s)) if s in residual else constant[s]
+                _symbol(residual[s], code.weights[t], _signed(network, s))
+                if s in residual
+                else constant[s]
                 for s in stage.sources
             ]
             currents = stage.program(*values)
@@ -234,7 +243,9 @@ def _gates(plan: Stages) -> list[Node]:
     return [n for group in plan.emitters.values() for n in group if ops.kind(n) == "pool"]
 
 
-def _check_gate(network: SpikingNetwork, plan: Stages, gate: Node, seen: dict[str, Tensor]) -> SiteCheck:
+def _check_gate(
+    network: SpikingNetwork, plan: Stages, gate: Node, seen: dict[str, Tensor]
+) -> SiteCheck:
     program, pool = plan.pool_inputs[gate.name], pool_operator(network.graph, gate)
     residual = {g: seen[g].clone() for g in program.given}
     state: GateState | None = None
@@ -259,7 +270,11 @@ def _check_site(
     in_units = target / threshold
     n = torch.zeros_like(v)
     for _ in range(code.steps):
-        accumulate_(n, fire_(target, threshold * code.k ** (code.steps - 1), code.k, signed=site.signed), code.k)
+        accumulate_(
+            n,
+            fire_(target, threshold * code.k ** (code.steps - 1), code.k, signed=site.signed),
+            code.k,
+        )
     differ = ~_same(n, expected, network)
     if not bool(differ.any()):
         return SiteCheck(node.name, v.numel(), 0, 0, 0.0, 0.0)

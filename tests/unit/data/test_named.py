@@ -31,7 +31,7 @@ def test_an_unknown_name_shows_the_nearest_and_the_known() -> None:
     with pytest.raises(UnknownNameError, match=re.escape(message)) as caught:
         named("cifar10_test")
     assert all(name in str(caught.value) for name in names())
-    with pytest.raises(UnknownNameError, match="FILE.npz, cifar10-test"):
+    with pytest.raises(UnknownNameError, match=re.escape("FILE.npz, cifar10-test")):
         resolve("nonsense")
     with pytest.raises(UnknownNameError):
         describe("nonsense")
@@ -39,7 +39,7 @@ def test_an_unknown_name_shows_the_nearest_and_the_known() -> None:
 
 @pytest.mark.parametrize("name", ["cifar10-test", "mnist-train", "imagenet-val"])
 def test_a_set_on_disk_needs_a_root(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: expected the folder that holds .*, got none"):
+    with pytest.raises(ConfigError, match=rf"{name}: expected the folder that holds .*, got none"):
         named(name)
 
 
@@ -194,7 +194,7 @@ def test_truncated_gzip(tmp_path: Path) -> None:
     path = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(
-        FileFormatError, match="ubyte.gz: expected a gzip file, got one that cannot be read"
+        FileFormatError, match=r"ubyte\.gz: expected a gzip file, got one that cannot be read"
     ):
         named("mnist-test", tmp_path)
 

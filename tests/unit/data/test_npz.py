@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Npz files: every way they can be wrong has one clear error; the four layouts give what was stored."""
+"""Npz files: each way to be wrong has one clear error; the four layouts give what was stored."""
 
 import re
 from pathlib import Path
@@ -66,8 +66,8 @@ def test_missing_keys_are_told_with_those_present(path: Path) -> None:
     np.savez(path, pictures=pictures(1, 4, 4), labels=[0])
     refused(
         path,
-        "set.npz: expected the keys images+labels or x+y or jpeg+offsets+labels or webp+offsets+labels, "
-        "got labels, pictures. Rename the arrays, or name the part",
+        "set.npz: expected the keys images+labels or x+y or jpeg+offsets+labels or "
+        "webp+offsets+labels, got labels, pictures. Rename the arrays, or name the part",
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preprocess: refuses nonsense, and agrees with torchvision's transforms and with plain arithmetic."""
+"""Preprocess: refuses nonsense, agrees with torchvision's transforms and with arithmetic."""
 
 import re
 import sys

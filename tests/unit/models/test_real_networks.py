@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real networks reach the accuracies that were measured elsewhere, so loading and preprocessing are right."""
+"""The real networks reach accuracies measured elsewhere: loading and preprocessing are right."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_cifar10_accuracy(data_dir: Path, name: str) -> None:
 
 @pytest.mark.parametrize(("name", "first_100"), [("mobilenetv2", 77.0), ("squeezenet", 51.0)])
 def test_imagenet_accuracy(data_dir: Path, name: str, first_100: float) -> None:
-    """The first 100 of the 500 images, which in all give the 80.80 and 49.60 of the data's README."""
+    """The first 100 of the 500 images; all 500 give the 80.80 and 49.60 of the README."""
     real = case(name, data_dir)
     assert top1(real.model, real.test(limit=100)) == pytest.approx(first_100, abs=1.0)
 

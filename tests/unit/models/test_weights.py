@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights: every misfit is told at once, nothing pickled runs, sound files load in any of the forms."""
+"""Weights: every misfit is told at once, nothing pickled runs, sound files load in any form."""
 
 import pickle
 import re
@@ -108,9 +108,10 @@ def test_all_misfits_are_in_one_error() -> None:
     with pytest.raises(FileFormatError) as caught:
         apply_state(network(), state, "a.pt")
     assert str(caught.value) == (
-        "a.pt: expected the 7 tensors of Sequential, got some missing: 0.weight; unexpected: 0.weights; "
-        "of another shape: 1.bias (3, expected 2); of another kind: 0.bias (torch.int64, expected "
-        "torch.float32). Give the weights of this very architecture."
+        "a.pt: expected the 7 tensors of Sequential, got some missing: 0.weight; "
+        "unexpected: 0.weights; of another shape: 1.bias (3, expected 2); "
+        "of another kind: 0.bias (torch.int64, expected torch.float32). "
+        "Give the weights of this very architecture."
     )
 
 

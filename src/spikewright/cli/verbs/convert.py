@@ -31,6 +31,7 @@ def convert(
     calibration: CalibrationOptions = CALIBRATION,
     method: MethodOptions = METHOD,
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FILE")] = OUTPUT,
+    integer: bool = False,
     force: bool = False,
     images: DataOptions = IMAGES,
     common: CommonOptions = COMMON,
@@ -42,6 +43,7 @@ def convert(
 
     Args:
         output: Where to save the spiking network. [default: snn.safetensors]
+        integer: Save its integer form: 8-bit weights, whole-number thresholds; needs k = 2.
         force: Replace the file if it exists.
         model: The network, as trained.
         calibration: What the scales are chosen on.
@@ -56,11 +58,14 @@ def convert(
     terminal = Terminal(common.json, common.quiet)
     check_output(output, force=force)
     snn = convert_model(model, calibration, method, images, terminal).snn
+    if integer:
+        snn = snn.to_integer()
     snn.save(output)
     schedule = snn.schedule()
     data = {
         "schema": "spikewright.convert/1",
         "output": str(output),
+        "integer": snn.integer,
         "T": snn.T,
         "steps": snn.code.steps,
         "k": snn.code.k,

@@ -44,7 +44,7 @@ def inspect(
 
     from spikewright import api
     from spikewright.cli.report import fit
-    from spikewright.cli.sources import open_data, open_model, sample_shape
+    from spikewright.cli.sources import open_data, open_model, require_runs, sample_shape
     from spikewright.errors import ConfigError, UnsupportedModuleError
     from spikewright.graph import Inspection
 
@@ -65,6 +65,7 @@ def inspect(
             analog_relays=analog_relay,
         )
     except UnsupportedModuleError as error:  # it could not even be captured: a finding as well
+        require_runs(network, shape)
         found = Inspection((), str(error))
     data_ = {
         "schema": "spikewright.inspect/1",

@@ -47,7 +47,7 @@ class SquaredError:
         self._rows = [
             self._evaluator(block, width)
             for block, width in zip(
-                counts.split(_ROWS), histogram.bin_width.split(_ROWS), strict=True
+                torch.split(counts, _ROWS), torch.split(histogram.bin_width, _ROWS), strict=True
             )
         ]
 
@@ -70,7 +70,7 @@ class SquaredError:
                 f"{tuple(scale.shape)}. Give one λ for each channel."
             )
         step = (scale.double() / self._code.max_value).expand(channels)
-        rows = [rows(part) for rows, part in zip(self._rows, step.split(_ROWS), strict=True)]
+        rows = [rows(part) for rows, part in zip(self._rows, torch.split(step, _ROWS), strict=True)]
         u = self._max / step
         d = u - self._code.quantise_(u + self._half)
         return torch.cat(rows) + self._highest * (d * step) ** 2
@@ -187,7 +187,7 @@ def _integrated(counts: Tensor, width: Tensor, top: float, half: float) -> _Rows
 def _by_cells(counts: Tensor, width: Tensor, levels: Tensor, half: float) -> _Rows:
     """Sum the error cell by cell, where a cell is what the code writes as one value.
 
-    A cell's Σ (a - l)² is Σ a² - 2l·Σ a + l²·Σ 1, differences of three cumulative moments.
+    Σ (a - l)² = Σ a² - Σ over cells of (2l·Σ a - l²·Σ 1): two cumulative moments at each start.
 
     Args:
         counts: "rows bins".
@@ -198,33 +198,25 @@ def _by_cells(counts: Tensor, width: Tensor, levels: Tensor, half: float) -> _Ro
     Returns:
         As ``_integrated``.
     """
+    last = counts.shape[1] - 1
     b = torch.arange(counts.shape[1], dtype=torch.float64)
-    moments = [
-        torch.nn.functional.pad((counts * weight).cumsum(1), (1, 0))
-        for weight in (torch.ones_like(b), b + 0.5, b * b + b + 1.0 / 3.0)
-    ]
-
-    def below(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the three moments of all that lies below y, in bins."""
-        at = y.long().clamp_(max=counts.shape[1] - 1)
-        f, c = y - at, counts.gather(1, at)
-        zeroth, first, second = (moment.gather(1, at) for moment in moments)
-        return (
-            zeroth + c * f,
-            first + c * f * (at + f / 2.0),
-            second + c * f * (at * at + at * f + f * f / 3.0),
-        )
+    zeroth, first = (
+        torch.nn.functional.pad(moment.cumsum(1), (1, 0)) for moment in (counts, counts * (b + 0.5))
+    )
+    squares = (counts * (b * b + b + 1.0 / 3.0)).sum(1)
 
     def total(step: Tensor) -> Tensor:
         unit = (step / width)[:, None]
-        starts = ((levels - half) * unit).clamp_(0.0, float(counts.shape[1]))
-        zeroth, first, second = (
-            torch.diff(moment, dim=1, append=moments[i][:, -1:])
-            for i, moment in enumerate(below(starts))
-        )
-        value = levels * unit
-        errors = second - 2.0 * value * first + value * value * zeroth
-        return (errors.sum(1) * width**2).clamp_(min=0.0)
+        starts = ((levels - half) * unit).clamp_(0.0, last + 1.0)
+        at = starts.long().clamp_(max=last)
+        part = (starts - at) * counts.gather(1, at)
+        below = zeroth.gather(1, at) + part
+        sums = first.gather(1, at) + part * (at + starts) / 2.0
+        held = torch.diff(below, dim=1, append=zeroth[:, -1:])
+        sums = torch.diff(sums, dim=1, append=first[:, -1:])
+        level = levels * unit
+        written = (level * (2.0 * sums - level * held)).sum(1)
+        return ((squares - written) * width**2).clamp_(min=0.0)
 
     return total
 

@@ -1,0 +1,514 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole command line: every verb on a small network, every misuse with its one-line answer."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+import spikewright
+from spikewright import api
+from spikewright.cli import main
+from spikewright.network import load
+
+HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
+VERBS = ("demo", "inspect", "convert", "evaluate", "verify", "list", "env")
+
+MODELS = """
+from torch import nn
+
+def gelu():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU(), nn.Flatten(), nn.Linear(72, 10))
+
+def relu():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
+
+def five():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, object]:
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+class Command:
+    """Runs the command in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> Outcome:
+        self._capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Outcome(code, *self._capsys.readouterr())
+
+
+@pytest.fixture
+def spikewright_command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a short demo writes; the other tests use its weights and its network."""
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    assert main(["demo", "--epochs", "2", "--quiet", "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(spikewright_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command, in an empty folder that holds a file of models."""
+    (tmp_path / "nets.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    return spikewright_command
+
+
+TRAINED = ("--model", "digits-cnn", "--calibration", "digits-train", "--calibration-samples", "64")
+
+
+# Misuse: exit code 2, nothing on standard output, one line that says what to do.
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("convrt", 'Unknown command "convrt". Did you mean "convert"?'),
+        (
+            "inspect --modle x",
+            "Unknown option: --modle. Did you mean --model? See: spikewright ins",
+        ),
+        ("env extra", "'extra': expected an option, got a bare word. See: spikewright env --help"),
+        ("convert --T", "parameter --T requires an argument. See: spikewright convert --help"),
+        ("convert --T 2.5", "--T: expected a whole number, got '2.5'."),
+        ("convert --scale maxx", 'Invalid value "maxx" for --scale. Choose from: "min-error"'),
+        ("list metods", 'Invalid value "metods" for KIND. Choose from: "methods"'),
+        ("inspect --shape 1,8,8", "--model: expected a model, got none."),
+        (
+            "inspect --model digits-cn --shape 1,8,8",
+            "model 'digits-cn': not known. Did you mean 'd",
+        ),
+        ("inspect --model nets.py:relo --shape 1,8,8", "function 'relo': not known. Did you mean"),
+        ("inspect --model digits-cnn", "--shape: expected the shape of one input."),
+        ("inspect --model digits-cnn --shape 1,0,8", "--shape: expected sizes of at least 1"),
+        ("inspect --model digits-cnn --shape 3,8,8", "--shape: expected a model and inputs that f"),
+        ("inspect --model torchvision:resnet81 --shape 3,8,8", "torchvision model 'resnet81': not"),
+        ("convert --model digits-cnn", "--calibration: expected data to choose the scales on"),
+        ("convert --model digits-cnn --weights no.pt", "no.pt: expected a weights file, got no f"),
+        ("convert --calibration digits-tran --model digits-cnn", "Did you mean 'digits-train'"),
+        ("convert --model digits-cnn --method spikconverter", "Did you mean 'spikeconverter'?"),
+        ("convert --model digits-cnn --set kk=2", "spikeconverter: option 'kk': not known."),
+        ("convert --model digits-cnn --T 0", "time steps T >= 1, got T=0."),
+        ("convert --model digits-cnn --k 2.5", "expected k in (1, 2], got k=2.5."),
+        ("convert --model digits-cnn -o no/x", "expected a folder no to write to, got none."),
+        ("convert --model digits-cnn -o .", "expected a file to write, got a folder."),
+        ("convert --model digits-cnn --calibration random", "--calibration random: expected the s"),
+        ("convert --model digits-cnn --calibration no.npz", "no.npz: expected a file, got none."),
+        ("convert --model digits-cnn --calibration folder:no", "expected a folder of images, got"),
+        (
+            "convert --model resnet20 --calibration digits-train --shape 3,32,32",
+            "--calibration digits-train: expected inputs of shape 3,32,32 (from --shape), got 1,8,8.",
+        ),
+        (
+            "convert --model nets.py:gelu --calibration digits-train --calibration-samples 8",
+            "GELU",
+        ),
+        ("convert --config no.toml", "no.toml: expected a TOML file"),
+        ("evaluate --snn x.safetensors", "--data: expected inputs to measure on, got none."),
+        ("evaluate --data digits-test", "--snn, --model: expected a network, got none."),
+        ("evaluate --data digits-test --snn no.safetensors", "no.safetensors: expected a file"),
+        ("evaluate --data digits-test --snn x --lengths 4", "--lengths: expected --model, got --s"),
+        (
+            "evaluate --data digits-test --snn x --model y --T 4 --calibration z",
+            "--snn: expected a converted network alone, got also --model, --calibration, --T, which",
+        ),
+        ("demo --epochs 0", "--epochs: expected at least 1, got 0."),
+        ("demo -o nets.py", "nets.py: expected a folder, got a file."),
+        ("demo -o no/where", "expected a folder no to make it in, got none."),
+    ],
+)
+def test_misuse(run: Command, line: str, message: str) -> None:
+    outcome = run(*line.split(), "--quiet")
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: ")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1 or "GELU" in message  # lists of places have lines
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "evaluate --data digits-test --size 4",
+            "expected inputs of shape 1,8,8 (from the network)",
+        ),
+        ("evaluate --data digits-test --limit 0", "--limit: expected at least 1, got 0."),
+        ("evaluate --data digits-test --batch-size 0", "batch_size: expected at least 1, got 0."),
+        (
+            "evaluate --data digits-test --reference resnet20",
+            "--reference resnet20: expected a mod",
+        ),
+        (
+            "evaluate --data digits-test --reference nets.py:five",
+            "expected (10,) outputs, got (5,)",
+        ),
+        (
+            "evaluate --data digits-test --reference-weights x",
+            "--reference-weights: expected --ref",
+        ),
+        ("evaluate --data random --mean 1", "--data random: expected no --mean, because these dat"),
+        ("evaluate --data mnist-test", "mnist-test: expected the folder that holds MNIST/raw"),
+        ("evaluate --data digits-test -o nets.py", "nets.py: exists already. Replace it with --fo"),
+        ("verify", "--data: expected inputs, got none."),
+        ("verify --data digits-test --samples 0", "--samples: expected at least 1, got 0."),
+    ],
+)
+def test_misuse_of_a_saved_network(
+    run: Command, demo_folder: Path, line: str, message: str
+) -> None:
+    outcome = run(*line.split(), "--snn", demo_folder / "snn.safetensors", "--quiet")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_files_that_are_no_saved_network(run: Command, demo_folder: Path) -> None:
+    whole = (demo_folder / "snn.safetensors").read_bytes()
+    Path("cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    changed = bytearray(whole)
+    changed[-1] ^= 1
+    Path("changed.safetensors").write_bytes(changed)
+    for name, message in {
+        "cut.safetensors": "got a damaged or truncated one",
+        "changed.safetensors": "its content does not match its digest",
+        "nets.py": "got a damaged or truncated one",
+        str(demo_folder / "digits.safetensors"): "got a safetensors file of another kind",
+    }.items():
+        outcome = run("verify", "--data", "random", "--snn", name)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert message in outcome.err
+
+
+def test_settings_that_do_not_fit(run: Command) -> None:
+    for text, message in {
+        "modle = 1": "run.toml: option 'modle': not known. Did you mean 'model'",
+        "[verfy]\nT = 8": "run.toml: option 'verfy': not known. Did you mean '[verify]'",
+        "[verify]\nlengths = [4]": "run.toml [verify]: option 'lengths': not known.",
+        "T = 2.5": "Invalid value for [T] from run.toml: expected a whole number, got '2.5'.",
+        "T = = 3": "run.toml: expected a TOML file, got one that cannot be read",
+    }.items():
+        Path("run.toml").write_text(text)
+        outcome = run("verify", "--config", "run.toml")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert message in outcome.err
+
+
+def test_the_traceback_is_there_if_wanted(run: Command) -> None:
+    assert "Traceback" not in run("inspect", "--model", "x").err
+    outcome = run("inspect", "--model", "x", "--debug")
+    assert "Traceback" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("error: model 'x': not known.")
+
+
+def test_a_defect_is_not_taken_for_a_finding(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError("oh")
+
+    monkeypatch.setattr(api, "inspect", broken)
+    outcome = run("inspect", "--model", "digits-cnn", "--shape", "1,8,8")
+    assert outcome.code == 3
+    assert outcome.err.startswith("error: AssertionError: oh\nThis is a defect of Spikewright")
+
+
+def test_an_interrupt_leaves_one_line_and_no_file(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "convert", interrupted)
+    outcome = run("convert", *TRAINED, "--quiet")
+    assert outcome == Outcome(130, "", "interrupted: no file is left half-written.\n")
+    assert os.listdir() == ["nets.py"]
+
+
+# Findings: exit code 1.
+def test_inspect_names_what_cannot_be_taken(run: Command) -> None:
+    outcome = run("inspect", "--model", "nets.py:gelu", "--shape", "1,8,8")
+    assert outcome.code == 1
+    assert "not convertible" in outcome.out
+    assert re.search(r"^1 +gelu +refused", outcome.out, re.MULTILINE | re.IGNORECASE)
+    found = run("inspect", "--model", "nets.py:gelu", "--shape", "1,8,8", "--json")
+    assert found.code == 1
+    assert found.json["convertible"] is False
+    assert found.json["shape"] == [1, 8, 8]
+
+
+def test_inspect_of_a_model_that_cannot_be_captured(run: Command) -> None:
+    Path("odd.py").write_text(
+        "from torch import nn\n"
+        "class Odd(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x if x.sum().item() > 1 else -x\n"
+    )
+    outcome = run("inspect", "--model", "odd.py:Odd", "--shape", "4")
+    assert outcome.code == 1
+    assert "not convertible: Odd: expected a model that torch.export can take" in outcome.out
+    assert all(len(line) <= 80 for line in outcome.out.splitlines())
+
+
+def test_verify_fails_if_the_simulators_disagree(
+    run: Command, demo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = api.verify
+
+    def disagreeing(*arguments: object) -> object:
+        check = whole(*arguments)
+        first = dataclasses.replace(check.sites[0], mismatches=3)
+        return dataclasses.replace(check, sites=(first, *check.sites[1:]))
+
+    monkeypatch.setattr(api, "verify", disagreeing)
+    words = ("verify", "--snn", demo_folder / "snn.safetensors", "--data", "digits-test")
+    outcome = run(*words)
+    assert outcome.code == 1
+    assert "DISAGREE" in outcome.out
+    assert run(*words, "--json").json["agrees"] is False
+
+
+# What works.
+def test_inspect(run: Command) -> None:
+    outcome = run("inspect", "--model", "digits-cnn", "--data", "digits-test")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("digits-cnn, input 1,8,8\nconvertible\n")
+    found = run(
+        "inspect", "--model", "digits-cnn", "--shape", "1,8,8", "--input", "encoded", "--json"
+    )
+    assert found.json["convertible"] is True
+    assert len(found.json["rows"]) > 8
+
+
+def test_convert_then_evaluate_then_verify(run: Command, demo_folder: Path) -> None:
+    weights = ("--weights", demo_folder / "digits.safetensors")
+    done = run("convert", *TRAINED, *weights, "--T", 6, "-o", "my.safetensors", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["T"] == 6
+    assert done.json["output"] == "my.safetensors"
+    provenance = load("my.safetensors").provenance
+    assert provenance["calibration_samples"] == 64
+    assert provenance["preprocess"]["channels"] == "L"
+
+    again = run("convert", *TRAINED, *weights, "-o", "my.safetensors")
+    assert again.code == 2
+    assert "my.safetensors: exists already. Replace it with --force" in again.err
+    forced = run("convert", *TRAINED, *weights, "--T", 5, "-o", "my.safetensors", "--force")
+    assert forced.code == 0
+    assert "written: my.safetensors" in forced.out
+
+    reference = ("--reference", "digits-cnn", "--reference-weights", weights[1])
+    words = ("evaluate", "--snn", "my.safetensors", "--data", "digits-test", *reference)
+    measured = run(*words, "--layers", "--limit", 100, "-o", "result.json")
+    assert measured.code == 0
+    assert "DigitsCNN converted by spikeconverter" in measured.out
+    assert "digits-test, 100 of its 445 inputs" in measured.out
+    assert "Not counted: biases" in measured.out
+    assert "block_conv1" in measured.out
+    assert max(map(len, measured.out.splitlines())) <= 80
+    result = json.loads(Path("result.json").read_text())
+    assert result["data"]["samples"] == 100
+    assert [length["T"] for length in result["lengths"]] == [5]
+    assert len(result["lengths"][0]["accuracy"]) == 5
+    assert result["lengths"][0]["agreement"][-1] > 0.9
+
+    alone = run(*words, "--limit", 100, "--json")
+    assert alone.json == result
+
+    proof = run("verify", "--snn", "my.safetensors", "--data", "random", "--integer", "--json")
+    assert (proof.code, proof.json["agrees"]) == (0, True)
+    assert set(proof.json["checks"]) == {"float", "integer"}
+    assert proof.json["checks"]["integer"]["samples"] == 8
+
+
+def test_the_integer_form_is_the_same_in_both_simulators(run: Command, demo_folder: Path) -> None:
+    weights = ("--weights", demo_folder / "digits.safetensors")
+    done = run("convert", *TRAINED, *weights, "--T", 5, "--integer", "-o", "int.safetensors")
+    assert done.code == 0
+    assert "in integer arithmetic" in done.out
+    words = ("evaluate", "--snn", "int.safetensors", "--data", "digits-test", "--limit", 64)
+    ticks = run(*words, "--json", "--simulator", "reference")
+    assert ticks.json["lengths"] == run(*words, "--json").json["lengths"]
+    proof = run("verify", *words[1:5], "--integer", "--json")
+    assert (proof.code, list(proof.json["checks"])) == (0, ["integer"])
+
+
+def test_evaluate_on_the_fly_at_several_lengths(run: Command, demo_folder: Path) -> None:
+    words = ("evaluate", *TRAINED, "--weights", demo_folder / "digits.safetensors")
+    outcome = run(*words, "--data", "digits-test", "--limit", 50, "--lengths", "3,6", "--json")
+    assert outcome.code == 0
+    assert [length["T"] for length in outcome.json["lengths"]] == [3, 6]
+    assert outcome.json["reference_samples"] == 50  # the model itself is the reference
+
+
+def test_verify_on_the_fly_takes_the_calibration_data(run: Command) -> None:
+    random = ("--calibration", "random", "--calibration-samples", 16)
+    model = ("--model", "nets.py:relu", "--shape", "1,8,8", "--T", 4, "--batch-size", 4)
+    outcome = run("verify", *model, *random, "--samples", 6)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("random\nreference and collapsed agree")
+    assert "6 inputs" in outcome.out
+
+
+def test_settings_from_a_file(run: Command, demo_folder: Path) -> None:
+    Path("run.toml").write_text(
+        'model = "digits-cnn"\ncalibration = "digits-train"\ncalibration_samples = 64\n'
+        f'weights = "{(demo_folder / "digits.safetensors").as_posix()}"\n'
+        'data = "digits-test"\n'
+        "[convert]\nT = 6\nper-channel = false\n"
+        '[convert.set]\nscale = {name = "percentile", q = 99.0}\n'
+        "[evaluate]\nlengths = [3, 4]\nlimit = 20\n"
+    )
+    done = run("convert", "--config", "run.toml", "--json")
+    config = load("snn.safetensors").provenance["config"]
+    assert (done.code, config["T"], config["per_channel"]) == (0, 6, False)
+    assert config["scale"]["name"] == "percentile"
+    won = run("convert", "--config=run.toml", "--T", 5, "--per-channel", "--force", "--json")
+    config = load("snn.safetensors").provenance["config"]
+    assert (won.code, config["T"], config["per_channel"]) == (0, 5, True)
+    measured = run("evaluate", "--config", "run.toml", "--limit", 10, "--json")
+    assert [length["T"] for length in measured.json["lengths"]] == [3, 4]
+    assert measured.json["data"]["samples"] == 10
+
+
+def test_list_and_env(run: Command) -> None:
+    listed = run("list", "methods", "--json")
+    assert (listed.code, listed.err) == (0, "")
+    assert [entry["name"] for entry in listed.json["methods"]] == ["spikeconverter"]
+    assert set(listed.json) == {"schema", "methods"}
+    assert "digits-test" in run("list").out
+    facts = run("env", "--json").json
+    assert facts["spikewright"] == spikewright.__version__
+    assert facts["SPIKEWRIGHT_DATA"] == ("set" if os.environ.get("SPIKEWRIGHT_DATA") else "not set")
+    assert not any("/" in str(value) for key, value in facts.items() if key != "schema")
+
+
+def test_version_and_help(run: Command) -> None:
+    assert run("--version") == Outcome(0, f"{spikewright.__version__}\n", "")
+    assert all(verb in run("--help").out for verb in VERBS)
+    assert "--calibration-samples" in run("convert", "--help").out
+
+
+def test_the_demo_explains_itself_and_writes_its_files(run: Command) -> None:
+    outcome = run("demo", "--epochs", 1)
+    assert (outcome.code, outcome.err) == (0, "")
+    folder = Path("spikewright-demo")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "digits.safetensors",
+        "result.json",
+        "snn.safetensors",
+        "summary.txt",
+    ]
+    *text, last, _ = outcome.out.splitlines()
+    assert max(map(len, text)) <= 80
+    assert "integer   agree: 32 scans" in outcome.out
+    assert "Not counted" in outcome.out
+    assert (folder / "summary.txt").read_text() in outcome.out
+    result = json.loads((folder / "result.json").read_text())
+    assert [length["T"] for length in result["lengths"]] == [4, 6, 8, 16]
+    assert result["verification"]["integer"]["agrees"] is True
+    accuracy = f"{100 * result['lengths'][2]['accuracy'][-1]:.2f} %"
+    assert f"   8    40  {accuracy:>9s}" in outcome.out
+    assert load_file(folder / "digits.safetensors")["linear.weight"].shape == (10, 224)
+    assert load(folder / "snn.safetensors").T == 8
+
+    words = last.split()  # the command to paste works
+    assert words[words.index("evaluate") :][:2] == ["evaluate", "--snn"]
+    pasted = run(*words[words.index("evaluate") :], "--json")
+    assert pasted.code == 0
+    assert pasted.json["lengths"][0]["accuracy"] == result["lengths"][2]["accuracy"]
+
+
+def test_the_demo_replaces_only_what_a_demo_wrote(run: Command) -> None:
+    folder = Path("spikewright-demo")
+    folder.mkdir()
+    (folder / "summary.txt").write_text("mine")
+    refused = run("demo", "--epochs", 1)
+    assert refused.code == 2
+    assert "summary.txt: exists already. Replace it with --force" in refused.err
+    assert (folder / "summary.txt").read_text() == "mine"
+    assert run("demo", "--epochs", 1, "--force", "--json").json["training"]["epochs"] == 1
+    assert run("demo", "--epochs", 1, "--quiet").out.startswith("4. Measure on the 445 other scans")
+
+
+# In a process of its own.
+def process(*words: object, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)], capture_output=True, text=True, check=False, **settings
+    )
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from spikewright.cli import main\n"
+        f"for words in [['--help'], ['--version'], *([v, '--help'] for v in {VERBS}), ['convrt']]:\n"
+        "    main(words)\n"
+        f"sys.exit(','.join(m for m in {HEAVY} if m in sys.modules))"
+    )
+    done = process("-c", code)
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (0, []) or "convrt" in done.stderr
+    assert not any(name in done.stderr.splitlines()[-1] for name in HEAVY)
+
+
+@pytest.mark.slow
+def test_a_piped_demo_is_plain_text(tmp_path: Path) -> None:
+    done = process("-m", "spikewright", "demo", "--epochs", 1, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert "\r" not in done.stdout
+    assert done.stdout.startswith("Spikewright demo. It trains a small network")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way there")
+def test_ctrl_c_stops_training_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spikewright", "demo", "--epochs", "100000"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("Spikewright demo")
+        time.sleep(2)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (130, "interrupted: no file is left half-written.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    code = "import sys; from spikewright.cli import main; sys.exit(main(['list']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
