@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import spikewright
 from spikewright import api
-from spikewright.cli import main
+from spikewright.cli import demo_text, main
 from spikewright.network import load
 
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
@@ -126,7 +126,7 @@ TRAINED = ("--model", "digits-cnn", "--calibration", "digits-train", "--calibrat
         ("convert --model digits-cnn --calibration folder:no", "expected a folder of images, got"),
         (
             "convert --model resnet20 --calibration digits-train --shape 3,32,32",
-            "--calibration digits-train: expected inputs of shape 3,32,32 (from --shape), got 1,8,8.",
+            "--calibration digits-train: expected inputs of shape 3,32,32 (from --shape), got 1",
         ),
         (
             "convert --model nets.py:gelu --calibration digits-train --calibration-samples 8",
@@ -139,7 +139,7 @@ TRAINED = ("--model", "digits-cnn", "--calibration", "digits-train", "--calibrat
         ("evaluate --data digits-test --snn x --lengths 4", "--lengths: expected --model, got --s"),
         (
             "evaluate --data digits-test --snn x --model y --T 4 --calibration z",
-            "--snn: expected a converted network alone, got also --model, --calibration, --T, which",
+            "--snn: expected a converted network alone, got also --model, --calibration, --T",
         ),
         ("demo --epochs 0", "--epochs: expected at least 1, got 0."),
         ("demo -o nets.py", "nets.py: expected a folder, got a file."),
@@ -249,7 +249,7 @@ def test_an_interrupt_leaves_one_line_and_no_file(
     monkeypatch.setattr(api, "convert", interrupted)
     outcome = run("convert", *TRAINED, "--quiet")
     assert outcome == Outcome(130, "", "interrupted: no file is left half-written.\n")
-    assert os.listdir() == ["nets.py"]
+    assert [path.name for path in Path().iterdir()] == ["nets.py"]
 
 
 # Findings: exit code 1.
@@ -446,6 +446,14 @@ def test_the_demo_explains_itself_and_writes_its_files(run: Command) -> None:
     assert pasted.json["lengths"][0]["accuracy"] == result["lengths"][2]["accuracy"]
 
 
+def test_the_demo_says_what_its_last_command_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "[vision]" not in demo_text.closing(Path("x"), {"a": "b"})
+    monkeypatch.setattr(demo_text, "find_spec", lambda _: None)
+    assert demo_text.closing(Path("x"), {"a": "b"}).endswith(
+        "needs torchvision: pip install 'spikewright[vision]'"
+    )
+
+
 def test_the_demo_replaces_only_what_a_demo_wrote(run: Command) -> None:
     folder = Path("spikewright-demo")
     folder.mkdir()
@@ -466,15 +474,14 @@ def process(*words: object, **settings: object) -> subprocess.CompletedProcess[s
 
 
 def test_help_loads_nothing_heavy() -> None:
+    lines = [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS), ["convrt"]]
     code = (
         "import sys; from spikewright.cli import main\n"
-        f"for words in [['--help'], ['--version'], *([v, '--help'] for v in {VERBS}), ['convrt']]:\n"
-        "    main(words)\n"
-        f"sys.exit(','.join(m for m in {HEAVY} if m in sys.modules))"
+        f"codes = [main(words) for words in {lines}]\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], codes)"
     )
     done = process("-c", code)
-    assert (done.returncode, done.stderr.splitlines()[-1:]) == (0, []) or "convrt" in done.stderr
-    assert not any(name in done.stderr.splitlines()[-1] for name in HEAVY)
+    assert done.stdout.splitlines()[-1] == f"[] {[0] * (len(VERBS) + 2) + [2]}"
 
 
 @pytest.mark.slow
@@ -498,7 +505,9 @@ def test_ctrl_c_stops_training_at_once(tmp_path: Path) -> None:
         time.sleep(2)
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
-    assert (running.returncode, err) == (130, "interrupted: no file is left half-written.\n")
+    assert err == "interrupted: no file is left half-written.\n"
+    # Python may end by the signal itself, if it came while code was being imported; shells say 130.
+    assert running.returncode in (130, -signal.SIGINT)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -91,7 +91,7 @@ SPELLINGS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Maker:
-    """Draws blocks for a tensor of a given shape; ``ints`` are its only source of chance."""
+    """Draws blocks that suit the shape of the value so far."""
 
     def __init__(self, dims: int, seed: int) -> None:
         self.d, self.rng = dims, random.Random(seed)
@@ -161,9 +161,7 @@ class Maker:
             return Concat(
                 self.conv_act(c, same=True),
                 nn.Identity(),
-                nn.Sequential(self.conv_act(c, same=True), self.conv_act(2, same=True))
-                if self.one(0, 1) and False
-                else self.conv(c, same=True),
+                nn.Sequential(self.conv_act(c, same=True, out=2), self.conv_act(2, same=True)),
             )
         if kind == "split":
             return Split(self.conv_act(c // 2, same=True))

@@ -23,7 +23,8 @@ _ABOUT = """Turns trained neural networks into spiking ones and measures what th
 
 Start with `spikewright demo`. Help on a verb: `spikewright VERB --help`.
 
-Exit codes: 0 done; 1 a finding: not convertible, or does not agree; 2 misuse.
+Exit codes: 0 done, 1 finding (not convertible, or does not agree), 2 misuse,
+3 defect of this program.
 """
 
 _VERBS: Mapping[str, Callable[..., int]] = {

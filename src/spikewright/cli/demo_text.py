@@ -3,6 +3,7 @@
 
 import textwrap
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from spikewright.cli.demo_training import Trained
@@ -37,7 +38,8 @@ def training(trained: Trained, samples: int, accuracy: float, tested: int) -> st
         "1. Train the original network, the ANN",
         data=f"{samples:,} scans of handwritten digits, 8 x 8 pixels, which come with this package "
         "(E. Alpaydin and C. Kaynak, UCI, 1998, CC BY 4.0)",
-        network=f"convolutions with batch norm, a residual block, max pools; {weights:,} weights",
+        network="convolutions with batch norm, a residual block and max pools; "
+        f"{weights:,} parameters",
         trained=f"{trained.epochs} passes over the data in {trained.seconds:.1f} s",
         accuracy=f"{percent(accuracy)} of {tested:,} other scans",
     )
@@ -149,11 +151,16 @@ def closing(folder: Path, files: Mapping[str, str]) -> str:
     width = max(map(len, files))
     listed = "\n".join(f"  {name:<{width}s}  {what}" for name, what in files.items())
     spikewright = command()
+    missing = (
+        ""
+        if find_spec("torchvision")
+        else "\nThe second one needs torchvision: pip install 'spikewright[vision]'"
+    )
     return (
         f"Written to {folder}:\n{listed}\n\n"
         "Next, for example:\n"
         f"  {spikewright} evaluate --snn {folder / 'snn.safetensors'} --data digits-test --layers\n"
-        f"  {spikewright} inspect --model torchvision:resnet18 --shape 3,64,64"
+        f"  {spikewright} inspect --model torchvision:resnet18 --shape 3,64,64{missing}"
     )
 
 

@@ -137,8 +137,7 @@ def _translate(program: Any, title: str) -> Graph:  # noqa: ANN401 - torch.expor
             f"{title}: expected a model that returns tensors, got outputs "
             f"{list(signature.user_outputs)}."
         )
-    if any(n.op == "aten.view.default" for n in nodes.values()):
-        nodes = {n: _as_reshape(node) for n, node in nodes.items()}
+    nodes = {n: _as_reshape(node) for n, node in nodes.items()}
     return Graph(
         nodes, params, "input", tuple(o.name for o in outputs if isinstance(o, Ref)), shape
     )

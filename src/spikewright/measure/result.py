@@ -68,9 +68,7 @@ class LengthResult:
     layers: tuple[LayerCount, ...]
 
     def accuracy(self, t: int | None = None) -> float | None:
-        """Return the share of right decisions after ``t`` steps of the read-out (all by "
-        "default).
-        """
+        """Return the share of right decisions after ``t`` steps, all by default."""
         return self.correct[(t or self.steps) - 1] / self.labelled if self.labelled else None
 
     def agreement(self, t: int | None = None) -> float | None:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion methods, one file each, found by themselves; other packages add theirs by entry "
-"point.
-"""
+"""Conversion methods, one file each, found by themselves; entry points add those of others."""
 
 from importlib import metadata
 from typing import Any

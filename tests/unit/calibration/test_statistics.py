@@ -99,6 +99,7 @@ def drop(name: str) -> Callable[[dict[str, Tensor]], object]:
         lambda tensors: tensors.update({"a:counts": torch.zeros((3, 64), dtype=torch.int64)}),
         lambda tensors: tensors.update({"a:settings": torch.zeros(2, dtype=torch.int64)}),
         lambda tensors: tensors.update({"a:counts": -tensors["a:counts"]}),
+        lambda tensors: tensors.update({"a:counts": tensors["a:counts"] + 1}),
         lambda tensors: tensors.update({"a:max": tensors["a:max"] * 100.0}),
         lambda tensors: tensors.update({"a:max": tensors["a:max"] * float("nan")}),
         lambda tensors: tensors.update({"a:exponents": tensors["a:exponents"] + 1}),

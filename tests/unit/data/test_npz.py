@@ -124,12 +124,14 @@ def test_preprocess_for_ready_made_floats(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "offsets",
-    [[0], [0, 10], [1, 10, 20], [0, 20, 10], [0.0, 1.0, 2.0], [[0, 1]]],
-    ids=["too few", "short", "late start", "falling", "floats", "two axes"],
+    [[0], [0, 10], [1, 10, -1], [0, -1, -1], [0, 10**6, -1], [0.0, 1.0, -1.0], [[0, -1]]],
+    ids=["too few", "short", "late start", "empty", "falling", "floats", "two axes"],
 )
 def test_offsets_that_do_not_fit(path: Path, offsets: list[object]) -> None:
     files = packed([coded(image) for image in pictures(2, 4, 4)])
-    np.savez(path, jpeg=files["blob"], offsets=offsets, labels=[0, 1])
+    given = np.array(offsets)
+    given[given == -1] = len(files["blob"])
+    np.savez(path, jpeg=files["blob"], offsets=given, labels=[0, 1])
     refused(
         path, f"set.npz: expected offsets rising from 0 to the {len(files['blob'])} bytes of jpeg"
     )

@@ -3,6 +3,7 @@
 
 import json
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikewright.errors import FileFormatError
 from spikewright.models import from_graph_json
@@ -215,6 +216,27 @@ def test_a_graph_with_every_operator(tmp_path: Path) -> None:
     n3 = torch.cat([F.relu(n0 + 2 * n1), n0], dim=1)
     n5 = F.max_pool2d(n3, 3, 2, ceil_mode=True).mean(dim=(2, 3))
     torch.testing.assert_close(model(x), n5 @ weights["f.weight"].T + weights["f.bias"])
+
+
+def test_values_are_let_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
+    nodes: Nodes = [
+        {"op": "add", "inputs": ["x", "x"], "out": "n0"},
+        {"op": "add", "inputs": ["n0", "x"], "out": "unused"},
+        {"op": "add", "inputs": ["n0", "n0"], "out": "n1"},
+        {"op": "add", "inputs": ["n1", "n1"], "out": "n2"},
+    ]
+    model = from_graph_json(write(tmp_path, nodes, {}))
+    seen: list[weakref.ref[Tensor]] = []
+    alive: list[list[bool]] = []
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        alive.append([value() is not None for value in seen])
+        seen.append(weakref.ref(output))
+
+    for layer in model.children():
+        layer.register_forward_hook(watch)
+    assert torch.equal(model(torch.ones(1)), 8 * torch.ones(1))
+    assert alive == [[], [True], [True, False], [False, False, True]]
 
 
 def test_a_network_of_a_graph_file_can_be_exported(tmp_path: Path) -> None:
