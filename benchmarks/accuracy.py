@@ -14,8 +14,8 @@ from pathlib import Path
 import spikewright as sw
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _data import case  # noqa: E402 - a file beside this one
-from _machine import machine  # noqa: E402
+from _data import case
+from _machine import machine
 
 LENGTHS = {
     "resnet20": (4, 5, 6, 8, 16),
@@ -43,7 +43,17 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
     print(f"{machine()}; {options.calibration} calibration images")
-    head = "network", "T", "ANN", "SNN", "drop", "agrees", "spikes/neuron", "additions/MACs", "ticks"
+    head = (
+        "network",
+        "T",
+        "ANN",
+        "SNN",
+        "drop",
+        "agrees",
+        "spikes/neuron",
+        "additions/MACs",
+        "ticks",
+    )
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     rows, missed = [], 0

@@ -34,7 +34,7 @@ from spikewright.models import resnet20
 from spikewright.simulate import Collapsed, Reference
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _machine import machine  # noqa: E402 - a file beside this one
+from _machine import machine
 
 CASES = {"resnet20": (128, 32), "mobilenet_v2": (16, 224)}
 

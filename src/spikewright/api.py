@@ -185,8 +185,8 @@ def evaluate(
         progress: Whether to show a progress bar.
 
     Returns:
-        The result; ``print(result.table())``. Interrupting (Ctrl-C) returns what is done so far
-        if at least one batch is.
+        The result; ``print(result.table())``. Ctrl-C finishes the batch at hand and returns what
+        is done so far, marked as interrupted.
 
     Raises:
         ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one

@@ -1,10 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of long work on the terminal; silent unless asked for."""
 
+import signal
+import threading
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
-__all__ = ["track"]
+__all__ = ["Interrupts", "track"]
+
+
+class Interrupts:
+    """Let a loop finish its round when the user presses Ctrl-C, so that nothing is half counted.
+
+    Use as a context; ``requested`` turns true at the first Ctrl-C, the second one interrupts at
+    once. Outside the main thread Ctrl-C stays what it was.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        """Take over Ctrl-C."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give Ctrl-C back."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _on_interrupt(self, *_: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
 
 T_item = TypeVar("T_item")
 

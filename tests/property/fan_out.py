@@ -91,7 +91,11 @@ def _move(network: SpikingNetwork, node: Node, values: dict[str, Tensor], size: 
         if isinstance(arg, Ref):
             source = graph[arg.name]
             if source.shape is None:
-                return size if source.op == "aten.sym_size.int" and source.args[1] == 0 else _number(source)
+                return (
+                    size
+                    if source.op == "aten.sym_size.int" and source.args[1] == 0
+                    else _number(source)
+                )
             zeros = torch.zeros((size, *(s or 1 for s in source.shape[1:])), dtype=torch.float64)
             return values.get(arg.name, zeros)
         if isinstance(arg, tuple):
@@ -119,7 +123,9 @@ def _conv(x: Tensor, weight: Tensor, node: Node) -> Tensor:
     stride, dilation = _settings(node, 3, d, 1), _settings(node, 5, d, 1)
     kernel, groups = weight.shape[2:], node.args[6] if len(node.args) > 6 else 1
     if len(node.args) > 4 and isinstance(node.args[4], str):
-        before = [dil * (k - 1) // 2 if node.args[4] == "same" else 0 for dil, k in zip(dilation, kernel)]
+        before = [
+            dil * (k - 1) // 2 if node.args[4] == "same" else 0 for dil, k in zip(dilation, kernel)
+        ]
     else:
         before = list(_settings(node, 4, d, 0))
     after = [s or 1 for s in (node.shape or ())[2:]]
@@ -127,7 +133,9 @@ def _conv(x: Tensor, weight: Tensor, node: Node) -> Tensor:
     per_in, per_out = x.shape[1] // groups, weight.shape[0] // groups
     for place in _grid(after):
         for tap in _grid(kernel):
-            at = [o * s - p + t * dil for o, s, p, t, dil in zip(place, stride, before, tap, dilation)]
+            at = [
+                o * s - p + t * dil for o, s, p, t, dil in zip(place, stride, before, tap, dilation)
+            ]
             if any(not 0 <= a < n for a, n in zip(at, x.shape[2:])):
                 continue  # padding holds no neuron
             for g in range(groups):
@@ -145,7 +153,10 @@ def _conv_transposed(x: Tensor, weight: Tensor, node: Node) -> Tensor:
     per_in, per_out = x.shape[1] // groups, weight.shape[1]
     for place in _grid(x.shape[2:]):
         for tap in _grid(weight.shape[2:]):
-            at = [i * s - p + t * dil for i, s, p, t, dil in zip(place, stride, padding, tap, dilation)]
+            at = [
+                i * s - p + t * dil
+                for i, s, p, t, dil in zip(place, stride, padding, tap, dilation)
+            ]
             if any(not 0 <= a < n for a, n in zip(at, after)):
                 continue
             for g in range(groups):
@@ -160,7 +171,8 @@ def _windows(x: Tensor, node: Node) -> Tensor:
     d = len(before)
     if "adaptive" in node.op:
         members = [
-            [range(o * n // m, -(-(o + 1) * n // m)) for o in range(m)] for n, m in zip(before, after)
+            [range(o * n // m, -(-(o + 1) * n // m)) for o in range(m)]
+            for n, m in zip(before, after)
         ]
     else:
         kernel = _settings(node, 1, d, 1)

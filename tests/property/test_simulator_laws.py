@@ -69,7 +69,12 @@ def test_in_integers_both_simulators_fire_the_same_spikes(net: Net, chosen: dict
     x = x[:4]
     found = verify(network, x)
     assert found.agrees
-    assert (found.mismatches, found.near_ties, found.spikes_differ, found.output_gap) == (0, 0, 0, 0)
+    assert (found.mismatches, found.near_ties, found.spikes_differ, found.output_gap) == (
+        0,
+        0,
+        0,
+        0,
+    )
     fired, seen = trains(network, x), dict[str, Tensor]()
     Collapsed(network)(network.check_input(x), lambda n, v: seen.update({n: v.clone()}))
     assert fired.keys() == seen.keys()
@@ -79,9 +84,7 @@ def test_in_integers_both_simulators_fire_the_same_spikes(net: Net, chosen: dict
 
 @settings(max_examples=EXAMPLES, phases=PHASES)
 @given(nets(), options(), st.sampled_from([2.0, 2.0, 1.75, 1.3]))
-def test_in_float_they_differ_at_near_ties_only(
-    net: Net, chosen: dict[str, Any], k: float
-) -> None:
+def test_in_float_they_differ_at_near_ties_only(net: Net, chosen: dict[str, Any], k: float) -> None:
     """Law 6 in float: fed with the same trains, sites disagree at listed near-ties only."""
     model, x = net.build()
     network = sw.convert(model, calibration=x, k=k, **chosen)
@@ -112,7 +115,9 @@ def test_additions_are_spikes_times_ways(net: Net, chosen: dict[str, Any]) -> No
     network, x = integer(net, chosen)
     x = x[:2]
     expected = fan_out.additions(network, x)
-    spikes = sum(int(s.sum()) for n, s in fan_out.spikes_of(network, x).items() if n in network.sites)
+    spikes = sum(
+        int(s.sum()) for n, s in fan_out.spikes_of(network, x).items() if n in network.sites
+    )
     for simulator in ("collapsed", "reference"):
         result = sw.evaluate(network, [x], simulator=simulator)
         length = result.lengths[0]
@@ -182,9 +187,7 @@ def test_results_of_parts_add_up(net: Net, chosen: dict[str, Any], cut: int) -> 
     x, model = x[:12], net.build()[0]
 
     def run(rows: slice, simulator: str = "collapsed") -> dict[str, Any]:
-        return sw.evaluate(
-            network, [(x[rows], labels[rows])], reference=model, simulator=simulator
-        )
+        return sw.evaluate(network, [(x[rows], labels[rows])], reference=model, simulator=simulator)
 
     whole = run(slice(12))
     assert run(slice(cut)).merge(run(slice(cut, 12))).to_dict() == whole.to_dict()

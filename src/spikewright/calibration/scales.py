@@ -6,7 +6,7 @@ clips nothing and is coarse, a small one is fine and clips.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -22,6 +22,7 @@ from spikewright.errors import ConfigError
 __all__ = ["Max", "MinError", "Percentile", "ScaleRule"]
 
 _VERSION = 1
+_HEADROOM = 8.0  # the largest λ tried is this many times the maximum
 _REACH = 32.0  # the smallest λ tried is this many times below the maximum
 _FINER = 15  # λ tried between the neighbours of the best one
 
@@ -168,11 +169,15 @@ class Percentile:
 class MinError:
     """λ is the one with the least mean squared error of the decoded values.
 
-    A geometric row of λ from 1/32 of the largest value to that value is tried, then 15 more
-    between the neighbours of the best. With one λ for all channels their errors are added.
+    Values that calibration has not seen count too, or long codes would clip them: to the n values
+    seen, one above the largest is added, as far above as the seen tail suggests. A geometric row
+    of λ from 1/32 of the largest value to 8 times it is tried, then 15 more between the
+    neighbours of the best. With one λ for all channels their errors are added.
 
     Args:
         candidates: λ in the first row, at least 2.
+        unseen: Whether a value that calibration has not seen counts; without, λ never exceeds
+            the maximum.
 
     Raises:
         ConfigError: If ``candidates`` is below 2.
@@ -182,7 +187,8 @@ class MinError:
         error whose formula is not public; the squared error is this project's choice.
     """
 
-    candidates: int = 40
+    candidates: int = 56
+    unseen: bool = True
 
     name: ClassVar[str] = "min-error"
 
@@ -190,7 +196,7 @@ class MinError:
         if self.candidates < 2:
             raise ConfigError(
                 f"min-error rule: expected at least 2 candidates, got {self.candidates}. "
-                "The default is 40."
+                "The default is 56."
             )
 
     def scale(
@@ -209,6 +215,7 @@ class MinError:
         if bool(active.any()):
             seen = histogram.select(active.nonzero().squeeze(1))
             top = seen.max if per_channel else seen.max.max().view(1)
+            top = top * _HEADROOM if self.unseen else top
             top = top if cap is None else top.clamp(max=cap)
             best = self._search(seen, code, rounding, top)
             scales[_active(pooled)] = best
@@ -225,10 +232,18 @@ class MinError:
 
     def _search(self, histogram: RangeHistogram, code: Code, rounding: bool, top: Tensor) -> Tensor:
         """Return the best λ up to ``top``, which is per channel or "1" for all, float64."""
-        error = SquaredError(histogram, code, rounding)
+        seen = SquaredError(histogram, code, rounding)
+        unseen = _unseen(histogram) if self.unseen else None
+
+        def error(scale: Tensor) -> Tensor:
+            return seen(scale) if unseen is None else seen(scale) + unseen(scale)
+
         last = self.candidates - 1
-        ratio = _REACH ** (1.0 / last)
-        row = [*(top * _REACH ** (i / last - 1.0) for i in range(last)), top]
+        reach = _REACH * (_HEADROOM if self.unseen else 1.0)
+        ratio = reach ** (1.0 / last)
+        highest = histogram.max if len(top) == histogram.channels else histogram.max.max()
+        row = [*(top * reach ** (i / last - 1.0) for i in range(last)), top]
+        row.append(torch.minimum(highest.expand_as(top), top))
         best, least = _better(error, row)
         low, high = best / ratio, torch.minimum(best * ratio, top)
         finer = [low + (high - low) * (i / (_FINER + 1)) for i in range(1, _FINER + 1)]
@@ -236,7 +251,28 @@ class MinError:
         return torch.where(less < least, closer, best)
 
 
-def _better(error: SquaredError, tried: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _unseen(histogram: RangeHistogram) -> Callable[[Tensor], Tensor]:
+    """Return the squared clipping error to expect from one more value above all that were seen.
+
+    n values say that the next one exceeds them all with probability 1/(n + 1), so one such value
+    is added to every n. Its excess over the maximum is taken as exponential with the mean β that
+    the seen tail has: of n values the largest lies β·ln(n/100) above the 99th percentile.
+    """
+    highest = histogram.max
+    span = torch.log((histogram.count.double() / 100.0).clamp(min=math.e))
+    tail = highest - histogram.percentile(99.0).double()
+    mean = (tail / span).clamp(min=2.0**LOWEST_EXPONENT)
+
+    def error(scale: Tensor) -> Tensor:
+        gap = scale.double() - highest  # above the maximum: headroom
+        above = 2.0 * mean**2 * torch.exp(-gap.clamp(min=0.0) / mean)
+        below = gap**2 - 2.0 * mean * gap + 2.0 * mean**2
+        return torch.where(gap >= 0.0, above, below)
+
+    return error
+
+
+def _better(error: Callable[[Tensor], Tensor], tried: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the λ of least error among those tried, and that error; the larger λ on a tie."""
     best, least = tried[0], torch.full_like(tried[0], math.inf)
     for scale in tried:

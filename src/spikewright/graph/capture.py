@@ -60,10 +60,10 @@ def capture(model: nn.Module, example: Tensor) -> Graph:
                 )
                 program = program.run_decompositions({})
         except Exception as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
             raise UnsupportedModuleError(
                 f"{type(model).__name__}: expected a model that torch.export can take with input "
-                f"shape {tuple(two.shape)}, got {type(error).__name__}: {first[0]} "
+                f"shape {tuple(two.shape)}, got {type(error).__name__}: {first}. "
                 "Check the example's shape; control flow that depends on data has to be removed."
             ) from error
     return _translate(program, type(model).__name__)

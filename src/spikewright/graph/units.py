@@ -8,7 +8,8 @@ neither is possible an explicit factor stays on the wire (`sw.scale`): slower, b
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -179,12 +180,11 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
     return _compress(high[0])
 
 
-def _call(node: Node, value: object) -> Tensor:
+def _call(node: Node, value: Callable[[Arg], Arg]) -> Any:  # noqa: ANN401 - tensor, or the parts of one
     result = resolve_operator(node.op)(
-        *(value(a) for a in node.args),  # type: ignore[operator]
-        **{k: value(v) for k, v in node.kwargs.items()},  # type: ignore[operator]
+        *(value(a) for a in node.args), **{k: value(v) for k, v in node.kwargs.items()}
     )
-    return result if node.pick is None else result[node.pick]  # type: ignore[no-any-return]
+    return result if node.pick is None else result[node.pick]
 
 
 def _shape_value(graph: Graph, node: Node) -> int:

@@ -14,6 +14,7 @@ from spikewright.measure.paths import FanOut
 from spikewright.measure.result import LayerCount, LengthResult, Result
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_
+from spikewright.progress import Interrupts
 from spikewright.simulate import Collapsed, Reference, Stages
 from spikewright.simulate.stages import Stage
 
@@ -216,26 +217,45 @@ def evaluate(
         Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
     ]
     right = known = 0
-    for index, batch in enumerate(batches):
-        x = inputs_of(batch)
-        target = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
-        target = target if target is None else torch.as_tensor(target)
-        if not bool(x.isfinite().all()):
-            raise CalibrationError(
-                f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
-            )
-        outputs = None if reference is None else reference(x)
-        if outputs is not None and target is not None:
-            right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
-            known += x.shape[0]
-        for counter in counters:
-            counter.add(x, target, outputs)
+    with Interrupts() as interrupts:
+        for index, batch in enumerate(batches):
+            right_here, known_here = _add_batch(counters, batch, index, reference)
+            right, known = right + right_here, known + known_here
+            if interrupts.requested:
+                break
     if not counters or not counters[0].samples:
+        if interrupts.requested:
+            raise KeyboardInterrupt
         raise CalibrationError("evaluate: expected at least one batch, got none. Check the loader.")
     return Result(
         lengths=tuple(c.result() for c in counters),
         reference_correct=right,
         reference_samples=known,
         simulator=simulator,
+        interrupted=interrupts.requested,
         provenance=dict(counters[-1].network.provenance),
     )
+
+
+def _add_batch(
+    counters: list[Counter],
+    batch: Any,  # noqa: ANN401 - a tensor or an (input, class) pair
+    index: int,
+    reference: Callable[[Tensor], Tensor] | None,
+) -> tuple[int, int]:
+    """Add one batch to all counters; return the reference's right decisions, of how many."""
+    right = known = 0
+    x = inputs_of(batch)
+    target = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+    target = target if target is None else torch.as_tensor(target)
+    if not bool(x.isfinite().all()):
+        raise CalibrationError(
+            f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
+        )
+    outputs = None if reference is None else reference(x)
+    if outputs is not None and target is not None:
+        right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
+        known += x.shape[0]
+    for counter in counters:
+        counter.add(x, target, outputs)
+    return right, known

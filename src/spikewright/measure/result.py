@@ -157,6 +157,7 @@ class Result:
         reference_correct: Right decisions of the original network.
         reference_samples: Labelled inputs that the original network was run on.
         simulator: Which simulator computed it.
+        interrupted: Whether the user stopped it before all inputs were done.
         provenance: What was evaluated.
     """
 
@@ -164,6 +165,7 @@ class Result:
     reference_correct: int
     reference_samples: int
     simulator: str
+    interrupted: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -205,6 +207,7 @@ class Result:
             lengths=tuple(a.merge(b) for a, b in zip(self.lengths, other.lengths, strict=True)),
             reference_correct=self.reference_correct + other.reference_correct,
             reference_samples=self.reference_samples + other.reference_samples,
+            interrupted=self.interrupted or other.interrupted,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -213,6 +216,7 @@ class Result:
             "schema": SCHEMA,
             "provenance": self.provenance,
             "simulator": self.simulator,
+            "interrupted": self.interrupted,
             "reference_correct": self.reference_correct,
             "reference_samples": self.reference_samples,
             "reference_accuracy": self.reference_accuracy,
@@ -242,6 +246,7 @@ class Result:
         last = self.lengths[-1]
         ann = self.reference_accuracy
         text = f"{last.samples:,} inputs, {self.simulator} simulator"
+        text += " (interrupted)" if self.interrupted else ""
         return text if ann is None else f"{text}; ANN accuracy {100 * ann:.2f} % on the same inputs"
 
     def _by_length(self, width: int) -> str:

@@ -6,8 +6,9 @@ S = Σ_t k^(T-t). A layer accumulates its whole input with inflation k, then fir
 reset, so its train is exact up to one unit: with k = 2 it is the T-bit binary code of the value.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -63,9 +64,6 @@ class SpikeConverter(MethodConfig):
     def __post_init__(self) -> None:
         """Check every setting."""
         Radix(k=2.0 if self.k is None else self.k, T=self.T, extra_step=self.extra_step)
-        if isinstance(self.scale, dict):
-            rest = dict(self.scale)
-            object.__setattr__(self, "scale", RULES[rest.get("name", "")].from_dict(rest))
         if not hasattr(self.scale, "scale"):
             raise ConfigError(
                 f"scale: expected MinError(), Percentile(q) or Max(), got {self.scale!r}."
@@ -79,6 +77,17 @@ class SpikeConverter(MethodConfig):
             )
         object.__setattr__(self, "analog_relays", tuple(self.analog_relays))
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild settings; a scale rule may be given as its own dictionary."""
+        rest = dict(data)
+        scale = rest.get("scale")
+        if isinstance(scale, Mapping):
+            rest["scale"] = RULES[str(scale.get("name", ""))].from_dict(scale)
+        if isinstance(rest.get("analog_relays"), list):
+            rest["analog_relays"] = tuple(rest["analog_relays"])
+        return super().from_dict(rest)
+
     def convert(self, prepared: Prepared) -> SpikingNetwork:
         """Place sites, choose k and every λ, and fold them into weights.
 
@@ -90,7 +99,8 @@ class SpikeConverter(MethodConfig):
             prepared.graph, encode_input=self.input == "encoded", analog_relays=self.analog_relays
         )
         observers = {n.name: _observer(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
-        code = Radix(k=self.k or self._search_k(observers), T=self.T, extra_step=self.extra_step)
+        k = self.k or self._search_k(graph, observers)
+        code = Radix(k=k, T=self.T, extra_step=self.extra_step)
         sites, units = {}, {}
         for node in graph:
             if ops.kind(node) == "site":
@@ -112,7 +122,7 @@ class SpikeConverter(MethodConfig):
             source=(prepared, self),
         )
 
-    def _search_k(self, observers: dict[str, SiteObserver]) -> float:
+    def _search_k(self, graph: Graph, observers: dict[str, SiteObserver]) -> float:
         return search_k(
             [o.histogram for o in observers.values()],
             self.T,
@@ -120,6 +130,8 @@ class SpikeConverter(MethodConfig):
             K_GRID,
             self.rounding,
             self.scale,
+            per_channel=self.per_channel,
+            caps=[graph[n].kwargs.get("cap") for n in observers],
         )
 
     def _site(

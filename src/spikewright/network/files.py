@@ -64,6 +64,7 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
+        Path(temporary).chmod(0o666 & ~_umask())
     except OSError as error:
         raise FileFormatError(
             f"{path}: expected a folder that can be written, got {error.strerror}. Choose "
@@ -78,6 +79,13 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
         ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the permissions that new files must not have; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def load(path: str | os.PathLike[str]) -> SpikingNetwork:

@@ -18,7 +18,7 @@ from spikewright.calibration import (
 from spikewright.codes import Radix
 from spikewright.errors import CalibrationError, ConfigError, UnknownNameError
 
-ALL = [Max(), Percentile(99.0), Percentile(99.0, nonzero=True), MinError()]
+ALL = [Max(), Percentile(99.0), Percentile(99.0, nonzero=True), MinError(unseen=False)]
 
 
 def seen(*rows: list[float]) -> RangeHistogram:
@@ -45,7 +45,7 @@ def test_percentages_outside_are_refused(q: float) -> None:
 
 def test_too_few_candidates_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected at least 2 candidates, got 1"):
-        MinError(candidates=1)
+        MinError(candidates=1, unseen=False)
 
 
 @pytest.mark.parametrize("rule", ALL)
@@ -113,7 +113,9 @@ def test_percentile_of_a_rarely_active_channel_is_its_maximum() -> None:
 def test_one_level_finds_its_value() -> None:
     # Every value is 1 and the code has the values 0 and λ only.
     histogram = seen([1.0] * 10)
-    found = MinError().scale(histogram, Radix(T=1), per_channel=True, rounding=True, cap=None)
+    found = MinError(unseen=False).scale(
+        histogram, Radix(T=1), per_channel=True, rounding=True, cap=None
+    )
     assert found.tolist() == [1.0]
 
 
@@ -136,7 +138,9 @@ def test_least_error_is_close_to_that_of_a_dense_search(
         return found if per_channel else found.sum()
 
     chosen = errors(
-        MinError().scale(histogram, code, per_channel=per_channel, rounding=rounding, cap=None)
+        MinError(unseen=False).scale(
+            histogram, code, per_channel=per_channel, rounding=rounding, cap=None
+        )
     )
     top = histogram.max if per_channel else histogram.max.max()
     dense = torch.stack([errors(top * i / 250) for i in range(1, 251)]).amin(0)
@@ -144,7 +148,9 @@ def test_least_error_is_close_to_that_of_a_dense_search(
     assert bool((chosen <= 1.02 * dense).all())
 
 
-@pytest.mark.parametrize("rule", [Max(), Percentile(97.5, True), MinError(candidates=7)])
+@pytest.mark.parametrize(
+    "rule", [Max(), Percentile(97.5, True), MinError(candidates=7, unseen=False)]
+)
 def test_settings_survive_a_round_trip(rule: ScaleRule) -> None:
     plain = rule.to_dict()
     assert RULES[plain["name"]].from_dict(plain) == rule
@@ -157,3 +163,47 @@ def test_rules_are_found_by_name() -> None:
     assert RULES.names() == ("max", "min-error", "percentile")
     with pytest.raises(UnknownNameError, match="Did you mean 'percentile'"):
         RULES["percentil"]
+
+
+def exponential(samples: int) -> RangeHistogram:
+    """Return the histogram of quantiles of an exponential distribution, the largest ln(samples)."""
+    histogram = RangeHistogram(1)
+    share = (torch.arange(samples, dtype=torch.float64) + 1.0) / (samples + 1.0)
+    histogram.update(-torch.log(share).view(1, -1))
+    return histogram
+
+
+def test_unseen_values_give_long_codes_headroom_and_short_ones_none() -> None:
+    histogram = exponential(4000)
+    highest = float(histogram.max[0])
+
+    def found(T: int, **options: bool) -> float:
+        rule = MinError(**options)
+        return float(
+            rule.scale(histogram, Radix(T=T), per_channel=True, rounding=True, cap=None)[0]
+        )
+
+    assert found(16) > 1.5 * highest
+    assert found(16) <= 8 * highest
+    assert found(4) < highest
+    assert found(4) == pytest.approx(found(4, unseen=False), rel=0.1)
+    assert found(16, unseen=False) <= highest * (1 + 2.0**-23)
+
+
+def test_headroom_follows_the_expected_clipping_of_an_exponential_tail() -> None:
+    # β = 1: least of n·(λ/S)²/12 + 2·exp(max - λ), found by trying λ one by one.
+    samples, S = 4000, 2.0**16 - 1
+    histogram = exponential(samples)
+    highest = float(histogram.max[0])
+    beta = (highest - float(histogram.percentile(99.0)[0])) / math.log(samples / 100)
+    tried = torch.linspace(highest, 4 * highest, 20001, dtype=torch.float64)
+    loss = samples * (tried / S) ** 2 / 12 + 2 * beta**2 * torch.exp((highest - tried) / beta)
+    best = float(tried[loss.argmin()])
+    scale = MinError().scale(histogram, Radix(T=16), per_channel=True, rounding=True, cap=None)
+    assert float(scale[0]) == pytest.approx(best, rel=0.02)
+
+
+def test_headroom_stays_below_the_cap() -> None:
+    histogram = exponential(4000)
+    scale = MinError().scale(histogram, Radix(T=16), per_channel=True, rounding=True, cap=9.0)
+    assert float(scale[0]) == 9.0

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding keeps the function: batch norms into layers, averages into sums, units into weights."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikewright.errors import ConfigError
+from spikewright.graph import (
+    Graph,
+    Program,
+    capture,
+    find_activations,
+    fold_batch_norm,
+    fold_units,
+    ops,
+    place_sites,
+    simplify,
+)
+from spikewright.graph.windows import to_sum
+from tests.property.random_nets import Maker
+
+NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+
+
+def trained(model: nn.Module) -> nn.Module:
+    """Give every batch norm statistics of its own, some gains negative."""
+    for m in model.modules():
+        if hasattr(m, "running_mean"):
+            m.running_mean.normal_()
+            m.running_var.uniform_(0.2, 2.0)
+            if m.affine:
+                nn.init.uniform_(m.weight, -1.0, 1.5)
+                nn.init.normal_(m.bias)
+    return model.eval()
+
+
+def folded(model: nn.Module, x: Tensor) -> Graph:
+    return fold_batch_norm(simplify(capture(model, x)))
+
+
+def close(graph: Graph, model: nn.Module, x: Tensor) -> None:
+    """Compare within what float32 sums in another order may differ by."""
+    with torch.no_grad():
+        torch.testing.assert_close(Program(graph)(x)[0], model(x), rtol=1e-4, atol=1e-5)
+
+
+LAYERS: list[tuple[Callable[[], nn.Module], tuple[int, ...]]] = [
+    (lambda: nn.Linear(6, 4), (6,)),
+    (lambda: nn.Linear(6, 4, bias=False), (6,)),
+    (lambda: nn.Conv1d(4, 6, 3, 2, 1, bias=False), (4, 9)),
+    (lambda: nn.Conv2d(4, 6, (3, 2), padding=1, dilation=2, groups=2), (4, 7, 6)),
+    (lambda: nn.Conv2d(4, 8, 3, groups=4, bias=False), (4, 5, 5)),
+    (lambda: nn.Conv2d(4, 4, 3, padding="same"), (4, 5, 5)),
+    (lambda: nn.Conv3d(2, 3, 2), (2, 3, 4, 3)),
+    (lambda: nn.ConvTranspose1d(4, 6, 3, 2, groups=2), (4, 5)),
+    (
+        lambda: nn.ConvTranspose2d(4, 6, (2, 3), 2, 1, 1, groups=2, bias=False, dilation=2),
+        (4, 4, 5),
+    ),
+    (lambda: nn.ConvTranspose3d(4, 2, 2, 2, groups=2), (4, 2, 3, 2)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), LAYERS, ids=[str(f()) for f, _ in LAYERS])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_norm_behind_a_layer_folds(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], affine: bool
+) -> None:
+    layer, x = make(), torch.randn(3, *shape)
+    channels = layer(x).shape[1]
+    model = trained(nn.Sequential(layer, NORM[x.ndim](channels, affine=affine)))
+    graph = folded(model, x)
+    close(graph, model, x)
+    assert [n.op for n in graph if ops.weighted(n)] == [
+        n.op for n in capture(layer, x) if ops.weighted(n)
+    ]
+
+
+def test_before_a_layer_it_stays_as_gain_and_bias() -> None:
+    model = trained(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1)))
+    x = torch.randn(2, 3, 5, 5)
+    graph = folded(model, x)
+    close(graph, model, x)
+    assert [n.op for n in graph][1:] == [ops.AFFINE, "aten.conv2d.default"]
+
+
+class Shared(nn.Module):
+    """A convolution that is read with and without its batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return self.norm(y) + y
+
+
+def test_a_layer_with_another_reader_is_not_folded_into() -> None:
+    model, x = trained(Shared()), torch.randn(2, 2, 3, 3)
+    graph = folded(model, x)
+    close(graph, model, x)
+    assert ops.AFFINE in [n.op for n in graph]
+
+
+def test_a_layer_that_is_called_twice_folds_once_for_each_call() -> None:
+    conv = nn.Conv2d(2, 2, 1)
+    model = trained(nn.Sequential(conv, nn.BatchNorm2d(2), conv, nn.BatchNorm2d(2)))
+    x = torch.randn(2, 2, 3, 3)
+    graph = folded(model, x)
+    close(graph, model, x)
+    assert ops.AFFINE not in [n.op for n in graph]
+
+
+def test_a_linear_layer_over_sequences_keeps_its_batch_norm() -> None:
+    """On (batch, tokens, features) the batch norm runs over tokens, not over features."""
+    model = trained(nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(3)))
+    x = torch.randn(2, 3, 4)
+    graph = folded(model, x)
+    close(graph, model, x)
+    assert ops.AFFINE in [n.op for n in graph]
+
+
+AVERAGES: list[tuple[nn.Module, tuple[int, ...]]] = [
+    (nn.AvgPool1d(3, 2, 1), (2, 8)),
+    (nn.AvgPool2d(2), (2, 6, 4)),
+    (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (2, 6, 7)),
+    (nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), (2, 6, 7)),
+    (nn.AvgPool2d((3, 2), (1, 2), (1, 0), count_include_pad=False), (2, 5, 6)),
+    (nn.AvgPool2d((2, 3), divisor_override=5), (2, 5, 6)),
+    (nn.AvgPool3d(2, 1, 1, ceil_mode=True), (2, 3, 4, 3)),
+    (nn.AdaptiveAvgPool1d(3), (2, 7)),
+    (nn.AdaptiveAvgPool2d((3, 2)), (2, 7, 5)),
+    (nn.AdaptiveAvgPool2d(1), (2, 7, 5)),
+    (nn.AdaptiveAvgPool3d((1, 2, 3)), (2, 4, 3, 5)),
+]
+
+
+@pytest.mark.parametrize(("pool", "shape"), AVERAGES, ids=[str(p) for p, _ in AVERAGES])
+def test_averages_are_whole_sums_over_one_divisor(pool: nn.Module, shape: tuple[int, ...]) -> None:
+    """On integers the sum is an integer, and the sum over its divisor is PyTorch's average."""
+    x = torch.randint(-9, 10, (2, *shape)).double()
+    graph = simplify(capture(pool, x))
+    (node,) = [n for n in graph if ops.kind(n) == "mixing"]
+    divisor = to_sum(graph, node)
+    (total,) = Program(graph)(x)
+    assert torch.equal(total, total.round())
+    torch.testing.assert_close(total / divisor, pool(x), rtol=1e-12, atol=1e-12)
+
+
+def test_linear_upsampling_has_no_whole_sum() -> None:
+    x = torch.rand(1, 2, 3, 3)
+    graph = simplify(capture(nn.Upsample(scale_factor=2, mode="bilinear"), x))
+    (node,) = [n for n in graph if ops.kind(n) == "mixing"]
+    with pytest.raises(ConfigError, match="no form in whole numbers"):
+        to_sum(graph, node)
+
+
+class Mixed(nn.Module):
+    """Every way for a unit: grouped and transposed weights, concat, residual, pools, affine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        make = Maker(2, 0)
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.norm, self.up = make.norm(8), nn.ConvTranspose2d(8, 4, 2, 2, groups=2)
+        self.out = nn.Linear(4 * 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.a(x).relu()
+        b = (self.b(a) + a).relu()
+        c = self.norm(torch.cat([b, nn.functional.max_pool2d(a, 3, 1, 1)], 1)).relu()
+        d = nn.functional.avg_pool2d(self.up(c).relu(), 4)
+        return self.out(d.flatten(1))
+
+
+def _run(graph: Graph, x: Tensor, units: dict[str, Tensor]) -> Tensor:
+    """Sites rectify without rounding; the folded graph works in units, so its cut is at 0 too."""
+    program = Program(graph, site=lambda n, v, _: v.relu() if n.op == ops.RECTIFY else v, params={})
+    return program(x)[0]
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_units_fold_into_weights_without_changing_the_function(per_channel: bool) -> None:
+    model, x = Mixed().eval(), torch.randn(3, 2, 6, 6)
+    graph = place_sites(find_activations(folded(model, x)))
+    units = {}
+    for n in graph:
+        if n.op in ops.SPIKING_OPS:
+            channels = (n.shape or ())[1]
+            units[n.name] = (
+                torch.rand(channels, 1, 1) + 0.5 if per_channel else torch.rand(()) + 0.5
+            )
+    again = fold_units(graph, units)
+    with torch.no_grad():
+        torch.testing.assert_close(_run(again, x, units), model(x), rtol=1e-4, atol=1e-5)
+    if not per_channel:
+        return
+    for name, unit in units.items():  # what a site receives is in its own unit
+        before = Program(graph, outputs=(graph[name].inputs[0],), site=lambda n, v, _: v.relu())
+        after = Program(again, outputs=(again[name].inputs[0],), site=lambda n, v, _: v.relu())
+        with torch.no_grad():
+            torch.testing.assert_close(after(x)[0] * unit, before(x)[0], rtol=1e-4, atol=1e-5)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sites: every spelling of an activation, relays, and everything refused in one error."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import spikewright as sw
+from spikewright.errors import ConfigError, UnsupportedModuleError
+from spikewright.graph import ops
+from tests.property.random_nets import Call
+
+
+def between(act: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 6), act, nn.Linear(6, 3)).eval()
+
+
+def becomes(model: nn.Module, x: Tensor, **options: object) -> list[str]:
+    return [row.becomes for row in sw.inspect(model, x, **options).rows]
+
+
+@pytest.mark.parametrize(
+    "model", [nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 3), nn.Sigmoid()), nn.Flatten()]
+)
+def test_nothing_to_convert_is_an_error(model: nn.Module) -> None:
+    found = sw.inspect(model, torch.rand(2, 4))
+    assert not found.is_convertible
+    assert "at least one activation that can spike" in found.reason
+    with pytest.raises(UnsupportedModuleError, match="at least one activation that can spike"):
+        sw.convert(model, calibration=torch.rand(2, 4))
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(4, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).relu()
+        x = self.attention(x, x, x, need_weights=False)[0]
+        return self.out(x)
+
+
+class Zoo(nn.Module):
+    """Four activations that no method takes yet, and one that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(6))
+        self.acts = nn.ModuleList([nn.LeakyReLU(), nn.SiLU(), nn.GELU(), nn.ReLU()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, act in zip(self.layers, self.acts, strict=False):
+            x = act(layer(x))
+        x = F.hardswish(self.layers[4](x))
+        return self.layers[5](x)
+
+
+def test_every_operator_that_is_refused_is_named_with_module_and_line() -> None:
+    model, x = Zoo().eval(), torch.rand(2, 4)
+    found = sw.inspect(model, x)
+    refused = [r for r in found.rows if r.becomes == "refused"]
+    assert [(r.module, r.operator) for r in refused] == [
+        ("acts.0", "LeakyReLU"),
+        ("acts.1", "SiLU"),
+        ("acts.2", "GELU"),
+        ("", "Hardswish"),
+    ]
+    assert all(r.source.startswith("test_sites.py:") for r in refused)
+    assert not found.is_convertible
+    with pytest.raises(UnsupportedModuleError) as error:
+        sw.convert(model, calibration=x)
+    for row in refused:
+        assert row.operator in str(error.value)
+        assert f"{row.module or 'the model itself'} ({row.source})" in str(error.value)
+    assert "got 4 operator(s)" in str(error.value)
+
+
+def test_attention_is_refused_by_its_module_path() -> None:
+    model, x = Attention().eval(), torch.rand(2, 5, 4)
+    refused = [r for r in sw.inspect(model, x).rows if r.becomes == "refused"]
+    assert refused
+    assert {r.module.split(".")[0] for r in refused} == {"attention"}
+    with pytest.raises(UnsupportedModuleError, match=r"attention.*\n[\s\S]*Replace them"):
+        sw.convert(model, calibration=x)
+
+
+ACTS: dict[str, tuple[Callable[[], nn.Module], float | None]] = {
+    "nn.ReLU": (nn.ReLU, None),
+    "nn.ReLU in place": (lambda: nn.ReLU(inplace=True), None),
+    "F.relu": (lambda: Call(F.relu, ""), None),
+    "F.relu in place": (lambda: Call(lambda x: F.relu(x, inplace=True), ""), None),
+    "F.relu_": (lambda: Call(lambda x: F.relu_(x), ""), None),
+    "torch.relu": (lambda: Call(torch.relu, ""), None),
+    "method": (lambda: Call(lambda x: x.relu(), ""), None),
+    "method in place": (lambda: Call(lambda x: x.relu_(), ""), None),
+    "in place on a view": (lambda: Call(lambda x: (x.view(-1, 6).relu_(), x)[1], ""), None),
+    "clamp min": (lambda: Call(lambda x: x.clamp(min=0), ""), None),
+    "clamp_min": (lambda: Call(lambda x: torch.clamp_min(x, 0.0), ""), None),
+    "F.threshold": (lambda: Call(lambda x: F.threshold(x, 0.0, 0.0), ""), None),
+    "nn.Threshold": (lambda: nn.Threshold(0.0, 0.0), None),
+    "torch.maximum": (lambda: Call(lambda x: torch.maximum(x, torch.tensor(0.0)), ""), None),
+    "torch.max": (lambda: Call(lambda x: torch.max(x, torch.zeros(6)), ""), None),
+    "nn.ReLU6": (nn.ReLU6, 6.0),
+    "F.relu6": (lambda: Call(F.relu6, ""), 6.0),
+    "F.hardtanh": (lambda: Call(lambda x: F.hardtanh(x, 0.0, 2.0), ""), 2.0),
+    "clamp": (lambda: Call(lambda x: x.clamp(0, 1), ""), 1.0),
+    "clamp in place": (lambda: Call(lambda x: x.clamp_(0, 1), ""), 1.0),
+    "relu and clamp": (lambda: Call(lambda x: x.relu().clamp(max=3), ""), 3.0),
+    "clip of clip": (lambda: Call(lambda x: F.relu6(x).clamp(0, 4), ""), 4.0),
+}
+
+
+@pytest.mark.parametrize("spelling", ACTS)
+def test_every_spelling_of_relu_becomes_neurons(spelling: str) -> None:
+    make, cap = ACTS[spelling]
+    model, x = between(make()), torch.randn(64, 4) * 4
+    network = sw.convert(model, calibration=x, T=12, scale=sw.Max())
+    (site,) = network.spiking_nodes()
+    assert site.op == ops.RECTIFY
+    assert site.kwargs["cap"] == cap
+    with torch.no_grad():
+        torch.testing.assert_close(
+            sw.api.simulate(network, x), model(x.clone()), rtol=0.0, atol=0.02
+        )
+
+
+def test_a_symmetric_clip_becomes_a_pair() -> None:
+    model = between(nn.Hardtanh())
+    assert becomes(model, torch.rand(2, 4)) == ["synapses", "relay", "synapses", "read-out"]
+
+
+class Functional(nn.Module):
+    """All activations are ``F.relu``; no module of this kind exists anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1)])
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = F.relu(conv(x))
+        return self.out(F.max_pool2d(x, 2).mean((2, 3)))
+
+
+def test_a_network_of_functional_relus_converts_fully() -> None:
+    found = becomes(Functional(), torch.rand(2, 1, 8, 8))
+    assert found.count("spiking") == 3
+    assert found.count("gate") == 1
+    assert "analog" not in found
+    assert "relay" not in found
+
+
+def test_a_shared_module_gives_a_site_for_each_call() -> None:
+    act = nn.ReLU()
+    model = nn.Sequential(nn.Linear(4, 4), act, nn.Linear(4, 4), act, nn.Linear(4, 2))
+    assert becomes(model, torch.rand(2, 4)).count("spiking") == 2
+
+
+class Bottleneck(nn.Module):
+    """MobileNetV2's block: expand, depthwise, project without activation, residual."""
+
+    def __init__(self, c: int = 4) -> None:
+        super().__init__()
+        self.expand = nn.Sequential(nn.Conv2d(c, 8, 1), nn.BatchNorm2d(8), nn.ReLU6())
+        self.depth = nn.Sequential(
+            nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.BatchNorm2d(8), nn.ReLU6()
+        )
+        self.project = nn.Sequential(nn.Conv2d(8, c, 1), nn.BatchNorm2d(c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.project(self.depth(self.expand(x)))
+
+
+def mobile() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU6(), Bottleneck(), Bottleneck(), nn.Flatten(), nn.Linear(64, 3)
+    ).eval()
+
+
+def test_only_spikes_travel_between_weighted_layers() -> None:
+    x = torch.rand(8, 3, 6, 6)
+    rows = sw.inspect(mobile(), x).rows
+    assert [r.module for r in rows if r.becomes == "relay"] == ["2", "3"]
+    fed = [r.note for r in rows if r.becomes == "synapses"]
+    assert fed == ["analog input: multiply-adds"] + ["additions only"] * 7
+    result = sw.evaluate(sw.convert(mobile(), calibration=x, T=4), x)
+    macs = {n.name: n.analog_macs for n in result.lengths[0].layers if n.analog_macs}
+    assert macs == {"0": 4 * 4 * 4 * 27}
+
+
+def test_a_relay_left_analog_costs_multiply_adds_and_says_so() -> None:
+    x = torch.rand(8, 3, 6, 6)
+    rows = sw.inspect(mobile(), x, analog_relays=["2"]).rows
+    left = [r for r in rows if "relay left analog" in r.note]
+    assert [(r.module, r.becomes) for r in left] == [("2", "analog")]
+    fed = {r.module: r.note for r in rows if r.becomes == "synapses"}
+    assert fed["3.expand.0"] == "analog input: multiply-adds"
+    assert fed["3.depth.0"] == "additions only"
+    network = sw.convert(mobile(), calibration=x, T=4, analog_relays=["2"])
+    assert sw.api.verify(network, x[:4]).agrees
+    layers = {n.name: n for n in sw.evaluate(network, x).lengths[0].layers}
+    assert layers["3.expand.0"].analog_macs == 16 * 4 * 8
+    assert layers["3.expand.0"].additions == 0
+    assert layers["3.depth.0"].analog_macs == 0
+    assert layers["3.depth.0"].additions > 0
+
+
+def test_relays_are_chosen_by_pattern_or_all() -> None:
+    x = torch.rand(2, 3, 6, 6)
+    assert becomes(mobile(), x, analog_relays=["re:[23]"]).count("relay") == 0
+    assert becomes(mobile(), x, analog_relays=["all"]).count("analog") == 2
+    with pytest.raises(ConfigError, match=r"got \['nope'\] which match none.*2, 3"):
+        sw.inspect(mobile(), x, analog_relays=["nope"])
+
+
+def test_analog_work_is_taken_before_the_spikes_and_behind_the_read_out_only() -> None:
+    model = nn.Sequential(
+        Call(torch.tanh, "tanh"), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Softmax(1)
+    ).eval()
+    x = torch.randn(64, 4)
+    found = [(r.operator, r.becomes, r.note) for r in sw.inspect(model, x).rows]
+    assert ("Tanh", "analog", "before the spikes") in found
+    assert ("Softmax", "analog", "behind the read-out") in found
+    network = sw.convert(model, calibration=x, T=12, scale=sw.Max())
+    with torch.no_grad():
+        torch.testing.assert_close(sw.api.simulate(network, x), model(x), rtol=0.0, atol=0.01)
+
+
+def test_the_table_opens_with_the_verdict() -> None:
+    assert sw.inspect(between(nn.ReLU()), torch.rand(2, 4)).table().startswith("convertible\n")
+    text = sw.inspect(between(nn.GELU()), torch.rand(2, 4)).table()
+    assert text.startswith("not convertible: 1 operator(s) cannot be taken: 1 (")
+    assert sw.inspect(between(nn.GELU()), torch.rand(2, 4)).to_dict()["convertible"] is False
