@@ -38,7 +38,7 @@ def main() -> int:
     """Print one row per network and code length; return 1 if a floor is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=list(LENGTHS))
-    parser.add_argument("--calibration", type=int, default=256, help="images, at most 512")
+    parser.add_argument("--calibration", type=int, default=512, help="images")
     parser.add_argument("--limit", type=int, help="use only the first so many test images")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()

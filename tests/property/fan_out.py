@@ -73,11 +73,13 @@ def _pass(network: SpikingNetwork, node: Node, values: dict[str, Tensor], size: 
         return sum(values[i] for i in node.inputs if i in values)
     if node.op == ops.SCALE:
         return x
-    if node.op == "aten.mean.dim":
+    if node.op in ("aten.mean.dim", "aten.sum.dim_IntList"):
         keep = bool(node.args[2]) if len(node.args) > 2 else False
         return x.sum(node.args[1], keepdim=keep)
     if "avg_pool" in node.op:
         return _windows(x, node)
+    if node.op == ops.WINDOW_SUM:
+        return _covered(x, [graph.params[p] != 0 for p in node.params])
     if kind == "mixing":
         raise NotImplementedError(node.op)
     return _move(network, node, values, size)
@@ -124,7 +126,8 @@ def _conv(x: Tensor, weight: Tensor, node: Node) -> Tensor:
     kernel, groups = weight.shape[2:], node.args[6] if len(node.args) > 6 else 1
     if len(node.args) > 4 and isinstance(node.args[4], str):
         before = [
-            dil * (k - 1) // 2 if node.args[4] == "same" else 0 for dil, k in zip(dilation, kernel)
+            dil * (k - 1) // 2 if node.args[4] == "same" else 0
+            for dil, k in zip(dilation, kernel, strict=True)
         ]
     else:
         before = list(_settings(node, 4, d, 0))
@@ -134,9 +137,10 @@ def _conv(x: Tensor, weight: Tensor, node: Node) -> Tensor:
     for place in _grid(after):
         for tap in _grid(kernel):
             at = [
-                o * s - p + t * dil for o, s, p, t, dil in zip(place, stride, before, tap, dilation)
+                o * s - p + t * dil
+                for o, s, p, t, dil in zip(place, stride, before, tap, dilation, strict=True)
             ]
-            if any(not 0 <= a < n for a, n in zip(at, x.shape[2:])):
+            if any(not 0 <= a < n for a, n in zip(at, x.shape[2:], strict=True)):
                 continue  # padding holds no neuron
             for g in range(groups):
                 tokens = x[(slice(None), slice(g * per_in, (g + 1) * per_in), *at)].sum(1)
@@ -155,9 +159,9 @@ def _conv_transposed(x: Tensor, weight: Tensor, node: Node) -> Tensor:
         for tap in _grid(weight.shape[2:]):
             at = [
                 i * s - p + t * dil
-                for i, s, p, t, dil in zip(place, stride, padding, tap, dilation)
+                for i, s, p, t, dil in zip(place, stride, padding, tap, dilation, strict=True)
             ]
-            if any(not 0 <= a < n for a, n in zip(at, after)):
+            if any(not 0 <= a < n for a, n in zip(at, after, strict=True)):
                 continue
             for g in range(groups):
                 tokens = x[(slice(None), slice(g * per_in, (g + 1) * per_in), *place)].sum(1)
@@ -172,7 +176,7 @@ def _windows(x: Tensor, node: Node) -> Tensor:
     if "adaptive" in node.op:
         members = [
             [range(o * n // m, -(-(o + 1) * n // m)) for o in range(m)]
-            for n, m in zip(before, after)
+            for n, m in zip(before, after, strict=True)
         ]
     else:
         kernel = _settings(node, 1, d, 1)
@@ -181,11 +185,21 @@ def _windows(x: Tensor, node: Node) -> Tensor:
         padding = _settings(node, 3, d, 0)
         members = [
             [range(max(0, o * s - p), min(n, o * s - p + k)) for o in range(m)]
-            for n, m, k, s, p in zip(before, after, kernel, stride, padding)
+            for n, m, k, s, p in zip(before, after, kernel, stride, padding, strict=True)
         ]
     out = x.new_zeros((*x.shape[:2], *after))
     for place in _grid(after):
         for at in itertools.product(*(members[a][o] for a, o in enumerate(place))):
+            out[(slice(None), slice(None), *place)] += x[(slice(None), slice(None), *at)]
+    return out
+
+
+def _covered(x: Tensor, covers: list[Tensor]) -> Tensor:
+    """Send a token to every sum that covers its place, given as one table for each axis."""
+    out = x.new_zeros((*x.shape[:2], *(c.shape[0] for c in covers)))
+    for place in _grid(out.shape[2:]):
+        members = [c[o].nonzero().flatten().tolist() for c, o in zip(covers, place, strict=True)]
+        for at in itertools.product(*members):
             out[(slice(None), slice(None), *place)] += x[(slice(None), slice(None), *at)]
     return out
 

@@ -222,7 +222,7 @@ def test_least_error_is_no_worse_than_other_rules(
         errors = conversion_error(histogram, code, scale, rounding)
         return errors if per_channel else errors.sum()
 
-    best = loss(MinError(unseen=False))
+    best = loss(MinError(unseen=0.0))
     # λ is rounded to float32 after the search, which can move a value over a step of the code.
     room = 1e-6 * mean_square(histogram).sum() if not per_channel else 1e-6 * mean_square(histogram)
     assert bool((best <= loss(Max()) + room).all())

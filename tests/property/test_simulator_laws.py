@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from spikewright.simulate import Collapsed, Reference
 from tests.property import fan_out
 from tests.property.random_nets import Net, nets
 
-EXAMPLES = 10
+EXAMPLES = 6
 # Every example exports a network, so shrinking would take minutes; recipes are short as they are.
 PHASES = (Phase.explicit, Phase.generate)
 
@@ -109,11 +109,19 @@ def test_with_twelve_steps_the_output_is_the_networks_own(net: Net) -> None:
 
 
 @settings(max_examples=EXAMPLES, phases=PHASES)
-@given(nets(3), options())
-def test_additions_are_spikes_times_ways(net: Net, chosen: dict[str, Any]) -> None:
-    """Law 8: Σ spikes × fan-out, counted tick by tick and synapse by synapse."""
-    network, x = integer(net, chosen)
-    x = x[:2]
+@given(nets(3), options(), st.booleans())
+def test_additions_are_spikes_times_ways(
+    net: Net, chosen: dict[str, Any], as_integers: bool
+) -> None:
+    """Law 8: Σ spikes × fan-out, counted tick by tick and synapse by synapse.
+
+    In float, inputs at a near-tie are left out, since there the two simulators may differ.
+    """
+    model, x = net.build()
+    network, x = sw.convert(model, calibration=x, k=2.0, **chosen), x[:2]
+    if as_integers:  # averages have become sums
+        network = network.to_integer()
+    assume(verify(network, x).spikes_differ == 0)
     expected = fan_out.additions(network, x)
     spikes = sum(
         int(s.sum()) for n, s in fan_out.spikes_of(network, x).items() if n in network.sites

@@ -170,17 +170,18 @@ class MinError:
     """λ is the one with the least mean squared error of the decoded values.
 
     Values that calibration has not seen count too, or long codes would clip them: to the n values
-    seen, one above the largest is added, as far above as the seen tail suggests. A geometric row
+    seen, one above the largest is added with a weight, as far above as their tail suggests. A row
     of λ from 1/32 of the largest value to 8 times it is tried, then 15 more between the
     neighbours of the best. With one λ for all channels their errors are added.
 
     Args:
         candidates: λ in the first row, at least 2.
-        unseen: Whether a value that calibration has not seen counts; without, λ never exceeds
-            the maximum.
+        unseen: How much a value counts that calibration has not seen, against one that it has;
+            1 follows from probability alone, less gives short codes finer steps. With 0, λ never
+            exceeds the maximum.
 
     Raises:
-        ConfigError: If ``candidates`` is below 2.
+        ConfigError: If ``candidates`` is below 2 or ``unseen`` is negative.
 
     References:
         F. Liu et al., SpikeConverter, AAAI 2022, choose the threshold by minimising a conversion
@@ -188,7 +189,7 @@ class MinError:
     """
 
     candidates: int = 56
-    unseen: bool = True
+    unseen: float = 1 / 32
 
     name: ClassVar[str] = "min-error"
 
@@ -197,6 +198,10 @@ class MinError:
             raise ConfigError(
                 f"min-error rule: expected at least 2 candidates, got {self.candidates}. "
                 "The default is 56."
+            )
+        if not self.unseen >= 0.0:
+            raise ConfigError(
+                f"min-error rule: expected unseen ≥ 0, got {self.unseen}. 0 leaves it out."
             )
 
     def scale(
@@ -233,10 +238,10 @@ class MinError:
     def _search(self, histogram: RangeHistogram, code: Code, rounding: bool, top: Tensor) -> Tensor:
         """Return the best λ up to ``top``, which is per channel or "1" for all, float64."""
         seen = SquaredError(histogram, code, rounding)
-        unseen = _unseen(histogram) if self.unseen else None
+        unseen = _unseen(histogram)
 
         def error(scale: Tensor) -> Tensor:
-            return seen(scale) if unseen is None else seen(scale) + unseen(scale)
+            return seen(scale) + self.unseen * unseen(scale) if self.unseen else seen(scale)
 
         last = self.candidates - 1
         reach = _REACH * (_HEADROOM if self.unseen else 1.0)

@@ -49,7 +49,10 @@ def simplify(graph: Graph) -> Graph:
     graph = graph.copy()
     for node in graph:
         _pick_first(graph, node)
-    for node in graph:
+    for stale in graph:
+        node = graph[stale.name]  # an earlier no-op may have been its input
+        if not node.args or not isinstance(node.args[0], Ref):
+            continue  # a no-op on a constant is arithmetic on constants
         if node.op in _NO_OPS or _is_identity(graph, node):
             graph.redirect(node.name, node.args[0].name)
     graph.prune()
@@ -71,8 +74,6 @@ def _pick_first(graph: Graph, node: Node) -> None:
 
 
 def _is_identity(graph: Graph, node: Node) -> bool:
-    if not node.args or not isinstance(node.args[0], Ref):
-        return False
     if ops.kind(node) == "layout" and node.op != "operator.getitem":
         before = graph[node.args[0].name].shape
         moves = (

@@ -86,7 +86,11 @@ def to_sum(graph: Graph, node: Node, *, ways: bool = False) -> int:
         graph.update(dataclasses.replace(node, op="aten.sum.dim_IntList"))
         mean = node.op == "aten.mean.dim" and not ways
         return math.prod(before[d] or 1 for d in dims) if mean else 1
-    if node.op in _UPSAMPLE and ways:
+    if node.op == ops.WINDOW_SUM:  # done before, of an integer network
+        matrices = [graph.params[p] for p in node.params]
+        matrices = [(m != 0).double() for m in matrices] if ways else matrices
+        divisors = [1]
+    elif node.op in _UPSAMPLE and ways:
         matrices = _upsample_covers(graph, node)
         divisors = [1]
     elif is_average(node):

@@ -71,9 +71,10 @@ class Counter:
             reference: The original network's outputs, if it was run.
         """
         x = self.network.check_input(x)
+        parts = (x,) if self._reference is None else self._reference.split(x)
         with torch.no_grad():
-            values = self._run(x)
-            decisions = self._decisions(x, values)
+            found = [self._decisions(part, self._run(part)) for part in parts]
+        decisions = [torch.cat(step) for step in zip(*found, strict=True)]
         self.samples += x.shape[0]
         if target is not None:
             self.labelled += x.shape[0]

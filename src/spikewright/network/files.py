@@ -19,6 +19,7 @@ from spikewright.graph import ops
 from spikewright.graph.ir import Graph
 from spikewright.graph.program import resolve_operator
 from spikewright.network.spiking import Site, SpikingNetwork
+from spikewright.neurons import NEURONS
 
 __all__ = ["FORMAT", "VERSION", "load", "save"]
 
@@ -149,6 +150,17 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
         )
         for s in data["sites"]
     }
+    wanted = {n.name for n in graph if ops.kind(n) == "site"}
+    if set(sites) != wanted:
+        raise FileFormatError(
+            f"sites: expected those of the graph, they differ in {sorted(wanted ^ set(sites))}."
+        )
+    if data["schedule"] != "layered":
+        raise FileFormatError(f"schedule: expected 'layered', got {data['schedule']!r}.")
+    if data["neuron"] not in NEURONS:
+        raise FileFormatError(
+            f"neuron: expected one of {', '.join(NEURONS)}, got {data['neuron']!r}."
+        )
     return SpikingNetwork(
         graph=graph,
         sites=sites,

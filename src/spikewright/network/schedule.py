@@ -128,10 +128,10 @@ class LayeredSchedule:
         """
         every = self.ticks_per_input(membranes)
         last = self.latency_ticks + (inputs - 1) * every
-        columns = min(last // self.steps, (width - 8) // 4)
-        lines = ["depth   " + "".join(f"{c * self.steps:<4d}" for c in range(columns)) + "ticks"]
+        columns = min(last // self.steps, (width - 8) // 5)
+        lines = ["depth   " + "".join(f"{c * self.steps:<5d}" for c in range(columns)) + "ticks"]
         for depth in range(1, max(self.depth.values()) + 1):
-            cells = ["  . "] * columns
+            cells = ["  .  "] * columns
             fires = any(d == depth and s in self.fires for s, d in self.depth.items())
             for i in range(inputs):
                 first = (depth - 1) + i * every // self.steps
@@ -139,7 +139,7 @@ class LayeredSchedule:
                     if first + offset < columns:
                         old = cells[first + offset].strip()
                         text = f"{mark}{i}" if old == "." else f"{old}{mark}{i}"
-                        cells[first + offset] = f"{text[:4]:<4s}"
+                        cells[first + offset] = f"{text[:4]:<5s}"
             lines.append(f"{depth:<8d}" + "".join(cells))
         lines.append("a0: accumulates input 0; f0: fires it")
         return "\n".join(lines)

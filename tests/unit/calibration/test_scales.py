@@ -18,7 +18,7 @@ from spikewright.calibration import (
 from spikewright.codes import Radix
 from spikewright.errors import CalibrationError, ConfigError, UnknownNameError
 
-ALL = [Max(), Percentile(99.0), Percentile(99.0, nonzero=True), MinError(unseen=False)]
+ALL = [Max(), Percentile(99.0), Percentile(99.0, nonzero=True), MinError(unseen=0.0)]
 
 
 def seen(*rows: list[float]) -> RangeHistogram:
@@ -45,7 +45,7 @@ def test_percentages_outside_are_refused(q: float) -> None:
 
 def test_too_few_candidates_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected at least 2 candidates, got 1"):
-        MinError(candidates=1, unseen=False)
+        MinError(candidates=1, unseen=0.0)
 
 
 @pytest.mark.parametrize("rule", ALL)
@@ -113,7 +113,7 @@ def test_percentile_of_a_rarely_active_channel_is_its_maximum() -> None:
 def test_one_level_finds_its_value() -> None:
     # Every value is 1 and the code has the values 0 and λ only.
     histogram = seen([1.0] * 10)
-    found = MinError(unseen=False).scale(
+    found = MinError(unseen=0.0).scale(
         histogram, Radix(T=1), per_channel=True, rounding=True, cap=None
     )
     assert found.tolist() == [1.0]
@@ -138,7 +138,7 @@ def test_least_error_is_close_to_that_of_a_dense_search(
         return found if per_channel else found.sum()
 
     chosen = errors(
-        MinError(unseen=False).scale(
+        MinError(unseen=0.0).scale(
             histogram, code, per_channel=per_channel, rounding=rounding, cap=None
         )
     )
@@ -149,7 +149,7 @@ def test_least_error_is_close_to_that_of_a_dense_search(
 
 
 @pytest.mark.parametrize(
-    "rule", [Max(), Percentile(97.5, True), MinError(candidates=7, unseen=False)]
+    "rule", [Max(), Percentile(97.5, True), MinError(candidates=7, unseen=0.0)]
 )
 def test_settings_survive_a_round_trip(rule: ScaleRule) -> None:
     plain = rule.to_dict()
@@ -177,17 +177,17 @@ def test_unseen_values_give_long_codes_headroom_and_short_ones_none() -> None:
     histogram = exponential(4000)
     highest = float(histogram.max[0])
 
-    def found(T: int, **options: bool) -> float:
+    def found(T: int, **options: float) -> float:
         rule = MinError(**options)
         return float(
             rule.scale(histogram, Radix(T=T), per_channel=True, rounding=True, cap=None)[0]
         )
 
-    assert found(16) > 1.5 * highest
+    assert found(16, unseen=1.0) > found(16) > 1.2 * highest
     assert found(16) <= 8 * highest
     assert found(4) < highest
-    assert found(4) == pytest.approx(found(4, unseen=False), rel=0.1)
-    assert found(16, unseen=False) <= highest * (1 + 2.0**-23)
+    assert found(4) == pytest.approx(found(4, unseen=0.0), rel=0.1)
+    assert found(16, unseen=0.0) <= highest * (1 + 2.0**-23)
 
 
 def test_headroom_follows_the_expected_clipping_of_an_exponential_tail() -> None:
@@ -199,7 +199,8 @@ def test_headroom_follows_the_expected_clipping_of_an_exponential_tail() -> None
     tried = torch.linspace(highest, 4 * highest, 20001, dtype=torch.float64)
     loss = samples * (tried / S) ** 2 / 12 + 2 * beta**2 * torch.exp((highest - tried) / beta)
     best = float(tried[loss.argmin()])
-    scale = MinError().scale(histogram, Radix(T=16), per_channel=True, rounding=True, cap=None)
+    rule = MinError(unseen=1.0)
+    scale = rule.scale(histogram, Radix(T=16), per_channel=True, rounding=True, cap=None)
     assert float(scale[0]) == pytest.approx(best, rel=0.02)
 
 

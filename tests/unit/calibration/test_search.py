@@ -53,7 +53,7 @@ def test_caps_must_match_the_sites() -> None:
         search_k([site(1.0)], 4, False, GRID, True, Max(), caps=[6.0, None])
 
 
-@pytest.mark.parametrize("rule", [Max(), MinError(unseen=False)])
+@pytest.mark.parametrize("rule", [Max(), MinError(unseen=0.0)])
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("T", [2, 4])
 def test_the_least_loss_wins(rule: Max | MinError, per_channel: bool, T: int) -> None:

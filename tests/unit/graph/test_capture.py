@@ -84,9 +84,9 @@ def test_damaged_weights_are_named(value: float) -> None:
     model = small()
     with torch.no_grad():
         model[0].weight[0, 0, 0, 0] = value
-    with pytest.raises(UnsupportedModuleError, match="NaN or infinity in 0.weight"):
+    with pytest.raises(UnsupportedModuleError, match=r"NaN or infinity in 0\.weight"):
         sw.inspect(model, torch.rand(2, 2, 4, 4))
-    with pytest.raises(UnsupportedModuleError, match="NaN or infinity in 0.weight"):
+    with pytest.raises(UnsupportedModuleError, match=r"NaN or infinity in 0\.weight"):
         sw.convert(model, calibration=torch.rand(2, 2, 4, 4))
 
 

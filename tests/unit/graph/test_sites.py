@@ -130,6 +130,14 @@ def test_every_spelling_of_relu_becomes_neurons(spelling: str) -> None:
         )
 
 
+def test_chains_of_no_ops_vanish() -> None:
+    quiet = nn.Sequential(nn.Dropout(), nn.Identity(), nn.Dropout(), Call(lambda x: x.clone(), ""))
+    acts = [quiet, nn.ReLU(), quiet, Call(lambda x: x.clone().contiguous().view(-1, 6), "")]
+    model = nn.Sequential(nn.Linear(4, 6), *acts, nn.Linear(6, 3)).eval()
+    network = sw.convert(model, calibration=torch.randn(16, 4), T=4)
+    assert len(network.graph.nodes) == 5
+
+
 def test_a_symmetric_clip_becomes_a_pair() -> None:
     model = between(nn.Hardtanh())
     assert becomes(model, torch.rand(2, 4)) == ["synapses", "relay", "synapses", "read-out"]

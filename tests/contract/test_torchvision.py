@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks as people have them: torchvision's classes convert and verify, or are refused."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright._vision import torchvision
+from spikewright.errors import UnsupportedModuleError
+from spikewright.graph import inspect_graph
+
+pytestmark = pytest.mark.slow
+
+NAMES = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "vgg16_bn",
+    "mobilenet_v2",
+    "squeezenet1_1",
+    "densenet121",
+    "googlenet",
+    "shufflenet_v2_x1_0",
+    "regnet_x_400mf",
+    "mnasnet1_0",
+)
+
+
+def build(name: str) -> nn.Module:
+    """A network with random weights, and batch norms whose statistics are those of noise."""
+    torch.manual_seed(0)
+    options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    model = getattr(torchvision().models, name)(weights=None, num_classes=10, **options)
+    model.train()
+    with torch.no_grad():
+        model(torch.randn(4, 3, 64, 64))  # untrained running statistics let values vanish
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_converts_and_both_simulators_agree(name: str) -> None:
+    """Every wire but the image's carries spikes, and the simulators agree on all of them."""
+    model, x = build(name), torch.randn(2, 3, 64, 64)
+    prepared = sw.calibrate(model, x)
+    found = inspect_graph(prepared.graph)  # what sw.inspect says, without capturing again
+    assert found.is_convertible
+    counts = found.counts()
+    network = sw.convert(prepared, T=4, scale=sw.Max())
+    analog = [r for r in found.rows if r.note == "analog input: multiply-adds"]
+    assert len(analog) == 1  # the first layer; spikes feed all others
+    assert counts["spiking"] + counts.get("relay", 0) == len(network.spiking_nodes())
+    verified = sw.api.verify(network, x)
+    assert verified.agrees, verified.table()
+    assert verified.mismatches == 0
+
+
+def test_with_more_steps_it_comes_close_to_the_network() -> None:
+    model, x = build("resnet18"), torch.randn(2, 3, 64, 64)
+    network = sw.convert(model, calibration=x, T=12, scale=sw.Max())
+    with torch.no_grad():
+        expected: Tensor = model(x)
+    gap = (sw.api.simulate(network, x) - expected).abs().max() / expected.abs().max()
+    assert float(gap) < 0.02
+
+
+def test_squeeze_and_excitation_is_refused_with_every_place() -> None:
+    model, x = build("regnet_y_400mf"), torch.randn(2, 3, 64, 64)
+    blocks = [n for n, m in model.named_modules() if type(m).__name__ == "SqueezeExcitation"]
+    refused = [r for r in sw.inspect(model, x).rows if r.becomes == "refused"]
+    assert blocks
+    assert {r.module.rsplit(".", 1)[0] if ".se." in r.module else r.module for r in refused} == set(
+        blocks
+    )
+    with pytest.raises(UnsupportedModuleError) as error:
+        sw.convert(model, calibration=x)
+    for block in blocks:
+        assert f"  {block}" in str(error.value)
