@@ -31,7 +31,7 @@ from spikewright.graph import (
     simplify,
 )
 from spikewright.models import resnet20
-from spikewright.simulate import Collapsed, Reference
+from spikewright.simulators import Collapsed, Reference
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _machine import machine

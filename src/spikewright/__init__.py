@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spikewright.methods.spikeconverter import SpikeConverter as SpikeConverter
     from spikewright.network import SpikingNetwork as SpikingNetwork
     from spikewright.network import load as load
-    from spikewright.simulate import run_pipelined as run_pipelined
+    from spikewright.simulators import run_pipelined as run_pipelined
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ _WHERE = {
     **dict.fromkeys(("Max", "MinError", "Percentile"), "calibration"),
     **dict.fromkeys(("SpikingNetwork", "load"), "network"),
     "SpikeConverter": "methods.spikeconverter",
-    "run_pipelined": "simulate",
+    "run_pipelined": "simulators",
 }
 
 __all__ = ["__version__", *sorted(_WHERE)]

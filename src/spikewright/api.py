@@ -30,8 +30,8 @@ from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 from spikewright.network import SpikingNetwork
 from spikewright.progress import track
-from spikewright.simulate import Collapsed, Reference, Verification
-from spikewright.simulate import verify as verify_network
+from spikewright.simulators import Collapsed, Reference, Verification
+from spikewright.simulators import verify as verify_network
 
 __all__ = ["calibrate", "convert", "evaluate", "inspect", "simulate", "verify"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from spikewright.graph import Node, Ref, ops
 from spikewright.graph.program import resolve_operator
 from spikewright.network import SpikingNetwork
-from spikewright.simulate import Reference
+from spikewright.simulators import Reference
 
 
 def spikes_of(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import spikewright as sw
 from spikewright.api import simulate, verify
 from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
-from spikewright.simulate import Collapsed, Reference
+from spikewright.simulators import Collapsed, Reference
 from tests.property import fan_out
 from tests.property.random_nets import Net, nets
 

@@ -49,7 +49,7 @@ def test_importing_loads_nothing_heavy() -> None:
 
 def test_public_names_are_what_they_say() -> None:
     """The verb ``simulate`` stays a function although a room of the package has its name."""
-    import spikewright.simulate  # noqa: F401  (binds the room to the package's name)
+    import spikewright.simulators  # noqa: F401  (binds the room to the package's name)
 
     for name in ("calibrate", "convert", "evaluate", "inspect", "simulate", "verify", "load"):
         assert callable(getattr(sw, name)), name

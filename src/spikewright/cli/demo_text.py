@@ -12,7 +12,7 @@ from spikewright.cli.terminal import command
 from spikewright.measure import Result
 from spikewright.measure.result import number, percent
 from spikewright.network import SpikingNetwork
-from spikewright.simulate import Verification
+from spikewright.simulators import Verification
 from spikewright.text import table
 
 __all__ = [

@@ -15,8 +15,8 @@ from spikewright.measure.result import LayerCount, LengthResult, Result
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_
 from spikewright.progress import Interrupts
-from spikewright.simulate import Collapsed, Reference, Stages
-from spikewright.simulate.stages import Stage
+from spikewright.simulators import Collapsed, Reference, Stages
+from spikewright.simulators.stages import Stage
 
 __all__ = ["Counter", "evaluate"]
 
@@ -90,7 +90,7 @@ class Counter:
         """Return the decoded trains (or analog values) that the read-out is fed with."""
         if self._reference is None:
             return list(self._collapsed(x, self._count if self._counting else None))
-        from spikewright.simulate.reference import Membranes
+        from spikewright.simulators.reference import Membranes
 
         state = Membranes()
         for _ in self._reference.ticks(x, state, self._watch):

@@ -17,7 +17,7 @@ from torch import Tensor
 from spikewright.graph import Graph, Program, Ref, flow, ops
 from spikewright.graph.windows import to_sum
 from spikewright.network import SpikingNetwork
-from spikewright.simulate.stages import Stages
+from spikewright.simulators.stages import Stages
 
 __all__ = ["FanOut", "Receiver", "path_graph"]
 

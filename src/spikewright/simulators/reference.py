@@ -19,7 +19,7 @@ from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
-from spikewright.simulate.stages import Stage, Stages, pool_operator
+from spikewright.simulators.stages import Stage, Stages, pool_operator
 
 __all__ = ["Membranes", "Reference", "Tick", "Watch"]
 

@@ -19,9 +19,9 @@ from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
-from spikewright.simulate.collapsed import Collapsed
-from spikewright.simulate.reference import Reference
-from spikewright.simulate.stages import Stages, pool_operator
+from spikewright.simulators.collapsed import Collapsed
+from spikewright.simulators.reference import Reference
+from spikewright.simulators.stages import Stages, pool_operator
 from spikewright.text import table
 
 __all__ = ["SiteCheck", "Verification", "verify"]

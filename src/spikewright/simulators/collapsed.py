@@ -13,7 +13,7 @@ from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program
 from spikewright.network import SpikingNetwork
-from spikewright.simulate.stages import plain
+from spikewright.simulators.stages import plain
 
 __all__ = ["Collapsed", "Observe"]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.network import LayeredSchedule, Phase, SpikingNetwork
-from spikewright.simulate.reference import Membranes, Reference
+from spikewright.simulators.reference import Membranes, Reference
 
 __all__ = ["PipelineRun", "run_pipelined"]
 
