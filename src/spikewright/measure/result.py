@@ -290,9 +290,8 @@ class Result:
         text = table(head, rows, width=width, left=0)
         return (
             f"{text}\n\nper input: {last.spikes_per_neuron:.3f} spikes a neuron, "
-            f"{number(last.additions_per_sample)} additions + {number(last.analog_macs)} "
-            "multiply-adds "
-            f"(ANN: {number(last.macs)} multiply-adds)\n"
+            f"{number(last.additions_per_sample)} additions and {number(last.analog_macs)} "
+            f"multiply-adds\n(ANN: {number(last.macs)} multiply-adds)\n"
             f"latency {last.latency_ticks} ticks, one input every {last.ticks_per_input} ticks "
             "(two membranes a neuron)"
         )

@@ -157,8 +157,8 @@ class SpikingNetwork:
             f"  neurons     {sum(neurons.values()):,} in {len(neurons)} populations"
             f" ({len(relays)} relays), {len(gates)} max-pool gates"
             + (f", {len(analog)} relays left analog" if analog else ""),
-            f"  latency     {schedule.latency_ticks} ticks; one input every "
-            f"{schedule.ticks_per_input(2)} ticks with two membranes a neuron, "
-            f"{schedule.ticks_per_input(1)} with one",
+            f"  latency     {schedule.latency_ticks} ticks from input to decision",
+            f"  throughput  one input every {schedule.ticks_per_input(2)} ticks with two membranes "
+            f"a neuron, {schedule.ticks_per_input(1)} with one",
         ]
         return "\n".join(lines)

@@ -103,8 +103,8 @@ class Verification:
         kind = "integer: bit for bit" if self.integer else "float: apart from near-ties"
         lines = [
             f"reference and collapsed {'agree' if self.agrees else 'DISAGREE'} ({kind})",
-            f"{values:,} trains at {len(self.sites)} sites, {self.samples} inputs: "
-            f"{self.mismatches} mismatches, {self.near_ties} near-ties",
+            f"{values:,} trains at {len(self.sites)} site(s), {self.samples} input(s): "
+            f"{self.mismatches} mismatch(es), {self.near_ties} near-tie(s)",
             f"run freely: {self.spikes_differ:,} trains and {self.decisions_differ} decisions "
             "differ, "
             f"outputs by at most {self.output_gap:.3g}",
