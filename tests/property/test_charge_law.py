@@ -17,7 +17,7 @@ CURRENTS = st.lists(st.integers(-200, 200), min_size=1, max_size=10)
 def test_charge_in_equals_charge_out_plus_what_is_left(
     currents: list[int], threshold: int, signed: bool
 ) -> None:
-    """k = 2: v_final/2^T = Σ I[t]·2^(T-t) - V_th·Σ s[t]·2^(T-t), in exact integers."""
+    """K = 2: v_final/2^T = Σ I[t]·2^(T-t) - V_th·Σ s[t]·2^(T-t), in exact integers."""
     steps = len(currents)
     v = torch.zeros(1, dtype=torch.float64)
     for current in currents:

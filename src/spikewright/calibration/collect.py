@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run calibration data through a graph and watch every site, changing nothing."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,8 +8,8 @@ from torch import Tensor
 
 from spikewright.calibration.observer import SiteObserver
 from spikewright.calibration.statistics import Statistics
-from spikewright.errors import CalibrationError, ShapeError
-from spikewright.graph import Graph, Node, Program, flow, ops
+from spikewright.errors import CalibrationError
+from spikewright.graph import Graph, Node, Program, analog_inputs, ops
 
 __all__ = ["Collector", "inputs_of"]
 
@@ -41,16 +40,8 @@ class Collector:
     """
 
     def __init__(self, graph: Graph, channel_axis: dict[str, int | None], input_name: str) -> None:
-        values = flow(graph)
-        users = graph.users()
         self._graph, self._input = graph, input_name
-        self._boundary = tuple(
-            n.name
-            for n in graph
-            if values[n.name].prefix
-            and n.shape is not None
-            and any(not values[u.name].prefix for u in users[n.name])
-        )
+        self._boundary = analog_inputs(graph)
         self._observers: dict[str, SiteObserver] = {
             n.name: SiteObserver(channel_axis[n.name], n.op == ops.RELAY)
             for n in graph
@@ -76,13 +67,11 @@ class Collector:
             ShapeError: If its shape is not the captured one.
         """
         x = inputs_of(batch)
-        expected = self._graph.input_shape
-        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
-            names = ", ".join("batch" if s is None else str(s) for s in expected)
-            raise ShapeError(
-                f"calibration batch {index}: expected shape ({names}), got {tuple(x.shape)}. "
-                "Use the preprocessing that the model was trained with."
-            )
+        self._graph.check_input(
+            x,
+            f"calibration batch {index}",
+            "Use the preprocessing that the model was trained with.",
+        )
         x = x.to(torch.float32)
         if not bool(x.isfinite().all()):
             raise CalibrationError(
@@ -127,13 +116,3 @@ class Collector:
             self._observers[name].observe(value)
         except CalibrationError as error:
             raise CalibrationError(f"{self._graph[name].where()}: {error}") from None
-
-
-def calibrate(
-    graph: Graph, channel_axis: dict[str, int | None], input_name: str, batches: Iterable[Any]
-) -> tuple[Statistics, bool]:
-    """Observe every batch; return the statistics and whether inputs were negative anywhere."""
-    collector = Collector(graph, channel_axis, input_name)
-    for index, batch in enumerate(batches):
-        collector.add(batch, index)
-    return collector.statistics(), collector.input_signed

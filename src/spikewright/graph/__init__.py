@@ -5,6 +5,7 @@ from spikewright.graph.capture import capture as capture
 from spikewright.graph.capture import check_parameters as check_parameters
 from spikewright.graph.inspection import Inspection as Inspection
 from spikewright.graph.inspection import inspect_graph as inspect_graph
+from spikewright.graph.inspection import support_table as support_table
 from spikewright.graph.ir import Graph as Graph
 from spikewright.graph.ir import Node as Node
 from spikewright.graph.ir import Param as Param
@@ -12,6 +13,7 @@ from spikewright.graph.ir import Ref as Ref
 from spikewright.graph.program import Program as Program
 from spikewright.graph.simplify import fold_batch_norm as fold_batch_norm
 from spikewright.graph.simplify import simplify as simplify
+from spikewright.graph.sites import analog_inputs as analog_inputs
 from spikewright.graph.sites import find_activations as find_activations
 from spikewright.graph.sites import flow as flow
 from spikewright.graph.sites import place_sites as place_sites

@@ -11,9 +11,20 @@ from spikewright.graph.ir import Graph, Node
 from spikewright.graph.sites import flow, place_sites, refusals
 from spikewright.text import table
 
-__all__ = ["Inspection", "InspectionRow", "inspect_graph"]
+__all__ = ["Inspection", "InspectionRow", "inspect_graph", "support_table"]
 
 Becomes = Literal["spiking", "relay", "gate", "synapses", "analog", "read-out", "refused"]
+
+
+SUPPORT: dict[str, str] = {
+    "weighted": "synapses of the neurons that follow; batch norm folds into them where it can",
+    "activation": "a population of neurons, with a clip as the largest train",
+    "pool": "a streaming max-pool gate",
+    "mixing": "part of the synapse: each way through it is a connection",
+    "add": "currents that add up",
+    "layout": "wires that lead elsewhere",
+}
+"""What becomes of each class of operators; every other one is refused between weighted layers."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,15 @@ def inspect_graph(
     return Inspection(
         tuple(_rows(graph, refused)), f"{len(refused)} operator(s) cannot be taken: {places}"
     )
+
+
+def support_table() -> str:
+    """Return which operators become what, as a Markdown table."""
+    lines = ["| operators | class | becomes |", "| --- | --- | --- |"]
+    for kind, meaning in SUPPORT.items():
+        names = sorted({name.split(".")[1].rstrip("_") for name in ops.operators(kind)})
+        lines.append(f"| {', '.join(f'`{n}`' for n in names)} | {kind} | {meaning} |")
+    return "\n".join(lines)
 
 
 def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:

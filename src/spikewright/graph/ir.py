@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.errors import FileFormatError
+from spikewright.errors import FileFormatError, ShapeError
 
 __all__ = ["Arg", "Graph", "Node", "Param", "Ref", "map_arg"]
 
@@ -193,6 +193,22 @@ class Graph:
         self.nodes = {n: node for n, node in self.nodes.items() if n in needed}
         used = {p for node in self.nodes.values() for p in node.params}
         self.params = {p: t for p, t in self.params.items() if p in used}
+
+    def check_input(self, x: Tensor, where: str, advice: str) -> None:
+        """Raise unless a batch has the shape that the graph was captured with.
+
+        Args:
+            x: Inputs.
+            where: What they are, for the message.
+            advice: What to do, for the message.
+
+        Raises:
+            ShapeError: If the shape differs behind the batch axis.
+        """
+        expected = self.input_shape
+        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
+            names = ", ".join("batch" if s is None else str(s) for s in expected)
+            raise ShapeError(f"{where}: expected shape ({names}), got {tuple(x.shape)}. {advice}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the tensors as JSON-able data."""

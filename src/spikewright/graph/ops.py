@@ -7,12 +7,14 @@ elements, so a spike train stays a spike train. *Mixing*: linear without weights
 analog, and only allowed where no spikes are needed any more (or not yet).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from spikewright.graph.ir import Node, Ref
 
 __all__ = [
+    "ACTIVATIONS",
     "AFFINE",
     "ANALOG_RELAY",
     "INPUT",
@@ -30,6 +32,7 @@ __all__ = [
     "describe",
     "is_constant_add",
     "kind",
+    "operators",
     "weighted",
 ]
 
@@ -174,6 +177,21 @@ _SHAPE = frozenset(
     }
 )
 
+ACTIVATIONS = frozenset(
+    f"aten.{name}.default"
+    for name in (
+        "relu",
+        "relu6",
+        "hardtanh",
+        "clamp",
+        "clamp_min",
+        "clamp_max",
+        "threshold",
+        "maximum",
+    )
+)
+"""Spellings of ReLU and its clipped forms; `activation_range` says with which arguments."""
+
 NAMES: dict[str, str] = {
     "aten.relu.default": "ReLU",
     "aten.relu6.default": "ReLU6",
@@ -217,6 +235,19 @@ NAMES: dict[str, str] = {
     AFFINE: "batch norm",
     SCALE: "scale",
 }
+
+
+def operators(kind: str) -> frozenset[str]:
+    """Return the names of PyTorch's operators of a class, for the support table."""
+    tables: dict[str, Iterable[str]] = {
+        "weighted": (*_WEIGHTED, "aten.batch_norm.default"),
+        "layout": _LAYOUT,
+        "mixing": _MIXING,
+        "pool": _POOL,
+        "add": _ADD,
+        "activation": ACTIVATIONS,
+    }
+    return frozenset(n for n in tables[kind] if n.startswith("aten."))
 
 
 def weighted(node: Node) -> Weighted | None:

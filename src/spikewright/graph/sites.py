@@ -15,7 +15,15 @@ from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Ref
 
-__all__ = ["Refusal", "Value", "find_activations", "flow", "place_sites", "refusals"]
+__all__ = [
+    "Refusal",
+    "Value",
+    "analog_inputs",
+    "find_activations",
+    "flow",
+    "place_sites",
+    "refusals",
+]
 
 
 @dataclass(frozen=True)
@@ -206,6 +214,18 @@ def _has_network_below(graph: Graph) -> set[str]:
         ):
             below.add(node.name)
     return below
+
+
+def analog_inputs(graph: Graph) -> tuple[str, ...]:
+    """Return the analog values that the network reads: its input, or what is made of it first."""
+    values, users = flow(graph), graph.users()
+    return tuple(
+        n.name
+        for n in graph
+        if values[n.name].prefix
+        and n.shape is not None
+        and any(not values[u.name].prefix for u in users[n.name])
+    )
 
 
 def refusals(graph: Graph) -> list[Refusal]:

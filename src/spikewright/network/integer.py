@@ -14,7 +14,7 @@ from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Param, Ref
 from spikewright.graph.simplify import element_count, output_gain
-from spikewright.graph.sites import flow
+from spikewright.graph.sites import analog_inputs, flow
 from spikewright.graph.units import fold_units
 from spikewright.graph.windows import to_sum
 from spikewright.network.spiking import SpikingNetwork
@@ -140,16 +140,9 @@ def _integer_sums(graph: Graph) -> dict[str, Tensor]:
 def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[str, Tensor]:
     """Round analog inputs to a grid; return the unit of each rounded value."""
     values = flow(graph)
-    boundary = [
-        n.name
-        for n in graph
-        if values[n.name].prefix
-        and n.shape is not None
-        and any(not values[u.name].prefix and u.op != ops.INPUT_SITE for u in graph.users()[n.name])
-    ]
     units: dict[str, Tensor] = {}
     ranges = network.provenance.get("analog_range", {})
-    for name in boundary:
+    for name in analog_inputs(graph):
         if name not in ranges:
             raise ConfigError(
                 f"to_integer: the range of the analog input {name!r} is not known. Convert again."
@@ -157,6 +150,8 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
         step = float(ranges[name]) / (2 ** (bits - 1) - 1)
         full = network.code.max_value
         readers = [u.name for u in graph.users()[name] if not values[u.name].prefix]
+        if all(graph[r].op == ops.INPUT_SITE for r in readers):
+            continue  # it enters as spikes
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
             dataclasses.replace(

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from spikewright.codes import Radix
-from spikewright.errors import ShapeError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.simplify import element_count
@@ -122,13 +121,8 @@ class SpikingNetwork:
         Raises:
             ShapeError: If its shape is not the one that the network was captured with.
         """
-        expected = self.graph.input_shape
-        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
-            names = ", ".join("batch" if s is None else str(s) for s in expected)
-            raise ShapeError(
-                f"input: expected shape ({names}), got {tuple(x.shape)}. "
-                "Resize the input, or convert again with an example of this size."
-            )
+        advice = "Resize the input, or convert again with an example of this size."
+        self.graph.check_input(x, "input", advice)
         return x.to(self.device, self.dtype)
 
     def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike

@@ -8,13 +8,12 @@ the spikes of one tick into currents, and the analog work behind the read-out.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program, resolve_operator
-from spikewright.graph.sites import flow
+from spikewright.graph.sites import analog_inputs, flow
 from spikewright.network import SpikingNetwork, depths
 
 __all__ = ["Stage", "Stages", "bias_params", "pool_operator"]
@@ -84,14 +83,7 @@ class Stages:
         self.biases = bias_params(graph)
         share = 1.0 / self.full if tick else 1.0
         params = {b: graph.params[b] * share for b in self.biases}
-        users = graph.users()
-        self.inputs = tuple(
-            n.name
-            for n in graph
-            if values[n.name].prefix
-            and n.shape is not None
-            and any(not values[u.name].prefix for u in users[n.name])
-        )
+        self.inputs = analog_inputs(graph)
         self.prefix = Program(graph, outputs=self.inputs)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
         self.tail = Program(graph, given=(*self.readouts, graph.input))
@@ -162,8 +154,3 @@ class Stages:
 def plain(value: Tensor) -> float | Tensor:
     """Return a tensor of one element as a number, any other as it is."""
     return float(value) if value.numel() == 1 else value
-
-
-def positive_zero(x: Tensor) -> Tensor:
-    """Return zeros like ``x`` in new memory."""
-    return torch.zeros_like(x)

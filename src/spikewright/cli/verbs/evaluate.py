@@ -47,6 +47,7 @@ def evaluate(
     """Measure a spiking network: accuracy at every step, spikes, additions, latency.
 
     Takes a saved network (--snn), or a model to convert on the fly (--model, --calibration).
+    Ctrl-C ends it after the batch at hand; what is done by then is shown and written.
 
     Args:
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
@@ -105,4 +106,4 @@ def evaluate(
         write(output, json.dumps(report, indent=1) + "\n")
         terminal.note(f"result written to {output}")
     terminal.result(evaluation(result, found.snn, describe(items), layers=layers), report)
-    return 0
+    return 130 if result.interrupted else 0
