@@ -32,7 +32,8 @@ def to_integer(
     Weights are rounded per output channel to ``weight_bits`` signed bits (channels that are
     concatenated before they reach neurons share one step); the factors of identity shortcuts are
     integers of the same step, which may be larger. Averages become sums, their divisor goes into
-    the weights or the threshold. The bias of one tick is an integer.
+    the weights or the threshold. The bias of one tick is an integer; what rounding it leaves over
+    a whole train is added once, as an integer, before firing (rectified neurons).
 
     Args:
         network: A converted network with k = 2.
@@ -60,7 +61,7 @@ def to_integer(
         if ops.kind(node) != "site" or node.op == ops.INPUT_SITE:
             continue
         site = sites[node.name]
-        step = _round_inputs(graph, node, code.max_value, weight_bits)
+        step, rest = _round_inputs(graph, node, code.max_value, weight_bits)
         threshold = thresholds[node.name]
         if node.op == ops.READOUT:
             _scale_readout(graph, node, step / threshold)
@@ -74,7 +75,8 @@ def to_integer(
         half = (
             torch.floor(threshold / 2) if bool(site.pre_bias.any()) else torch.zeros_like(threshold)
         )
-        sites[node.name] = dataclasses.replace(site, threshold=threshold, pre_bias=half)
+        start = half if site.signed else half + rest
+        sites[node.name] = dataclasses.replace(site, threshold=threshold, pre_bias=start)
     for name, site in sites.items():
         if graph[name].op == ops.INPUT_SITE:
             sites[name] = dataclasses.replace(
@@ -207,22 +209,24 @@ def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor])
     return graph
 
 
-def _round_inputs(graph: Graph, site: Node, full: float, bits: int) -> Tensor:
+def _round_inputs(graph: Graph, site: Node, full: float, bits: int) -> tuple[Tensor, Tensor]:
     """Round everything that flows into a site to multiples of one step per channel."""
     top = 2 ** (bits - 1) - 1
     ends, plain = _terminals(graph, site)
     size = [_largest(graph, e, plain) for e in ends if ops.kind(graph[e]) == "weighted"]
     size = size or [_largest(graph, e, plain) for e in ends]
     if not size:
-        return torch.tensor(1.0, dtype=torch.float64)
+        return torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
     largest = size[0]
     for other in size[1:]:
         largest = torch.maximum(largest, other)
     fallback = largest.max() if float(largest.max()) > 0 else torch.tensor(1.0, dtype=torch.float64)
     step: Tensor = torch.where(largest > 0, largest, fallback) / top
+    rest = torch.zeros((), dtype=torch.float64)
     for end in ends:
-        _round_terminal(graph, end, step, full)
-    return step
+        left = _round_terminal(graph, end, step, full)
+        rest = rest + left if plain else rest
+    return step, rest
 
 
 def _terminals(graph: Graph, site: Node) -> tuple[list[str], bool]:
@@ -239,6 +243,7 @@ def _terminals(graph: Graph, site: Node) -> tuple[list[str], bool]:
         seen.add(name)
         if kind == "add":
             todo.extend((name, i) for i in node.inputs)
+            plain = plain and node.op == "aten.add.Tensor" and not node.kwargs
             if ops.is_constant_add(node):
                 ends.append(name)
         elif kind == "weighted" or node.op == ops.SCALE:
@@ -284,14 +289,15 @@ def _largest(graph: Graph, name: str, per_channel: bool) -> Tensor:
     return flat.reshape(-1, *(1 for _ in range(trailing)))
 
 
-def _round_terminal(graph: Graph, name: str, step: Tensor, full: float) -> None:
+def _round_terminal(graph: Graph, name: str, step: Tensor, full: float) -> Tensor:
+    """Round one layer; return what its bias of S ticks lacks, shaped like the site's channels."""
     node = graph[name]
     args = list(node.args)
     if ops.is_constant_add(node):
         index = next(i for i, a in enumerate(args[:2]) if isinstance(a, Param))
-        args[index] = _rounded_bias(graph, args[index], step, full)
+        args[index], rest = _rounded_bias(graph, args[index], step, full)
         graph.update(dataclasses.replace(node, args=tuple(args)))
-        return
+        return rest
     weight = graph.params[args[1].name]
     spec = ops.weighted(node)
     gain = 1.0 / step
@@ -302,15 +308,20 @@ def _round_terminal(graph: Graph, name: str, step: Tensor, full: float) -> None:
     else:
         rounded, bias_step = torch.round(weight * gain), step
     args[1] = graph.fresh_param(f"{args[1].name}.int", rounded)
+    rest = torch.zeros((), dtype=torch.float64)
     if spec is not None and len(args) > 2 and args[2] is not None:
-        args[2] = _rounded_bias(graph, args[2], bias_step, full)
+        args[2], rest = _rounded_bias(graph, args[2], bias_step, full)
+        rest = rest.reshape(step.shape) if step.numel() == rest.numel() else rest
     graph.update(dataclasses.replace(node, args=tuple(args)))
+    return rest
 
 
-def _rounded_bias(graph: Graph, bias: Param, step: Tensor, full: float) -> Param:
-    """Round the bias of one tick; the stored total is S times it."""
-    per_tick = torch.round(graph.params[bias.name] / (step * full))
-    return graph.fresh_param(f"{bias.name}.int", per_tick * full)
+def _rounded_bias(graph: Graph, bias: Param, step: Tensor, full: float) -> tuple[Param, Tensor]:
+    """Round the bias of one tick; the stored total is S times it. Return what it lacks, too."""
+    total = graph.params[bias.name] / step
+    per_tick = torch.round(total / full)
+    rest = torch.round(total - per_tick * full)
+    return graph.fresh_param(f"{bias.name}.int", per_tick * full), rest
 
 
 def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:

@@ -31,7 +31,7 @@ class Site:
             broadcast with the value. It is 1 after weight normalisation; integer networks have
             integers.
         pre_bias: Added between accumulating and firing, in the unit of ``threshold``: half a
-            threshold turns flooring into rounding.
+            threshold turns flooring into rounding. Integer networks add what their biases lack.
     """
 
     name: str
