@@ -4,14 +4,14 @@
 Run ``python benchmarks/speed.py``. Both sides run on the same threads, alternating, and the best
 of several repeats counts. The ANN is the same folded graph with in-place ReLU, in channels-last
 layout, which is the fastest form of it that we know; PyTorch's own fused eager module is shown
-beside it. Peak memory is that of a fresh process for each side, above what it held before.
+beside it. Peak memory is that of a fresh process for each side, above what stood before the run.
 """
 
 import argparse
 import copy
 import json
 import multiprocessing
-import resource
+import os
 import statistics
 import sys
 import time
@@ -97,24 +97,36 @@ def subject(name: str, what: str, T: int) -> tuple[Callable[[], object], Tensor]
     return (lambda: simulator(x)), x
 
 
+def _resident(field: str) -> float:
+    """Return a line of the kernel's account of this process, in MiB."""
+    text = Path("/proc/self/status").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith(field)]
+    return int(line.split()[1]) / 1024
+
+
 def _peak(name: str, what: str, T: int, queue: "multiprocessing.Queue[float]") -> None:
     torch.set_num_threads(2)
     with torch.no_grad():
         run, _ = subject(name, what, T)
-        small = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run()  # libraries set themselves up in the first run
+        Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark
+        before = _resident("VmRSS")
         run()
-        queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - small) / 1024)
+        queue.put(_resident("VmHWM") - before)
 
 
 def peak_mib(name: str, what: str, T: int) -> float:
-    """Return the memory in MiB that one run needs above what building it needed."""
+    """Return the memory in MiB that one run needs above what stands before it (Linux)."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # freed tensors go back at once
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[float] = context.Queue()
     process = context.Process(target=_peak, args=(name, what, T, queue))
     process.start()
-    value = queue.get()
     process.join()
-    return value
+    del os.environ["MALLOC_MMAP_THRESHOLD_"]
+    if process.exitcode != 0:
+        raise RuntimeError(f"measuring {name} {what} ended with exit code {process.exitcode}")
+    return queue.get()
 
 
 def main() -> None:
