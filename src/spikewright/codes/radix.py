@@ -17,6 +17,7 @@ from spikewright.codes.greedy import check_type, flat_parts, greedy_levels, gree
 from spikewright.codes.plain import from_plain, to_plain
 from spikewright.codes.popcount import popcount
 from spikewright.errors import ConfigError
+from spikewright.shapes import Decoded, Train
 
 __all__ = ["Radix"]
 
@@ -122,7 +123,7 @@ class Radix:
         """Base of the streaming max-pool gate: greedy trains order like binary numbers."""
         return 2.0
 
-    def encode(self, target: Tensor, signed: bool = False) -> Tensor:
+    def encode(self, target: Decoded, signed: bool = False) -> Train:
         """Write numbers as greedy trains.
 
         s[j] = (r ≥ w_j);  r ← r - w_j·s[j];  r = target at the start.
@@ -146,7 +147,7 @@ class Radix:
             residual.sub_(spikes, alpha=weight)
         return train.mul_(target.sign()) if signed else train
 
-    def decode(self, train: Tensor) -> Tensor:
+    def decode(self, train: Train) -> Decoded:
         """Read trains: n = Σ_j w_j·s[j].
 
         Args:
@@ -169,7 +170,7 @@ class Radix:
             n.add_(spikes, alpha=weight)
         return n
 
-    def quantise_(self, target: Tensor, signed: bool = False) -> Tensor:
+    def quantise_(self, target: Decoded, signed: bool = False) -> Decoded:
         """Overwrite numbers by what their greedy trains decode to.
 
         k = 2: n = clip(floor(target), 0, S); signed: n = clip(trunc(target), -S, S).

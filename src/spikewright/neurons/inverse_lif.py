@@ -13,6 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from spikewright.shapes import Current, Potential, Spikes
+
 __all__ = ["InverseLIF", "accumulate_", "begin_fire_", "fire_"]
 
 
@@ -29,7 +31,7 @@ class InverseLIF:
     states: ClassVar[Mapping[str, float]] = MappingProxyType({"v": 0.0})
 
 
-def accumulate_(v: Tensor, current: Tensor, k: float) -> Tensor:
+def accumulate_(v: Potential, current: Current, k: float) -> Potential:
     """Take in the weighted input of one step.
 
     v ← k·v + I[t];  after a whole train v = Σ_t I[t] k^(steps - t).
@@ -52,7 +54,7 @@ def accumulate_(v: Tensor, current: Tensor, k: float) -> Tensor:
     return torch.add(current, v, alpha=k, out=v)
 
 
-def begin_fire_(v: Tensor, pre_bias: float | Tensor, signed: bool = False) -> Tensor:
+def begin_fire_(v: Potential, pre_bias: float | Tensor, signed: bool = False) -> Potential:
     """Add a pre-bias between accumulating and firing; half a unit turns floor into rounding.
 
     v ← v + b;  signed: v ← v + sign(v)·b with sign(0) = 0, so a zero potential stays silent.
@@ -78,12 +80,12 @@ def begin_fire_(v: Tensor, pre_bias: float | Tensor, signed: bool = False) -> Te
 
 
 def fire_(
-    v: Tensor,
+    v: Potential,
     threshold: float | Tensor,
     k: float,
     signed: bool = False,
-    out: Tensor | None = None,
-) -> Tensor:
+    out: Spikes | None = None,
+) -> Spikes:
     """Fire once and inflate what is left; run for every step of the code without input between.
 
     s[t] = [v ≥ θ], signed: [v ≥ θ] - [v ≤ -θ];  v ← k·(v - θ·s[t]).

@@ -43,6 +43,7 @@ def test_zero_stays_silent_under_a_signed_pre_bias() -> None:
     assert fire_(v, 1.0, 2.0, signed=True).tolist() == [0.0, 0.0]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_shapes_that_disagree_are_refused() -> None:
     with pytest.raises(RuntimeError, match="match"):
         accumulate_(torch.zeros(2), torch.zeros(3), 2.0)
