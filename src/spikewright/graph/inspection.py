@@ -78,18 +78,13 @@ class Inspection:
             else f"not convertible: {self.reason.splitlines()[0]}"
         )
         counts = ", ".join(f"{n} {what}" for what, n in self.counts().items())
-        cells = [
-            [
-                r.module or "(model)",
-                r.operator,
-                r.becomes,
-                f"{r.source}{'; ' if r.note and r.source else ''}{r.note}",
-            ]
-            for r in self.rows
-        ]
-        body = table(
-            ["module", "operator", "becomes", "where, why"], cells, width=max(width, 80), left=4
-        )
+        cells = [[r.module or "(model)", r.operator, r.becomes, r.source] for r in self.rows]
+        body = table(["module", "operator", "becomes", "where"], cells, width=width, left=4)
+        notes: dict[str, int] = {}
+        for row in self.rows:
+            if row.note:
+                notes[f"{row.becomes}: {row.note}"] = notes.get(f"{row.becomes}: {row.note}", 0) + 1
+        body += "\n" + "".join(f"\n{number} x {note}" for note, number in notes.items())
         return f"{verdict}\n{counts}\n\n{body}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -341,10 +341,11 @@ def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
 def _check_range(graph: Graph, full: float, largest_input: int) -> None:
     """Refuse networks whose sums could leave the integers that float64 holds exactly."""
     bound: dict[str, float] = {}
+    values = flow(graph)
     for node in graph:
         before = [bound[i] for i in node.inputs]
         kind, top = ops.kind(node), max(before, default=0.0)
-        if kind == "input":
+        if values[node.name].prefix:
             bound[node.name] = full * largest_input
         elif kind == "site":
             bound[node.name] = full

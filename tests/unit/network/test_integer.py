@@ -110,3 +110,13 @@ def test_eight_bits_stay_close_to_the_float_network() -> None:
 def test_inputs_beyond_the_calibrated_range_keep_both_simulators_equal() -> None:
     network = converted(net()).to_integer()
     assert sw.api.verify(network, 50 * torch.randn(4, 2, 6, 6)).agrees
+
+
+def test_sixteen_steps_of_an_analog_input_stay_in_range() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 5)
+    )
+    x = torch.randn(4, 3, 8, 8)
+    network = sw.convert(model, T=16, calibration=x).to_integer()
+    assert sw.api.verify(network, x).agrees
