@@ -3,7 +3,17 @@
 
 from collections.abc import Sequence
 
-__all__ = ["shorten", "table"]
+__all__ = ["counted", "shorten", "table"]
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun.
+
+    Example:
+        >>> counted(1, "site"), counted(1200, "mismatch", "mismatches")
+        ('1 site', '1,200 mismatches')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def shorten(text: str, width: int) -> str:

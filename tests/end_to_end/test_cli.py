@@ -498,13 +498,22 @@ def test_a_piped_demo_is_plain_text(tmp_path: Path) -> None:
 def test_ctrl_c_stops_training_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "spikewright", "demo", "--epochs", "100000"]
     with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Under a runner in the background Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("Spikewright demo")
         time.sleep(2)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        try:
+            _, err = running.communicate(timeout=30)
+        finally:
+            running.kill()
     assert err == "interrupted: no file is left half-written.\n"
     # Python may end by the signal itself, if it came while code was being imported; shells say 130.
     assert running.returncode in (130, -signal.SIGINT)

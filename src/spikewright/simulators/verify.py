@@ -22,7 +22,7 @@ from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.collapsed import Collapsed
 from spikewright.simulators.reference import Reference
 from spikewright.simulators.stages import Stages, pool_operator
-from spikewright.text import table
+from spikewright.text import counted, table
 
 __all__ = ["SiteCheck", "Verification", "verify"]
 
@@ -103,8 +103,10 @@ class Verification:
         kind = "integer: bit for bit" if self.integer else "float: apart from near-ties"
         lines = [
             f"reference and collapsed {'agree' if self.agrees else 'DISAGREE'} ({kind})",
-            f"{values:,} trains at {len(self.sites)} site(s), {self.samples} input(s): "
-            f"{self.mismatches} mismatch(es), {self.near_ties} near-tie(s)",
+            f"{counted(values, 'train')} at {counted(len(self.sites), 'site')}, "
+            f"{counted(self.samples, 'input')}: "
+            f"{counted(self.mismatches, 'mismatch', 'mismatches')}, "
+            f"{counted(self.near_ties, 'near-tie')}",
             f"run freely: {self.spikes_differ:,} trains and {self.decisions_differ} decisions "
             "differ, "
             f"outputs by at most {self.output_gap:.3g}",
