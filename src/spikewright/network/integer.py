@@ -145,15 +145,16 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
     units: dict[str, Tensor] = {}
     ranges = network.provenance.get("analog_range", {})
     for name in analog_inputs(graph):
+        users = [u for u in graph.users()[name] if not values[u.name].prefix]
+        readers = [u.name for u in users if u.op != ops.INPUT_SITE]
+        if not readers:
+            continue  # it enters as spikes
         if name not in ranges:
             raise ConfigError(
                 f"to_integer: the range of the analog input {name!r} is not known. Convert again."
             )
         step = float(ranges[name]) / (2 ** (bits - 1) - 1)
         full = network.code.max_value
-        readers = [u.name for u in graph.users()[name] if not values[u.name].prefix]
-        if all(graph[r].op == ops.INPUT_SITE for r in readers):
-            continue  # it enters as spikes
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
             dataclasses.replace(
