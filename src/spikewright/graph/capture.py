@@ -5,7 +5,6 @@ Capture goes through ``torch.export`` (non-strict, dynamic batch), so functional
 in-place operators and shared modules all end up as the same operators.
 """
 
-import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -207,14 +206,3 @@ def _source(trace: str | None) -> str:
         return ""
     file = own[-1]["file"].replace("\\", "/").rsplit("/", 1)[-1]
     return f"{file}:{own[-1]['line']}"
-
-
-def batch_free_size(shape: tuple[int | None, ...] | None) -> int:
-    """Return the number of elements per sample of a shape whose first axis is the batch.
-
-    Raises:
-        ShapeError: If the shape is unknown or another axis depends on the batch.
-    """
-    if shape is None or any(s is None for s in shape[1:]):
-        raise ShapeError(f"shape {shape}: expected fixed sizes behind the batch axis.")
-    return math.prod(s for s in shape[1:] if s is not None)

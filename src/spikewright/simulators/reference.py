@@ -221,19 +221,13 @@ class Reference:
 
     def _replayed(self, source: str, state: Membranes) -> Tensor:
         """Read the next symbol of a delay line."""
-        signed = self._is_signed(source)
+        signed = self.plan.is_signed(source)
         key = f"{source}/replay"
         register = state.replay[source]
         if key not in state.buffers or state.buffers[key].shape != register.shape:
             state.buffers[key] = torch.empty_like(register)
         first = 2.0 ** (self.network.code.steps - 1)
         return fire_(register, first, 2.0, signed=signed, out=state.buffers[key])
-
-    def _is_signed(self, source: str) -> bool:
-        node = self.network.graph[source]
-        while ops.kind(node) != "site":
-            node = self.network.graph[node.inputs[0]]
-        return self._signed[node.name]
 
 
 def _is_view(tensor: Tensor) -> bool:

@@ -146,6 +146,13 @@ class Stages:
         """Return V_th of a site, as a number where it is one (cheaper arithmetic)."""
         return plain(self.network.sites[name].threshold)
 
+    def is_signed(self, source: str) -> bool:
+        """Tell whether the spikes of a population, or of a gate behind it, carry signs."""
+        node = self.graph[source]
+        while ops.kind(node) != "site":
+            node = self.graph[node.inputs[0]]
+        return self.network.sites[node.name].signed
+
     def pre_bias(self, name: str) -> float | Tensor:
         """Return the pre-bias of a site, as a number where it is one."""
         return plain(self.network.sites[name].pre_bias)

@@ -192,7 +192,7 @@ def _forced(network: SpikingNetwork, x: Tensor, seen: dict[str, Tensor]) -> list
         v: list[Tensor] = []
         for t in range(code.steps):
             values = [
-                _symbol(residual[s], code.weights[t], _signed(network, s))
+                _symbol(residual[s], code.weights[t], plan.is_signed(s))
                 if s in residual
                 else constant[s]
                 for s in stage.sources
@@ -234,13 +234,6 @@ def _symbol(residual: Tensor, weight: float, signed: bool) -> Tensor:
     return spikes
 
 
-def _signed(network: SpikingNetwork, name: str) -> bool:
-    node = network.graph[name]
-    while ops.kind(node) != "site":
-        node = network.graph[node.inputs[0]]
-    return network.sites[node.name].signed
-
-
 def _gates(plan: Stages) -> list[Node]:
     return [n for group in plan.emitters.values() for n in group if ops.kind(n) == "pool"]
 
@@ -253,7 +246,7 @@ def _check_gate(
     state: GateState | None = None
     total: Tensor | None = None
     for weight in network.code.weights:
-        spikes = [_symbol(residual[g], weight, _signed(network, g)) for g in program.given]
+        spikes = [_symbol(residual[g], weight, plan.is_signed(g)) for g in program.given]
         (wire,) = program(*spikes)
         out, state = gate_step(state, wire, pool, network.code.pool_base)
         total = out.clone() if total is None else accumulate_(total, out, network.code.k)
