@@ -2,21 +2,31 @@
 """The real networks and images that benchmarks and data-marked tests run on.
 
 They lie in the folder that the environment variable SPIKEWRIGHT_DATA names; its README says what
-each file is. Calibration images always come from training parts, test images never do.
+each file is. Only the weights of ``vgg11`` do not: ``train_vgg.py`` makes them when first asked
+for. Calibration images always come from training parts, test images never do.
 """
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from spikewright.data import ArraySet, ImageSet, Preprocess, from_npz, loader
-from spikewright.models import apply_state, from_graph_json, load_state, resnet20, resnet56
+from spikewright.models import (
+    apply_state,
+    from_graph_json,
+    load_state,
+    resnet20,
+    resnet56,
+    vgg11_half_cifar,
+)
 
 DATA_VARIABLE = "SPIKEWRIGHT_DATA"
 Images = ImageSet | ArraySet
@@ -37,7 +47,8 @@ class Case:
     Args:
         name: Of the network.
         model: In eval mode, float32.
-        accuracy: Top-1 on all test images in percent, as the data folder's README states it.
+        accuracy: Top-1 on all test images in percent, as the data folder's README states it, or for
+            weights made here as their training measured it.
         calibration_set: Training images.
         is_sorted: Whether the calibration images are sorted by class.
         test_set: Test images.
@@ -80,7 +91,7 @@ def data_root() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names that ``case`` takes."""
+    """Return the names of the networks whose weights lie in the folder of real data."""
     return tuple(_CASES)
 
 
@@ -88,10 +99,10 @@ def case(name: str, root: Path | None = None) -> Case:
     """Load a network and open its images.
 
     Args:
-        name: One of ``names()``.
+        name: One of ``names()``, or ``vgg11``, which is trained for minutes when first asked for.
         root: The folder of real data; default: the one SPIKEWRIGHT_DATA names.
     """
-    return _CASES[name](name, root or data_root())
+    return (_CASES | _TRAINED_HERE)[name](name, root or data_root())
 
 
 def top1(model: nn.Module, batches: DataLoader[tuple[Tensor, Tensor]]) -> float:
@@ -130,6 +141,18 @@ def _trained(model: nn.Module, path: Path) -> nn.Module:
     return model.eval()
 
 
+def _vgg11(name: str, root: Path) -> Case:
+    sys.path.insert(0, str(Path(__file__).parent))
+    from train_vgg import weights  # only here, because it imports this file
+
+    path = weights(root)
+    with safe_open(path, "pt") as file:
+        accuracy = float(file.metadata()["top1"])
+    return _cifar(accuracy, CIFAR_NORMALISED, lambda _: _trained(vgg11_half_cifar(), path))(
+        name, root
+    )
+
+
 _CASES: Mapping[str, Callable[[str, Path], Case]] = MappingProxyType(
     {
         "resnet20": _cifar(
@@ -149,3 +172,4 @@ _CASES: Mapping[str, Callable[[str, Path], Case]] = MappingProxyType(
         "squeezenet": _imagenet(49.60, SQUEEZENET),
     }
 )
+_TRAINED_HERE: Mapping[str, Callable[[str, Path], Case]] = MappingProxyType({"vgg11": _vgg11})

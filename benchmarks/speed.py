@@ -31,7 +31,7 @@ from spikewright.graph import (
     simplify,
 )
 from spikewright.models import resnet20
-from spikewright.simulators import Collapsed, Reference
+from spikewright.simulators import Collapsed, LayeredReference
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _machine import machine
@@ -93,7 +93,7 @@ def subject(name: str, what: str, T: int) -> tuple[Callable[[], object], Tensor]
         fused = fuse(copy.deepcopy(model))
         return (lambda: fused(x)), x
     snn = sw.convert(model, T=T, calibration=x[:8])
-    simulator = Collapsed(snn) if what == "collapsed" else Reference(snn)
+    simulator = Collapsed(snn) if what == "collapsed" else LayeredReference(snn)
     return (lambda: simulator(x)), x
 
 

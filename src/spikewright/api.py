@@ -30,12 +30,17 @@ from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 from spikewright.network import SpikingNetwork
 from spikewright.progress import track
-from spikewright.simulators import Collapsed, Reference, Verification
+from spikewright.simulators import Verification
+from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators import verify as verify_network
 
 __all__ = ["calibrate", "convert", "evaluate", "inspect", "simulate", "verify"]
 
+KEPT_INPUTS = 128
+"""Calibration inputs that are kept for methods which run the spiking network on them."""
+
 Batches = Iterable[Any] | Tensor
+SimulatorName = Literal["collapsed", "timefold", "reference"]
 
 
 def inspect(
@@ -98,14 +103,18 @@ def calibrate(
     placed = place_sites(graph)
     axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
     collector = Collector(placed, axes, INPUT_STATISTICS)
-    total = _length(calibration)
+    total, kept = _length(calibration), list[Tensor]()
     for index, batch in enumerate(track(batches, "calibrating", show=progress, total=total)):
         collector.add(batch, index)
+        left = KEPT_INPUTS - sum(len(k) for k in kept)
+        if left > 0:
+            kept.append(inputs_of(batch)[:left].to("cpu", torch.float32, copy=True))
     return Prepared(
         title=type(model).__name__,
         graph=graph,
         statistics=collector.statistics(),
         input_signed=collector.input_signed,
+        inputs=torch.cat(kept),
     )
 
 
@@ -167,7 +176,7 @@ def evaluate(
     *,
     reference: nn.Module | None = None,
     code_lengths: Sequence[int] | None = None,
-    simulator: Literal["collapsed", "reference"] = "collapsed",
+    simulator: SimulatorName | None = None,
     counting: bool = True,
     limit: int | None = None,
     progress: bool = False,
@@ -179,7 +188,8 @@ def evaluate(
         loader: Tensors or (input, class) pairs.
         reference: The original network, run on the same inputs; it is not changed.
         code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
-        simulator: ``"collapsed"`` (default, fast) or ``"reference"`` (tick by tick).
+        simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
+            is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
         counting: Whether spikes and additions are counted.
         limit: Use only the first so many inputs.
         progress: Whether to show a progress bar.
@@ -190,7 +200,8 @@ def evaluate(
 
     Raises:
         ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one
-            code length only, or a setting is out of range.
+            code length only, or a setting is out of range, or the network's schedule has no such
+            simulator.
         CalibrationError: If there is no data, or it holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
@@ -246,30 +257,24 @@ def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
     return verify_network(snn, x)
 
 
-def simulate(
-    snn: SpikingNetwork, x: Tensor, *, simulator: Literal["collapsed", "reference"] = "collapsed"
-) -> Tensor:
+def simulate(snn: SpikingNetwork, x: Tensor, *, simulator: SimulatorName | None = None) -> Tensor:
     """Run a batch through the network and return its output.
 
     Args:
         snn: The converted network.
         x: Inputs, "batch *feature".
-        simulator: ``"collapsed"`` or ``"reference"``; their spikes are the same.
+        simulator: See :func:`evaluate`; the spikes are the same whichever it is.
 
     Returns:
         The first output, e.g. class scores "batch class".
 
     Raises:
-        ConfigError: If the simulator is not known.
+        ConfigError: If the network's schedule has no such simulator.
         ShapeError: If the input has another shape than the network takes.
     """
     x = snn.check_input(x)
     with torch.no_grad():
-        if simulator == "collapsed":
-            return Collapsed(snn)(x)[0]
-        if simulator == "reference":
-            return Reference(snn)(x)[0]
-    raise ConfigError(f"simulator: expected 'collapsed' or 'reference', got {simulator!r}.")
+        return simulator_of(snn, simulator)(x)[0]
 
 
 def _folded(model: nn.Module, example: Tensor) -> Graph:

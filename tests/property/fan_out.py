@@ -15,7 +15,7 @@ from torch import Tensor
 from spikewright.graph import Node, Ref, ops
 from spikewright.graph.program import resolve_operator
 from spikewright.network import SpikingNetwork
-from spikewright.simulators import Reference
+from spikewright.simulators import LayeredReference
 
 
 def spikes_of(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:
@@ -25,7 +25,7 @@ def spikes_of(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:
     def watch(name: str, t: int, spikes: Tensor) -> None:
         counts[name] = counts.get(name, 0) + spikes.abs().sum(0)
 
-    Reference(network)(network.check_input(x), watch)
+    LayeredReference(network)(network.check_input(x), watch)
     return counts
 
 

@@ -15,7 +15,7 @@ import spikewright as sw
 from spikewright.api import simulate, verify
 from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
-from spikewright.simulators import Collapsed, Reference
+from spikewright.simulators import Collapsed, LayeredReference
 from tests.property import fan_out
 from tests.property.random_nets import Net, nets
 
@@ -47,7 +47,7 @@ def integer(net: Net, chosen: dict[str, Any]) -> tuple[SpikingNetwork, Tensor]:
 def trains(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:
     """Every spike of a reference run: source to its train, time first."""
     found: dict[str, list[Tensor]] = {}
-    Reference(network)(
+    LayeredReference(network)(
         network.check_input(x), lambda name, t, s: found.setdefault(name, []).append(s.clone())
     )
     return {name: torch.stack(train) for name, train in found.items()}

@@ -11,7 +11,7 @@ from typing import Any
 from spikewright import data, models
 from spikewright.codes import CODES
 from spikewright.methods import methods
-from spikewright.neurons import NEURONS
+from spikewright.neurons import neurons
 
 __all__ = ["everything", "option_texts", "text"]
 
@@ -42,7 +42,7 @@ def everything() -> dict[str, list[dict[str, Any]]]:
     return {
         "methods": [_method(name, cls) for name, cls in _items(methods())],
         "codes": [{"name": n, "text": _module_line(c)} for n, c in _items(CODES)],
-        "neurons": [{"name": n, "text": _module_line(c)} for n, c in _items(NEURONS)],
+        "neurons": [{"name": n, "text": _module_line(c)} for n, c in _items(neurons())],
         "data": [
             *({"name": name, "text": data.describe(name)} for name in data.names()),
             *({"name": name, "text": line} for name, line in _DATA_FORMS.items()),

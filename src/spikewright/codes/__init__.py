@@ -11,5 +11,7 @@ from spikewright.codes.lookup import discover as discover
 from spikewright.codes.plain import from_plain as from_plain
 from spikewright.codes.plain import to_plain as to_plain
 from spikewright.codes.radix import Radix as Radix
+from spikewright.codes.rate import Rate as Rate
+from spikewright.codes.switch import Switch as Switch
 
 CODES: Lookup[type[Code]] = discover("code", __name__, __path__, Code)  # type: ignore[type-abstract]

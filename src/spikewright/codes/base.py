@@ -30,6 +30,11 @@ class Code(Protocol):
         ...
 
     @property
+    def k(self) -> float:
+        """Ratio of the weights of successive steps, which is the receiver's inflation per step."""
+        ...
+
+    @property
     def weights(self) -> tuple[float, ...]:
         """What the receiver multiplies the symbol of each step with, in units."""
         ...

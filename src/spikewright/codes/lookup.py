@@ -9,12 +9,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
 from types import ModuleType
 from typing import Generic, TypeVar, cast
 
 from spikewright.errors import ConfigError, unknown_name
 
-__all__ = ["Lookup", "classes_in", "discover"]
+__all__ = ["Lookup", "classes_in", "discover", "with_entry_points"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -32,7 +33,7 @@ class Lookup(Generic[T_co]):
     """
 
     def __init__(self, where: str, entries: Mapping[str, T_co]) -> None:
-        self._where = where
+        self.where = where
         self._entries = dict(entries)
 
     def names(self) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ class Lookup(Generic[T_co]):
             UnknownNameError: If there is none; the nearest names are given.
         """
         if name not in self._entries:
-            raise unknown_name(self._where, name, self._entries)
+            raise unknown_name(self.where, name, self._entries)
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
@@ -106,3 +107,34 @@ def discover(where: str, package: str, path: Iterable[str], kind: type[T_co]) ->
         for module in sorted(pkgutil.iter_modules(list(path)), key=lambda m: m.name)
     ]
     return Lookup(where, cast("dict[str, type[T_co]]", classes_in(modules)))
+
+
+def with_entry_points(known: Lookup[type[T_co]], group: str, base: type) -> Lookup[type[T_co]]:
+    """Add the classes that other packages have registered under a group of entry points.
+
+    Args:
+        known: This package's own.
+        group: Name of the entry point group.
+        base: What every registered class must be a subclass of.
+
+    Returns:
+        A lookup of both.
+
+    Raises:
+        ConfigError: If an entry point names something else, or a name is taken.
+    """
+    entries = {name: known[name] for name in known}
+    for entry in metadata.entry_points(group=group):
+        cls = entry.load()
+        named = isinstance(cls, type) and getattr(cls, "name", None) == entry.name
+        if not named or not issubclass(cls, base):
+            raise ConfigError(
+                f"entry point {entry.name!r} of {group}: expected a {base.__name__} of that name, "
+                f"got {cls!r}. Correct the package that registers it."
+            )
+        if entries.setdefault(entry.name, cls) is not cls:
+            raise ConfigError(
+                f"entry point {entry.name!r} of {group}: expected a name of its own, another "
+                "class has this one already. Rename one of them."
+            )
+    return Lookup(known.where, entries)

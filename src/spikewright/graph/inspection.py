@@ -9,7 +9,7 @@ from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.sites import flow, place_sites, refusals
-from spikewright.text import table
+from spikewright.text import counted, table
 
 __all__ = ["Inspection", "InspectionRow", "inspect_graph", "support_table"]
 
@@ -142,7 +142,9 @@ def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:
 
 def _operator(node: Node) -> str:
     if node.op == ops.RECTIFY:
-        cap = node.kwargs.get("cap")
+        cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
+        if levels is not None:
+            return f"{counted(levels, 'level')} up to {cap:.4g}"
         return "ReLU" if cap is None else f"ReLU, capped at {cap:g}"
     return ops.describe(node)
 
@@ -154,7 +156,8 @@ def _class_of(
     if node.name in refused:
         return "refused", refused[node.name]
     if node.op in (ops.RECTIFY, ops.INPUT_SITE):
-        return "spiking", ""
+        levels = node.kwargs.get("levels")
+        return "spiking", "" if levels is None else f"trained with {counted(levels, 'level')}"
     if node.op == ops.RELAY:
         return "relay", "ON/OFF pair: a signed value on its way to weights"
     if node.op == ops.ANALOG_RELAY:

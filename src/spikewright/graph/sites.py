@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Ref
+from spikewright.graph.staircase import find_staircases
 
 __all__ = [
     "Refusal",
@@ -87,12 +88,13 @@ def activation_range(graph: Graph, node: Node) -> tuple[float, float] | None:
 def find_activations(graph: Graph) -> Graph:
     """Return an equal graph in which every ReLU-like activation is a ``sw.rectify`` node.
 
-    Taken are ReLU, ReLU6, hardtanh and clamp with lower bound 0, threshold(0, 0), maximum with 0,
-    and, as signed sites, clips to a symmetric range [−M, M]. Clips of a value that is already
-    clipped are merged. A rectifier behind a max pool goes before it (they commute), so that the
-    pool gets spikes.
+    Taken are staircases (see :func:`find_staircases`), ReLU, ReLU6, hardtanh and clamp with lower
+    bound 0, threshold(0, 0), maximum with 0, and, as signed sites, clips to a symmetric range
+    [−M, M]. Clips of a value that is already clipped are merged; a staircase takes only those that
+    do not change it. A rectifier behind a max pool goes before it (they commute), so that the pool
+    gets spikes.
     """
-    graph = graph.copy()
+    graph = find_staircases(graph)
     for stale in graph:
         node = graph[stale.name]
         bounds = activation_range(graph, node)
@@ -103,8 +105,8 @@ def find_activations(graph: Graph) -> Graph:
         if x.op == ops.RECTIFY and low <= 0:
             cap = min(high, x.kwargs.get("cap") or math.inf)
             same = cap == (x.kwargs.get("cap") or math.inf)
-            if same or len(graph.users()[x.name]) == 1:
-                graph.update(dataclasses.replace(x, kwargs={"cap": _finite(cap)}))
+            if same or ("levels" not in x.kwargs and len(graph.users()[x.name]) == 1):
+                graph.update(dataclasses.replace(x, kwargs={**x.kwargs, "cap": _finite(cap)}))
                 graph.redirect(node.name, x.name)
                 continue
         if low == 0 and high > 0:
@@ -134,10 +136,10 @@ def _rectify_before_pool(graph: Graph) -> None:
             if ops.kind(pool) != "pool" or not readers or pool.name in graph.outputs:
                 continue
             source = graph[pool.inputs[0]]
-            caps = {r.kwargs.get("cap") for r in readers if r.op == ops.RECTIFY}
+            ranges = {tuple(r.kwargs.items()) for r in readers if r.op == ops.RECTIFY}
             if (
                 source.op == ops.RECTIFY
-                or len(caps) != 1
+                or len(ranges) != 1
                 or any(r.op != ops.RECTIFY for r in readers)
             ):
                 continue

@@ -19,7 +19,7 @@ from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
 from spikewright.graph.simplify import input_gain, output_gain
 
-__all__ = ["fold_units", "move_map"]
+__all__ = ["fold_units", "move_map", "shape_value"]
 
 
 def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
@@ -159,7 +159,7 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
         if isinstance(arg, Ref):
             source = graph[arg.name]
             if source.shape is None:
-                return _shape_value(graph, source)
+                return shape_value(graph, source)
             full = torch.ones([1 if s is None else s for s in source.shape])
             return full * maps[arg.name] if arg.name in maps else full
         if isinstance(arg, Param):
@@ -187,13 +187,15 @@ def _call(node: Node, value: Callable[[Arg], Arg]) -> Any:  # noqa: ANN401 - ten
     return result if node.pick is None else result[node.pick]
 
 
-def _shape_value(graph: Graph, node: Node) -> int:
-    """Evaluate arithmetic on shapes for a batch of one."""
+def shape_value(graph: Graph, node: Node, batch: int = 1) -> int:
+    """Evaluate arithmetic on shapes for a batch of the given size."""
     if node.op == "aten.sym_size.int":
         shape = graph[node.args[0].name].shape or ()
         size = shape[node.args[1]]
-        return 1 if size is None else size
-    args = [_shape_value(graph, graph[a.name]) if isinstance(a, Ref) else a for a in node.args]
+        return batch if size is None else size
+    args = [
+        shape_value(graph, graph[a.name], batch) if isinstance(a, Ref) else a for a in node.args
+    ]
     return int(resolve_operator(node.op)(*args))
 
 

@@ -2,25 +2,22 @@
 """Run a network over data and count: accuracy at every step, spikes, additions, agreement."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.collect import inputs_of
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.graph import Program, ops
+from spikewright.graph import ops
 from spikewright.measure.paths import FanOut
 from spikewright.measure.result import LayerCount, LengthResult, Result
 from spikewright.network import SpikingNetwork
-from spikewright.neurons.inverse_lif import accumulate_
 from spikewright.progress import Interrupts
-from spikewright.simulators import Collapsed, Reference, Stages
-from spikewright.simulators.stages import Stage
+from spikewright.simulators import simulator
 
 __all__ = ["Counter", "evaluate"]
-
-Simulator = Literal["collapsed", "reference"]
 
 
 class Counter:
@@ -28,39 +25,28 @@ class Counter:
 
     Args:
         network: A converted network.
-        simulator: Which simulator runs it; their spikes are the same.
+        simulator_name: Which simulator runs it, the fastest if None; their spikes are the same.
         counting: Whether spikes and additions are counted; accuracy is measured anyway.
+
+    Raises:
+        ConfigError: If the network's schedule has no such simulator.
     """
 
     def __init__(
-        self, network: SpikingNetwork, simulator: Simulator, *, counting: bool = True
+        self, network: SpikingNetwork, simulator_name: str | None, *, counting: bool = True
     ) -> None:
         self.network = network
-        self._plan = Stages(network, tick=False)
-        self._last: Stage = self._plan.stages[-1]
-        self._sources = self._last.sources
-        self._simulator = simulator
-        self._counting = counting
-        self._collapsed = Collapsed(network, outputs=self._sources)
-        self._reference = Reference(network) if simulator == "reference" else None
-        self._readout = [self._readout_program(t) for t in range(1, network.code.steps + 1)]
+        self.simulator = simulator(network, simulator_name)
+        self._fan_out = FanOut(network) if counting else None
+        self._by_step = counting and network.schedule_kind == "synchronous"
+        self._ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
         self._counts: dict[str, Tensor] = {}
-        self._trains: dict[str, Tensor] = {}
         self.samples = 0
         self.correct = [0] * network.code.steps
         self.agree = [0] * network.code.steps
+        self.spikes = [0] * network.code.steps
+        self.additions = [0] * network.code.steps
         self.labelled = self.compared = 0
-
-    def _readout_program(self, t: int) -> Program:
-        share = self.network.code.share(t)
-        graph = self.network.graph
-        params = {b: graph.params[b] * share for b in self._plan.biases}
-        return Program(
-            graph,
-            outputs=tuple(graph[r].inputs[0] for r in self._plan.readouts),
-            given=self._sources,
-            params=params,
-        )
 
     def add(self, x: Tensor, target: Tensor | None, reference: Tensor | None) -> None:
         """Run one batch and add what it does.
@@ -71,9 +57,12 @@ class Counter:
             reference: The original network's outputs, if it was run.
         """
         x = self.network.check_input(x)
-        parts = (x,) if self._reference is None else self._reference.split(x)
+        count = self._count if self._fan_out is not None else None
         with torch.no_grad():
-            found = [self._decisions(part, self._run(part)) for part in parts]
+            found = [
+                [_decided(outputs) for outputs in self.simulator.over_time(part, count)]
+                for part in self.simulator.split(x)
+            ]
         decisions = [torch.cat(step) for step in zip(*found, strict=True)]
         self.samples += x.shape[0]
         if target is not None:
@@ -86,57 +75,22 @@ class Counter:
             for t, decided in enumerate(decisions):
                 self.agree[t] += int((decided == wanted.to(decided.device)).sum())
 
-    def _run(self, x: Tensor) -> list[Tensor]:
-        """Return the decoded trains (or analog values) that the read-out is fed with."""
-        if self._reference is None:
-            return list(self._collapsed(x, self._count if self._counting else None))
-        from spikewright.simulators.reference import Membranes
-
-        state = Membranes()
-        for _ in self._reference.ticks(x, state, self._watch):
-            pass
-        constants = {n: v * self._plan.full for n, v in state.constant.items()}
-        found = [self._trains.pop(s) if s in self._trains else constants[s] for s in self._sources]
-        self._trains.clear()
-        return found
-
-    def _watch(self, name: str, t: int, spikes: Tensor) -> None:
-        if self._counting:
-            total = spikes.abs().sum(0, dtype=torch.float64).to(torch.int64)
-            self._counts[name] = self._counts.get(name, 0) + total
-        if name in self._sources:
-            if t == 1:
-                self._trains[name] = spikes.clone()
-            else:
-                accumulate_(self._trains[name], spikes, self.network.code.k)
-
-    def _count(self, name: str, n: Tensor) -> None:
-        total = self.network.code.count(n).sum(0, dtype=torch.int64)
+    def _count(self, name: str, first: int, sent: Tensor) -> None:
+        """Add what a source sent in some steps, "time batch *neuron"."""
+        sent = sent.abs() if sent.is_signed() else sent
+        per_step = sent.sum(1, dtype=None if sent.is_floating_point() else torch.int64)
+        total = per_step.sum(0, dtype=torch.float64).to(torch.int64)
         before = self._counts.get(name)
         self._counts[name] = total if before is None else before.add_(total)
-
-    def _decisions(self, x: Tensor, values: list[Tensor]) -> list[Tensor]:
-        """Return the class decided after each step of the read-out."""
-        code, depth = self.network.code, self._last.depth
-        decisions = []
-        for t in range(1, code.steps + 1):
-            given = []
-            for source, value in zip(self._sources, values, strict=True):
-                if source in self._plan.constants:
-                    given.append(value * code.share(t))
-                elif self._plan.depth[source] == depth - 1:
-                    given.append(value if t == code.steps else code.prefix(value, t))
-                else:
-                    given.append(value)
-            outputs = self._plan.tail(*self._readout[t - 1](*given), x)
-            if outputs[0].ndim != 2:
-                raise ConfigError(
-                    "evaluate: expected outputs (batch, classes), got shape "
-                    f"{tuple(outputs[0].shape)}. "
-                    "Use simulate() and your own measure for other tasks."
-                )
-            decisions.append(outputs[0].argmax(1))
-        return decisions
+        if not self._by_step:
+            return
+        flat = per_step.flatten(1).double()
+        ways = self._ways.get(name)
+        added = None if ways is None else flat @ ways.flatten()
+        own = ops.kind(self.network.graph[name]) != "pool"
+        for i in range(flat.shape[0]):
+            self.spikes[first - 1 + i] += int(flat[i].sum()) if own else 0
+            self.additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
 
     def result(self) -> LengthResult:
         """Return what has been counted so far."""
@@ -152,12 +106,15 @@ class Counter:
             compared=self.compared,
             latency_ticks=schedule.latency_ticks,
             ticks_per_input=schedule.ticks_per_input(2),
-            layers=self._layers() if self._counting else (),
+            layers=self._layers(self._fan_out) if self._fan_out is not None else (),
+            code=network.code.name,
+            schedule=network.schedule_kind,
+            spikes_by_step=tuple(accumulate(self.spikes)) if self._by_step else (),
+            additions_by_step=tuple(accumulate(self.additions)) if self._by_step else (),
         )
 
-    def _layers(self) -> tuple[LayerCount, ...]:
+    def _layers(self, fan_out: FanOut) -> tuple[LayerCount, ...]:
         graph, neurons = self.network.graph, self.network.neurons()
-        fan_out = FanOut(self.network)
         additions = fan_out.additions(self._counts)
         order = {n: i for i, n in enumerate(graph.nodes)}
         found = [
@@ -195,7 +152,7 @@ def evaluate(
     batches: Iterable[Any],
     *,
     reference: Callable[[Tensor], Tensor] | None = None,
-    simulator: Simulator = "collapsed",
+    simulator: str | None = None,
     counting: bool = True,
 ) -> Result:
     """Measure one or several code lengths of a network on the same inputs.
@@ -204,16 +161,14 @@ def evaluate(
         networks: The network at each code length.
         batches: Tensors or (input, class) pairs.
         reference: The original network as a function of the input.
-        simulator: ``"collapsed"`` or ``"reference"``.
+        simulator: Name of the simulator; the fastest of the networks' schedule by default.
         counting: Whether spikes and additions are counted.
 
     Raises:
-        ConfigError: If the simulator is not known or outputs are no class scores.
+        ConfigError: If the schedule has no such simulator, or outputs are no class scores.
         CalibrationError: If there is no batch, or one holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
-    if simulator not in ("collapsed", "reference"):
-        raise ConfigError(f"simulator: expected 'collapsed' or 'reference', got {simulator!r}.")
     counters = [
         Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
     ]
@@ -232,10 +187,20 @@ def evaluate(
         lengths=tuple(c.result() for c in counters),
         reference_correct=right,
         reference_samples=known,
-        simulator=simulator,
+        simulator=counters[0].simulator.name,
         interrupted=interrupts.requested,
         provenance=dict(counters[-1].network.provenance),
     )
+
+
+def _decided(outputs: tuple[Tensor, ...]) -> Tensor:
+    """Return the classes decided from the outputs at one step."""
+    if outputs[0].ndim != 2:
+        raise ConfigError(
+            f"evaluate: expected outputs (batch, classes), got shape {tuple(outputs[0].shape)}. "
+            "Use simulate() and your own measure for other tasks."
+        )
+    return outputs[0].argmax(1)
 
 
 def _add_batch(

@@ -161,6 +161,26 @@ class FanOut:
         values = {s: c.to(self.device, torch.float64).unsqueeze(0) for s, c in counts.items()}
         return self._total(values, spiking=True)
 
+    def ways(self) -> dict[str, Tensor]:
+        """Return the fan-out of every neuron: additions per spike, "*neuron", float64."""
+        sources = dict.fromkeys(
+            [s for p in self._parts for s in p[2]] + [d[1] for d in self._direct]
+        )
+        spiking = [s for s in sources if s not in self._plan.constants]
+        zeros = {s: self._zero(s).requires_grad_() for s in spiking}
+        with torch.enable_grad():
+            total = torch.zeros((), dtype=torch.float64, device=self.device)
+            for _, program, given, ways in self._parts:
+                (arrived,) = program(*(zeros.get(s, self._zero(s)) for s in given))
+                total = total + (arrived * ways).sum()
+            for _, source, ways in self._direct:
+                if source in zeros:
+                    total = total + (zeros[source] * ways).sum()
+            if not total.requires_grad:
+                return {}
+            found = torch.autograd.grad(total, list(zeros.values()), allow_unused=True)
+        return {s: g[0] for s, g in zip(spiking, found, strict=True) if g is not None}
+
     def _total(self, values: Mapping[str, Tensor], *, spiking: bool) -> dict[str, int]:
         totals: dict[str, int] = {}
         for name, program, sources, ways in self._parts:

@@ -53,6 +53,11 @@ class LengthResult:
         latency_ticks: Ticks from input to decision.
         ticks_per_input: Ticks between inputs in steady state, two membranes a neuron.
         layers: Work per layer and per population.
+        code: Name of the code.
+        schedule: ``"layered"`` or ``"synchronous"``.
+        spikes_by_step: Unit spikes of all neurons up to each step (synchronous schedule only:
+            a layered network sends everything before the read-out's last train ends).
+        additions_by_step: Additions up to each step, likewise.
     """
 
     T: int
@@ -66,6 +71,10 @@ class LengthResult:
     latency_ticks: int
     ticks_per_input: int
     layers: tuple[LayerCount, ...]
+    code: str = "radix"
+    schedule: str = "layered"
+    spikes_by_step: tuple[int, ...] = ()
+    additions_by_step: tuple[int, ...] = ()
 
     def accuracy(self, t: int | None = None) -> float | None:
         """Return the share of right decisions after ``t`` steps, all by default."""
@@ -107,7 +116,14 @@ class LengthResult:
         mine, theirs = (
             {(x.name, x.kind, x.neurons, x.macs) for x in r.layers} for r in (self, other)
         )
-        if (self.T, self.steps, self.k) != (other.T, other.steps, other.k) or mine != theirs:
+        same = (self.T, self.steps, self.k, self.code, self.schedule) == (
+            other.T,
+            other.steps,
+            other.k,
+            other.code,
+            other.schedule,
+        )
+        if not same or mine != theirs:
             raise ConfigError(
                 f"merge: expected results of one network, got T={self.T}, k={self.k:g} and "
                 f"T={other.T}, k={other.k:g} or different layers."
@@ -126,8 +142,10 @@ class LengthResult:
             samples=self.samples + other.samples,
             labelled=self.labelled + other.labelled,
             compared=self.compared + other.compared,
-            correct=tuple(a + b for a, b in zip(self.correct, other.correct, strict=True)),
-            agree=tuple(a + b for a, b in zip(self.agree, other.agree, strict=True)),
+            correct=_sums(self.correct, other.correct),
+            agree=_sums(self.agree, other.agree),
+            spikes_by_step=_sums(self.spikes_by_step, other.spikes_by_step),
+            additions_by_step=_sums(self.additions_by_step, other.additions_by_step),
             layers=layers,
         )
 
@@ -311,6 +329,10 @@ class Result:
         ]
         head = ["layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left"]
         return table(head, rows, width=width, left=2)
+
+
+def _sums(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
 def percent(share: float | None) -> str:

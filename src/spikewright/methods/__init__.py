@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversion methods, one file each, found by themselves; entry points add those of others."""
 
-from importlib import metadata
 from typing import Any
 
-from spikewright.codes.lookup import Lookup, discover
-from spikewright.errors import ConfigError
+from spikewright.codes.lookup import Lookup, discover, with_entry_points
 from spikewright.methods.base import MethodConfig as MethodConfig
 from spikewright.methods.base import Prepared as Prepared
 
@@ -20,18 +18,8 @@ def methods() -> Lookup[type[MethodConfig]]:
     Raises:
         ConfigError: If an entry point names something else than a method, or a name is taken.
     """
-    found = dict(discover("method", __name__, __path__, MethodConfig)._entries)
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
-        cls = entry.load()
-        if not (isinstance(cls, type) and issubclass(cls, MethodConfig)) or cls.name != entry.name:
-            raise ConfigError(
-                f"entry point {entry.name!r} of {ENTRY_POINTS}: expected a MethodConfig of "
-                f"that name, got {cls!r}."
-            )
-        if entry.name in found and found[entry.name] is not cls:
-            raise ConfigError(f"entry point {entry.name!r}: another method has this name already.")
-        found[entry.name] = cls
-    return Lookup("method", found)
+    found = discover("method", __name__, __path__, MethodConfig)
+    return with_entry_points(found, ENTRY_POINTS, MethodConfig)
 
 
 def configure(method: str | MethodConfig, **options: Any) -> MethodConfig:  # noqa: ANN401 - any setting

@@ -12,5 +12,7 @@ from spikewright.models.resnet_cifar import resnet20 as resnet20
 from spikewright.models.resnet_cifar import resnet56 as resnet56
 from spikewright.models.resolve import names as names
 from spikewright.models.resolve import resolve as resolve
+from spikewright.models.vgg_cifar import vgg11_cifar as vgg11_cifar
+from spikewright.models.vgg_cifar import vgg11_half_cifar as vgg11_half_cifar
 from spikewright.models.weights import apply_state as apply_state
 from spikewright.models.weights import load_state as load_state

@@ -17,12 +17,19 @@ from spikewright.models.digits import digits_cnn
 from spikewright.models.exported import load_exported
 from spikewright.models.graph_json import GRAPH_SUFFIX, from_graph_json
 from spikewright.models.resnet_cifar import resnet20, resnet56
+from spikewright.models.vgg_cifar import vgg11_cifar, vgg11_half_cifar
 from spikewright.models.weights import apply_state, load_state
 
 __all__ = ["names", "resolve"]
 
 _NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
-    {"digits-cnn": digits_cnn, "resnet20": resnet20, "resnet56": resnet56}
+    {
+        "digits-cnn": digits_cnn,
+        "resnet20": resnet20,
+        "resnet56": resnet56,
+        "vgg11-cifar": vgg11_cifar,
+        "vgg11-half-cifar": vgg11_half_cifar,
+    }
 )
 _FORMS = (
     "MODULE:FUNCTION",
@@ -40,7 +47,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('digits-cnn', 'resnet20', 'resnet56')
+        ('digits-cnn', 'resnet20', 'resnet56', 'vgg11-cifar', 'vgg11-half-cifar')
     """
     return tuple(_NAMED)
 

@@ -11,3 +11,5 @@ from spikewright.network.schedule import depths as depths
 from spikewright.network.schedule import layered_schedule as layered_schedule
 from spikewright.network.spiking import Site as Site
 from spikewright.network.spiking import SpikingNetwork as SpikingNetwork
+from spikewright.network.spiking import plain as plain
+from spikewright.network.synchronous import SynchronousSchedule as SynchronousSchedule

@@ -13,19 +13,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from spikewright.codes import Radix
-from spikewright.errors import ConfigError, FileFormatError
+from spikewright.codes import CODES
+from spikewright.errors import FileFormatError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph
 from spikewright.graph.program import resolve_operator
 from spikewright.network.spiking import Site, SpikingNetwork
-from spikewright.neurons import NEURONS
+from spikewright.neurons import neurons
 
 __all__ = ["FORMAT", "VERSION", "load", "save"]
 
 FORMAT = "spikewright.network"
-VERSION = 1
+VERSION = 2
 _SITE_TENSORS = ("scale", "threshold", "pre_bias")
+_SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "seed")
 
 
 def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
@@ -46,11 +47,12 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
     description = {
         "graph": network.graph.to_dict(),
         "sites": [
-            {"name": s.name, "signed": s.signed, "channel_axis": s.channel_axis}
+            {"name": s.name, **{k: getattr(s, k) for k in _SITE_SETTINGS}}
             for s in network.sites.values()
         ],
         "code": network.code.to_dict(),
         "neuron": network.neuron,
+        "gate": network.gate,
         "schedule": network.schedule_kind,
         "integer": network.integer,
         "provenance": network.provenance,
@@ -131,7 +133,7 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
         )
     try:
         return _build(json.loads(metadata["network"]), tensors)
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, LookupError) as error:
         raise FileFormatError(f"{path}: its description cannot be read ({error}).") from error
 
 
@@ -144,9 +146,10 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
     sites = {
         s["name"]: Site(
             name=s["name"],
-            signed=s["signed"],
-            channel_axis=s["channel_axis"],
-            **{k: tensors[f"site/{s['name']}/{k}"] for k in _SITE_TENSORS},
+            **{k: s[k] for k in _SITE_SETTINGS},
+            scale=tensors[f"site/{s['name']}/scale"],
+            threshold=tensors[f"site/{s['name']}/threshold"],
+            pre_bias=tensors[f"site/{s['name']}/pre_bias"],
         )
         for s in data["sites"]
     }
@@ -155,17 +158,23 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
         raise FileFormatError(
             f"sites: expected those of the graph, they differ in {sorted(wanted ^ set(sites))}."
         )
-    if data["schedule"] != "layered":
-        raise FileFormatError(f"schedule: expected 'layered', got {data['schedule']!r}.")
-    if data["neuron"] not in NEURONS:
+    if data["schedule"] not in ("layered", "synchronous"):
         raise FileFormatError(
-            f"neuron: expected one of {', '.join(NEURONS)}, got {data['neuron']!r}."
+            f"schedule: expected 'layered' or 'synchronous', got {data['schedule']!r}."
         )
+    known = neurons()
+    for name in {data["neuron"], data["gate"], *(s.neuron for s in sites.values() if s.neuron)}:
+        if name not in known:
+            raise FileFormatError(
+                f"neuron: expected one of {', '.join(known)}, got {name!r}. "
+                "Install the package that it comes from."
+            )
     return SpikingNetwork(
         graph=graph,
         sites=sites,
-        code=Radix.from_dict(data["code"]),
+        code=CODES[data["code"]["name"]].from_dict(data["code"]),
         neuron=data["neuron"],
+        gate=data["gate"],
         schedule_kind=data["schedule"],
         integer=data["integer"],
         provenance=data["provenance"],

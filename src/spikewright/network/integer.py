@@ -49,7 +49,6 @@ def to_integer(
             could leave the integers that float64 holds exactly.
     """
     _check(network, weight_bits, input_bits)
-    code = network.code
     graph = network.graph.copy()
     graph.params = {n: t.double() if t.is_floating_point() else t for n, t in graph.params.items()}
     units = _integer_sums(graph)
@@ -61,7 +60,7 @@ def to_integer(
         if ops.kind(node) != "site" or node.op == ops.INPUT_SITE:
             continue
         site = sites[node.name]
-        step, rest = _round_inputs(graph, node, code.max_value, weight_bits)
+        step, rest = _round_inputs(graph, node, network.span, weight_bits)
         threshold = thresholds[node.name]
         if node.op == ops.READOUT:
             _scale_readout(graph, node, step / threshold)
@@ -72,9 +71,7 @@ def to_integer(
             )
             continue
         threshold = torch.clamp(torch.round(threshold / step), min=1.0)
-        half = (
-            torch.floor(threshold / 2) if bool(site.pre_bias.any()) else torch.zeros_like(threshold)
-        )
+        half = torch.floor(threshold * (site.pre_bias.double() / site.threshold.double()))
         start = half if site.signed else half + rest
         sites[node.name] = dataclasses.replace(site, threshold=threshold, pre_bias=start)
     for name, site in sites.items():
@@ -83,7 +80,8 @@ def to_integer(
                 site, threshold=site.threshold.double(), pre_bias=site.pre_bias.double()
             )
     graph.prune()
-    _check_range(graph, code.max_value, 2 ** (input_bits - 1))
+    largest = network.span * max(s.gamma for s in sites.values())
+    _check_range(graph, largest, 2 ** (input_bits - 1), network.code.max_value / network.span)
     provenance = {
         **network.provenance,
         "integer": {"weight_bits": weight_bits, "input_bits": input_bits},
@@ -98,9 +96,9 @@ def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
         raise ConfigError(
             "to_integer: expected a network in floating point, got an integer one already."
         )
-    if network.code.k != 2.0:
+    if network.code.k not in (1.0, 2.0):
         raise ConfigError(
-            "to_integer: expected k = 2, whose step weights are integers, got k = "
+            "to_integer: expected k = 2 or 1, whose step weights are integers, got k = "
             f"{network.code.k:g}. "
             "Convert with k=2."
         )
@@ -154,7 +152,7 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
                 f"to_integer: the range of the analog input {name!r} is not known. Convert again."
             )
         step = float(ranges[name]) / (2 ** (bits - 1) - 1)
-        full = network.code.max_value
+        full = network.span
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
             dataclasses.replace(
@@ -339,8 +337,8 @@ def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
     graph.insert([scale], after=node.name)
 
 
-def _check_range(graph: Graph, full: float, largest_input: int) -> None:
-    """Refuse networks whose sums could leave the integers that float64 holds exactly."""
+def _check_range(graph: Graph, full: float, largest_input: int, repeats: float) -> None:
+    """Refuse networks whose sums, added up ``repeats`` times, leave float64's exact integers."""
     bound: dict[str, float] = {}
     values = flow(graph)
     for node in graph:
@@ -369,8 +367,8 @@ def _check_range(graph: Graph, full: float, largest_input: int) -> None:
             bound[node.name] = top * max(1.0, float(graph.params[node.params[0]].abs().max()))
         else:
             bound[node.name] = sum(before) if kind == "add" else top
-        if kind in ("weighted", "add") and bound[node.name] >= _LIMIT:
+        if kind in ("weighted", "add") and bound[node.name] * repeats >= _LIMIT:
             raise ConfigError(
                 f"{node.where()}: expected sums below 2^53, which float64 holds exactly, got up to "
-                f"{bound[node.name]:.3g}. Use fewer steps or fewer bits."
+                f"{bound[node.name] * repeats:.3g}. Use fewer steps or fewer bits."
             )

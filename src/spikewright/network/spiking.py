@@ -3,16 +3,18 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from spikewright.codes import Radix
+from spikewright.codes import Code
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.simplify import element_count
-from spikewright.network.schedule import LayeredSchedule, layered_schedule
+from spikewright.network.schedule import LayeredSchedule, depths, layered_schedule
+from spikewright.network.synchronous import SynchronousSchedule
+from spikewright.neurons import Firing
 
 __all__ = ["Site", "SpikingNetwork"]
 
@@ -30,8 +32,13 @@ class Site:
         threshold: V_th > 0 in the unit of the accumulated input, of the same two forms shaped to
             broadcast with the value. It is 1 after weight normalisation; integer networks have
             integers.
-        pre_bias: Added between accumulating and firing, in the unit of ``threshold``: half a
-            threshold turns flooring into rounding. Integer networks add what their biases lack.
+        pre_bias: Charge that a neuron is given before it can fire, in the unit of ``threshold``:
+            half a threshold turns flooring into rounding. Neurons of the layered schedule get it
+            between accumulating and firing, others start with it (their ``v_init``). Integer
+            networks add what their biases lack.
+        gamma: Γ ≥ 1, the most spikes of a neuron in one step.
+        neuron: Name of its neuron model; that of the network if empty.
+        seed: Where its random numbers start, if it draws any.
     """
 
     name: str
@@ -40,6 +47,24 @@ class Site:
     scale: Tensor
     threshold: Tensor
     pre_bias: Tensor
+    gamma: int = 1
+    neuron: str = ""
+    seed: int = 0
+
+    def firing(self) -> Firing:
+        """Return the constants that its neurons step with."""
+        return Firing(
+            threshold=plain(self.threshold),
+            v_init=plain(self.pre_bias),
+            gamma=self.gamma,
+            signed=self.signed,
+            seed=self.seed,
+        )
+
+
+def plain(value: Tensor) -> float | Tensor:
+    """Return a tensor of one element as a number (cheaper arithmetic), any other as it is."""
+    return float(value) if value.numel() == 1 else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +72,12 @@ class SpikingNetwork:
     """A network whose weighted layers exchange unit spikes.
 
     Attributes:
-        graph: Operators in units of the sites, biases as totals over a whole train.
+        graph: Operators in units of the sites, biases and the input as totals over ``span``.
         sites: Site name to population, in execution order.
         code: How a number becomes a train.
         neuron: Name of the neuron model.
-        schedule_kind: Name of the schedule.
+        gate: Name of the gate that takes maxima of spikes.
+        schedule_kind: ``"layered"`` or ``"synchronous"``.
         integer: Whether every weight, bias and threshold is an integer.
         provenance: Method, settings, versions, seed, digest of the statistics, macs and so on.
         source: What is needed to convert again at another code length; not saved to files.
@@ -59,9 +85,10 @@ class SpikingNetwork:
 
     graph: Graph
     sites: dict[str, Site]
-    code: Radix
+    code: Code
     neuron: str = "inverse-lif"
-    schedule_kind: str = "layered"
+    gate: str = "streaming-max"
+    schedule_kind: Literal["layered", "synchronous"] = "layered"
     integer: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
     source: Any = field(default=None, repr=False, compare=False)
@@ -81,9 +108,24 @@ class SpikingNetwork:
         """Device on which its tensors are."""
         return next(iter(self.graph.params.values())).device
 
-    def schedule(self) -> LayeredSchedule:
-        """Return when every population works; see :class:`LayeredSchedule`."""
-        return layered_schedule(self.graph, self.code.steps)
+    @property
+    def span(self) -> float:
+        """Weight of what the graph's biases stand for: a whole train S, or one tick.
+
+        A layered population reads a whole train before it fires; a synchronous one works tick by
+        tick, and its graph does not depend on T.
+        """
+        return self.code.max_value if self.schedule_kind == "layered" else 1.0
+
+    def schedule(self) -> LayeredSchedule | SynchronousSchedule:
+        """Return when every population works."""
+        if self.schedule_kind == "layered":
+            return layered_schedule(self.graph, self.code.steps)
+        return SynchronousSchedule(self.code.steps, max(depths(self.graph).values()))
+
+    def neuron_of(self, site: str) -> str:
+        """Return the name of a population's neuron model."""
+        return self.sites[site].neuron or self.neuron
 
     def timeline(self, inputs: int = 3, membranes: int = 2) -> str:
         """Draw the pipeline with several inputs in flight as text."""
@@ -147,8 +189,10 @@ class SpikingNetwork:
         lines = [
             f"{self.provenance.get('model', 'network')} converted by {method}"
             + (" in integer arithmetic" if self.integer else ""),
-            f"  code        radix, k = {self.code.k:g}, {self.code.steps} steps",
-            f"  neurons     {sum(neurons.values()):,} in {len(neurons)} populations"
+            f"  code        {self.code.name}, "
+            + (f"k = {self.code.k:g}, " if self.code.k != 1.0 else "")
+            + f"{self.code.steps} steps; {self.schedule_kind} schedule",
+            f"  neurons     {sum(neurons.values()):,} {self.neuron} in {len(neurons)} populations"
             f" ({len(relays)} relays), {len(gates)} max-pool gates"
             + (f", {len(analog)} relays left analog" if analog else ""),
             f"  latency     {schedule.latency_ticks} ticks from input to decision",

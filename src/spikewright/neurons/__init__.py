@@ -1,12 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """Neurons: the dynamics that emit trains, one per file, as pure functions on tensors.
 
-``NEURONS`` finds their declarations (name, states and initial values) by public name.
+``neurons()`` finds their declarations by public name, those of other packages through the entry
+point group ``spikewright.neurons`` included.
 """
 
-from spikewright.codes.lookup import Lookup, discover
+from spikewright.codes.lookup import Lookup, discover, with_entry_points
+from spikewright.errors import ConfigError
+from spikewright.neurons.base import Firing as Firing
 from spikewright.neurons.base import Neuron as Neuron
+from spikewright.neurons.base import State as State
+from spikewright.neurons.base import Stepping as Stepping
 from spikewright.neurons.inverse_lif import InverseLIF as InverseLIF
+from spikewright.neurons.lateral_inhibition import LateralInhibition as LateralInhibition
 from spikewright.neurons.max_gate import StreamingMaxGate as StreamingMaxGate
 
-NEURONS: Lookup[type[Neuron]] = discover("neuron", __name__, __path__, Neuron)  # type: ignore[type-abstract]
+ENTRY_POINTS = "spikewright.neurons"
+
+
+def neurons() -> Lookup[type[Neuron]]:
+    """Return every known neuron and gate: the files of this package and those of entry points.
+
+    Raises:
+        ConfigError: If an entry point names something else than a neuron, or a name is taken.
+    """
+    found = discover("neuron", __name__, __path__, Neuron)  # type: ignore[type-abstract]
+    return with_entry_points(found, ENTRY_POINTS, Stepping)
+
+
+def stepping(name: str) -> type[Stepping]:
+    """Return a neuron that can spike in every step.
+
+    Raises:
+        UnknownNameError: If no neuron has this name.
+        ConfigError: If it fires after its input only.
+    """
+    cls = neurons()[name]
+    if not issubclass(cls, Stepping):
+        able = ", ".join(n for n, c in _steppers().items())
+        raise ConfigError(
+            f"neuron {name!r}: expected one that steps with its input ({able}), got one that "
+            "does not. Use the layered schedule for it."
+        )
+    return cls
+
+
+def _steppers() -> dict[str, type[Neuron]]:
+    table = neurons()
+    return {n: table[n] for n in table if issubclass(table[n], Stepping)}

@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every neuron declares, so that a simulator can make fresh state for any of them."""
+"""What every neuron declares, so that a simulator can make fresh state for any of them and step it.
+
+Neurons that spike while their input arrives are ``Stepping``: all that a simulator needs is their
+``begin`` and ``step_``. The inverse-LIF neuron, which fires after its input, declares its state
+only; the layered simulators are built around its two phases.
+"""
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-__all__ = ["Neuron"]
+import torch
+from torch import Tensor
+
+from spikewright.shapes import Current, Spikes
+
+__all__ = ["Firing", "Neuron", "State", "Stepping"]
+
+State = dict[str, Any]
+"""What a population carries from step to step: tensors "batch *neuron" by name."""
 
 
 @runtime_checkable
@@ -18,3 +32,57 @@ class Neuron(Protocol):
 
     name: ClassVar[str]
     states: ClassVar[Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firing:
+    """The constants of one population.
+
+    Attributes:
+        threshold: θ > 0 in the unit of the current; a number, or broadcastable with a value.
+        v_init: Potential before the first step, in the same unit and forms.
+        gamma: Γ ≥ 1, the most spikes that a neuron may send in one step.
+        signed: Whether spikes may be negative (an ON/OFF pair written as one neuron).
+        seed: Where random numbers start, for neurons that draw any.
+    """
+
+    threshold: float | Tensor = 1.0
+    v_init: float | Tensor = 0.0
+    gamma: int = 1
+    signed: bool = False
+    seed: int = 0
+
+
+class Stepping:
+    """Base of neurons that take in a current and may spike in every step.
+
+    A subclass gives ``name``, ``states`` and ``step_``; it holds no state itself. The potential,
+    if there is one, is the state ``"v"``.
+    """
+
+    name: ClassVar[str]
+    states: ClassVar[Mapping[str, float]] = {"v": 0.0}
+
+    @classmethod
+    def begin(cls, like: Tensor, firing: Firing) -> State:
+        """Return the state before the first step, shaped like a current "batch *neuron"."""
+        state: State = {name: torch.full_like(like, value) for name, value in cls.states.items()}
+        if "v" in state:
+            state["v"].add_(firing.v_init)
+        return state
+
+    @staticmethod
+    def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:
+        """Advance one step.
+
+        Args:
+            state: Overwritten.
+            current: Weighted input of this step, "batch *neuron", bias included. Not changed.
+            firing: The population's constants.
+            out: Memory for the spikes, shape and type of ``current``; it may be the same memory,
+                so take in the current before writing.
+
+        Returns:
+            ``out``, holding unit spikes: whole numbers.
+        """
+        raise NotImplementedError

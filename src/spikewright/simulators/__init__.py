@@ -1,10 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulators that must agree: the tick-by-tick definition and one pass on decoded trains."""
+"""Simulators that must agree, by schedule: the tick-by-tick definition and a faster way to it.
 
+Layered networks have ``collapsed`` (one pass on decoded trains), synchronous ones ``timefold``
+(time folded into the batch); both have ``reference``.
+"""
+
+from spikewright.errors import ConfigError
+from spikewright.network import SpikingNetwork
+from spikewright.simulators.base import Count as Count
+from spikewright.simulators.base import Probe as Probe
+from spikewright.simulators.base import Simulator as Simulator
 from spikewright.simulators.collapsed import Collapsed as Collapsed
+from spikewright.simulators.layered import LayeredReference as LayeredReference
 from spikewright.simulators.pipeline import PipelineRun as PipelineRun
 from spikewright.simulators.pipeline import run_pipelined as run_pipelined
-from spikewright.simulators.reference import Reference as Reference
 from spikewright.simulators.stages import Stages as Stages
+from spikewright.simulators.synchronous import SynchronousReference as SynchronousReference
+from spikewright.simulators.timefold import Timefold as Timefold
 from spikewright.simulators.verify import Verification as Verification
 from spikewright.simulators.verify import verify as verify
+
+_BY_SCHEDULE: dict[str, dict[str, type[Simulator]]] = {
+    "layered": {"collapsed": Collapsed, "reference": LayeredReference},
+    "synchronous": {"timefold": Timefold, "reference": SynchronousReference},
+}
+
+
+def simulator(network: SpikingNetwork, name: str | None = None) -> Simulator:
+    """Compile a network for one of its simulators.
+
+    Args:
+        network: A converted network.
+        name: Which one; the fastest of its schedule by default.
+
+    Raises:
+        ConfigError: If the network's schedule has no such simulator.
+    """
+    known = _BY_SCHEDULE[network.schedule_kind]
+    chosen = next(iter(known)) if name is None else name
+    if chosen not in known:
+        raise ConfigError(
+            f"simulator: expected {' or '.join(map(repr, known))} for a network with the "
+            f"{network.schedule_kind} schedule, got {name!r}. Leave it out for the fastest."
+        )
+    build: type = known[chosen]
+    made: Simulator = build(network)
+    return made

@@ -5,15 +5,18 @@ A neuron fires after its whole input has arrived, so its train depends on the su
 closed form gives the train's value, and counts when somebody asks for them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import ClassVar
 
 from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program
-from spikewright.network import SpikingNetwork
-from spikewright.simulators.stages import plain
+from spikewright.network import SpikingNetwork, plain
+from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.readout import LayeredReadOut
 
 __all__ = ["Collapsed", "Observe"]
 
@@ -27,16 +30,26 @@ class Collapsed:
     Args:
         network: A network with the layered schedule.
         outputs: Values to return instead of the network's outputs (names of nodes).
+        fold: Whether pre-biases are added to the biases of the layers in front.
     """
 
-    def __init__(self, network: SpikingNetwork, *, outputs: Iterable[str] | None = None) -> None:
+    name: ClassVar[str] = "collapsed"
+
+    def __init__(
+        self,
+        network: SpikingNetwork,
+        *,
+        outputs: Iterable[str] | None = None,
+        fold: bool = True,
+    ) -> None:
         self.network = network
         self._code = network.code
         self._signed = {n: s.signed for n, s in network.sites.items()}
         self._threshold = {n: plain(s.threshold) for n, s in network.sites.items()}
         self._pre_bias = {n: plain(s.pre_bias) for n, s in network.sites.items()}
-        params = self._fold_pre_bias(network.graph)
+        params = self._fold_pre_bias(network.graph) if fold else {}
         self._observe: Observe | None = None
+        self._probe: Probe | None = None
         self._program = Program(
             network.graph, outputs=outputs, site=self._site, params=params, pools=True
         )
@@ -94,6 +107,38 @@ class Collapsed:
         finally:
             self._observe = None
 
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the batch in the parts that run best: in one."""
+        return (x,)
+
+    @cached_property
+    def _readout(self) -> tuple["Collapsed", LayeredReadOut]:
+        readout = LayeredReadOut(self.network)
+        return Collapsed(self.network, outputs=readout.sources), readout
+
+    def over_time(
+        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
+        run, readout = self._readout
+        code = self.network.code
+        if probe is not None:  # who asks what enters wants it without the pre-bias
+            run = Collapsed(self.network, outputs=readout.sources, fold=False)
+
+        def observe(name: str, n: Tensor) -> None:
+            if count is not None:
+                count(name, code.steps, code.count(n, run._signed_source(name)).unsqueeze(0))
+
+        run._probe = probe
+        try:
+            values = run(x, observe)
+        finally:
+            run._probe = None
+        yield from readout(x, values)
+
+    def _signed_source(self, name: str) -> bool:
+        return self._signed.get(name, True)
+
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         name = node.name
         n: Tensor
@@ -102,7 +147,10 @@ class Collapsed:
         elif node.op in (ops.READOUT, ops.ANALOG_RELAY):
             return x
         else:
+            total = x.clone() if self._probe is not None else None
             n = self._encode(name, x, overwrite)
+            if self._probe is not None and total is not None:
+                self._probe(name, total, n)
         if self._observe is not None:
             self._observe(name, n)
         return n

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.network import LayeredSchedule, Phase, SpikingNetwork
-from spikewright.simulators.reference import Membranes, Reference
+from spikewright.simulators.layered import LayeredReference, Membranes
 
 __all__ = ["PipelineRun", "run_pipelined"]
 
@@ -76,16 +76,22 @@ def run_pipelined(
         Outputs, equal to those of one run for each input, and the clock.
 
     Raises:
-        ConfigError: If inputs enter before a membrane is free, or ``inputs`` is empty.
+        ConfigError: If the schedule is not layered, inputs enter before a membrane is free, or
+            ``inputs`` is empty.
         ShapeError: If an input has another shape than the network takes.
     """
     schedule = network.schedule()
+    if not isinstance(schedule, LayeredSchedule):
+        raise ConfigError(
+            "pipeline: expected a network with the layered schedule, got one whose layers all work "
+            "on one input at every tick. Run its inputs one after the other."
+        )
     every = schedule.ticks_per_input(membranes) if ticks_per_input is None else ticks_per_input
     if not inputs:
         raise ConfigError("pipeline: expected at least one input, got none.")
     if every < 1:
         raise ConfigError(f"ticks_per_input: expected ≥ 1, got {every}.")
-    reference = Reference(network)
+    reference = LayeredReference(network)
     stream = [network.check_input(x) for x in inputs]
     states = [Membranes() for _ in stream]
     runs = [reference.ticks(x, s) for x, s in zip(stream, states, strict=True)]

@@ -14,7 +14,7 @@ from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program, resolve_operator
 from spikewright.graph.sites import analog_inputs, flow
-from spikewright.network import SpikingNetwork, depths
+from spikewright.network import SpikingNetwork, depths, plain
 
 __all__ = ["Stage", "Stages", "bias_params", "pool_operator"]
 
@@ -71,7 +71,7 @@ class Stages:
 
     Args:
         network: The network.
-        tick: Whether biases are those of one tick (total/S) or totals over a train.
+        tick: Whether biases are those of one tick or totals over the network's ``span``.
     """
 
     def __init__(self, network: SpikingNetwork, *, tick: bool = True) -> None:
@@ -79,7 +79,7 @@ class Stages:
         self.network, self.graph, self.code = network, graph, network.code
         self.depth = depths(graph)
         values = flow(graph)
-        self.full = network.code.max_value
+        self.full = network.span
         self.biases = bias_params(graph)
         share = 1.0 / self.full if tick else 1.0
         params = {b: graph.params[b] * share for b in self.biases}
@@ -156,8 +156,3 @@ class Stages:
     def pre_bias(self, name: str) -> float | Tensor:
         """Return the pre-bias of a site, as a number where it is one."""
         return plain(self.network.sites[name].pre_bias)
-
-
-def plain(value: Tensor) -> float | Tensor:
-    """Return a tensor of one element as a number, any other as it is."""
-    return float(value) if value.numel() == 1 else value

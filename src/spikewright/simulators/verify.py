@@ -20,7 +20,7 @@ from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.collapsed import Collapsed
-from spikewright.simulators.reference import Reference
+from spikewright.simulators.layered import LayeredReference
 from spikewright.simulators.stages import Stages, pool_operator
 from spikewright.text import counted, table
 
@@ -160,7 +160,7 @@ def verify(network: SpikingNetwork, x: Tensor) -> Verification:
                 n = live.pop(name)
                 differ += int((~_same(n, seen[name], network)).sum())
 
-        ticked = Reference(network)(x, watch)
+        ticked = LayeredReference(network)(x, watch)
     gap = max(float((a - b).abs().max()) for a, b in zip(outputs, ticked, strict=True))
     decide = int((outputs[0].flatten(1).argmax(1) != ticked[0].flatten(1).argmax(1)).sum())
     return Verification(

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from spikewright.data import load_digits, loader
-from spikewright.models import digits_cnn, resnet20, resnet56
+from spikewright.errors import ConfigError
+from spikewright.models import digits_cnn, resnet20, resnet56, vgg11_cifar, vgg11_half_cifar
+from spikewright.models.vgg_cifar import CifarVGG
 
 
 @pytest.mark.parametrize(("build", "layers"), [(resnet20, 20), (resnet56, 56)])
@@ -49,6 +51,44 @@ def test_a_block_is_relu_after_the_first_norm_and_after_the_sum() -> None:
 
 def test_other_numbers_of_classes_and_image_sizes() -> None:
     assert resnet20(classes=100).eval()(torch.rand(2, 3, 40, 24)).shape == (2, 100)
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, 0.015, float("inf"), float("nan")])
+def test_a_vgg_without_channels_is_refused(width: float) -> None:
+    with pytest.raises(ConfigError, match=f"width: expected at least 1/64 and finite, got {width}"):
+        CifarVGG(width=width)
+
+
+def test_vgg11_is_column_a_of_the_paper_with_one_linear_layer() -> None:
+    """Column A; "M" is a max pool."""
+    plan = []
+    for layer in vgg11_cifar().features:
+        if isinstance(layer, nn.Conv2d):
+            assert (layer.kernel_size, layer.padding, layer.bias) == ((3, 3), (1, 1), None)
+            plan.append(layer.out_channels)
+        elif isinstance(layer, nn.MaxPool2d):
+            plan.append("M")
+    assert plan == [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
+    assert vgg11_cifar().classifier.in_features == 512
+
+
+def test_every_convolution_of_vgg11_has_a_norm_and_a_relu_after_it() -> None:
+    kinds = [type(m) for m in vgg11_cifar().features if not isinstance(m, nn.MaxPool2d)]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 8
+
+
+def test_the_half_vgg_has_half_the_channels() -> None:
+    whole, half = (
+        [m.out_channels for m in build().modules() if isinstance(m, nn.Conv2d)]
+        for build in (vgg11_cifar, vgg11_half_cifar)
+    )
+    assert [2 * channels for channels in half] == whole
+
+
+def test_vgg_scores_are_one_row_per_image() -> None:
+    """Also when so few channels are left that they are rounded: 64 / 48 is one."""
+    for model in (vgg11_half_cifar(classes=100), CifarVGG(100, width=1 / 48)):
+        assert model.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 100)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spikewright.errors import UnknownNameError
-from spikewright.neurons import NEURONS, InverseLIF
+from spikewright.neurons import InverseLIF, neurons
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 
 
@@ -50,10 +50,10 @@ def test_shapes_that_disagree_are_refused() -> None:
 
 
 def test_declarations_are_found_by_name() -> None:
-    assert NEURONS["inverse-lif"] is InverseLIF
+    assert neurons()["inverse-lif"] is InverseLIF
     assert dict(InverseLIF.states) == {"v": 0.0}
-    assert set(NEURONS.names()) >= {"inverse-lif", "streaming-max"}
+    assert set(neurons().names()) >= {"inverse-lif", "streaming-max"}
     with pytest.raises(UnknownNameError, match="Did you mean 'inverse-lif'"):
-        NEURONS["inverse-if"]
+        neurons()["inverse-if"]
     with pytest.raises(TypeError):
         InverseLIF.states["v"] = 1.0

@@ -8,6 +8,8 @@ accumulating populations take them in.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,12 +21,11 @@ from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
+from spikewright.simulators.base import CACHE_ELEMENTS, Count, Probe
+from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stage, Stages, pool_operator
 
-__all__ = ["Membranes", "Reference", "Tick", "Watch"]
-
-CACHE_ELEMENTS = 400_000
-"""Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
+__all__ = ["LayeredReference", "Membranes", "Tick", "Watch"]
 
 Watch = Callable[[str, int, Tensor], None]
 """Called with a source's name, the step 1..steps of its train, and its spikes of that tick."""
@@ -48,6 +49,7 @@ class Membranes:
         held: Delay lines: the train so far as a register, most significant symbol first.
         replay: Delay lines that are being read.
         constant: Currents of one tick of the input and of analog relays.
+        entered: What populations have accumulated when they begin to fire, if anybody asks.
         spikes: Spikes of this tick.
         buffers: Memory that is used again.
     """
@@ -57,16 +59,19 @@ class Membranes:
     held: dict[str, Tensor] = field(default_factory=dict)
     replay: dict[str, Tensor] = field(default_factory=dict)
     constant: dict[str, Tensor] = field(default_factory=dict)
+    entered: dict[str, Tensor] | None = None
     spikes: dict[str, Tensor] = field(default_factory=dict)
     buffers: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Reference:
+class LayeredReference:
     """A compiled network, run tick by tick; holds no state of a run.
 
     Args:
         network: A network with the layered schedule.
     """
+
+    name: ClassVar[str] = "reference"
 
     def __init__(self, network: SpikingNetwork) -> None:
         self.network = network
@@ -102,8 +107,38 @@ class Reference:
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Cut a batch into parts whose potentials stay in the processor's cache."""
-        sites = [element_count(n.shape) for n in self.network.graph if ops.kind(n) == "site"]
-        return torch.split(x, max(1, CACHE_ELEMENTS * len(sites) // max(1, sum(sites))))
+        return split_for_cache(self.network, x)
+
+    @cached_property
+    def _readout(self) -> LayeredReadOut:
+        return LayeredReadOut(self.network)
+
+    def over_time(
+        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
+        code, readout = self.network.code, self._readout
+        trains: dict[str, Tensor] = {}
+        entered: dict[str, Tensor] = {}
+        state = Membranes(entered=entered if probe is not None else None)
+
+        def watch(name: str, t: int, spikes: Tensor) -> None:
+            if t == 1:
+                trains[name] = spikes.clone()
+            else:
+                accumulate_(trains[name], spikes, code.k)
+            if t == code.steps:
+                n = trains[name] if name in readout.sources else trains.pop(name)
+                if count is not None:
+                    count(name, t, code.count(n).unsqueeze(0))
+                if probe is not None and name in entered:
+                    probe(name, entered.pop(name), n)
+
+        for _ in self.ticks(x, state, watch):
+            pass
+        analog = {n: v * self.plan.full for n, v in state.constant.items()}
+        values = [trains[s] if s in trains else analog[s] for s in readout.sources]
+        yield from readout(x, values)
 
     def decide(self, x: Tensor, state: Membranes) -> tuple[Tensor, ...]:
         """Return the outputs from the read-outs' potentials after their last step."""
@@ -165,6 +200,8 @@ class Reference:
             if target.op == ops.ANALOG_RELAY:
                 state.constant[target.name] = state.v.pop(target.name).div_(self.plan.full)
             elif target.op != ops.READOUT:
+                if state.entered is not None:
+                    state.entered[target.name] = state.v[target.name].clone()
                 begin_fire_(
                     state.v[target.name], self.plan.pre_bias(target.name), self._signed[target.name]
                 )
@@ -206,7 +243,7 @@ class Reference:
         if t == 1:
             state.held[name] = spikes.clone()
         else:
-            accumulate_(state.held[name], spikes, 2.0)
+            accumulate_(state.held[name], spikes, self.network.code.pool_base)
 
     def _currents(self, stage: Stage, state: Membranes) -> tuple[Tensor, ...]:
         values = []
@@ -226,8 +263,15 @@ class Reference:
         register = state.replay[source]
         if key not in state.buffers or state.buffers[key].shape != register.shape:
             state.buffers[key] = torch.empty_like(register)
-        first = 2.0 ** (self.network.code.steps - 1)
-        return fire_(register, first, 2.0, signed=signed, out=state.buffers[key])
+        base = self.network.code.pool_base  # trains order like numbers of this base
+        first = base ** (self.network.code.steps - 1)
+        return fire_(register, first, base, signed=signed, out=state.buffers[key])
+
+
+def split_for_cache(network: SpikingNetwork, x: Tensor) -> tuple[Tensor, ...]:
+    """Cut a batch into parts whose potentials stay in the processor's cache."""
+    sites = [element_count(n.shape) for n in network.graph if ops.kind(n) == "site"]
+    return torch.split(x, max(1, CACHE_ELEMENTS * len(sites) // max(1, sum(sites))))
 
 
 def _is_view(tensor: Tensor) -> bool:

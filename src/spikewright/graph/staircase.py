@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find quantised activations of any spelling, by what they compute, not by how they are written.
+
+Networks for spiking are trained with a staircase in place of ReLU: with θ the top, L levels and
+an offset φ in [0, 1)
+
+    a(x) = θ · clip(⌊L·x/θ + φ⌋ / L, 0, 1)
+
+QCFS (Bu et al., ICLR 2022) has φ = ½ and a learned θ, CASC (2024) has φ = 0 and θ = 1. A dozen
+operators write it, in many orders; together they become one site.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+from spikewright.graph.program import resolve_operator
+
+__all__ = ["find_staircases", "quantised"]
+
+MAX_LEVELS = 4096
+"""Finer staircases are left alone; the longest rate code in the papers has as many steps."""
+
+_CLOSE = 1e-6  # what several constants in float32, each rounded by up to 6e-8, can add up to
+_FAR = 1e6  # every staircase has reached its top here
+_SNAP = 2.5e-7  # a number this near to a whole one is that number, spoilt by rounded constants
+_ALIKE = ("ones_like", "zeros_like", "full_like")
+_ELEMENTWISE = frozenset(
+    {
+        ops.SCALE,
+        "aten.floor_divide.default",
+        "aten.where.ScalarSelf",
+        "aten.where.ScalarOther",
+        "aten.where.Scalar",
+        *(f"aten.{name}.default" for name in _ALIKE),
+    }
+)
+"""Operators that act on each element by itself, but that PyTorch does not mark as such."""
+
+_ROUNDERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "aten.floor.default": torch.floor,
+    "aten.ceil.default": torch.ceil,
+    "aten.trunc.default": torch.trunc,
+    "aten.round.default": torch.round,
+    "aten.floor_divide.default": torch.floor,
+    "floor": torch.floor,  # rounding modes of a division
+    "trunc": torch.trunc,
+    "aten._to_copy.default": torch.trunc,  # to whole numbers
+}
+
+
+def quantised(
+    x: Float[Tensor, "*neuron"], cap: float, levels: int, offset: float
+) -> Float[Tensor, "*neuron"]:
+    """Apply the quantised activation that a site was trained with.
+
+    a = θ · clip(⌊L·x/θ + φ⌋ / L, 0, 1), in this order of operations, which is that of the published
+    code; a value on an edge belongs to the upper level.
+
+    Args:
+        x: Input of the site, "batch *neuron"; not changed.
+        cap: θ > 0, the top, in the unit of ``x``.
+        levels: L ≥ 1.
+        offset: φ in [0, 1), in levels: ½ rounds, 0 floors.
+
+    Returns:
+        Multiples of θ/L between 0 and θ, same shape.
+
+    References:
+        T. Bu et al., QCFS, ICLR 2022, equation 8 (φ = ½); CASC, 2024 (φ = 0, θ = 1).
+
+    Example:
+        >>> quantised(torch.tensor([-1.0, 0.24, 0.26, 0.9, 7.0]), 2.0, 4, 0.5).tolist()
+        [0.0, 0.0, 0.5, 1.0, 2.0]
+    """
+    y = (x / cap).mul_(levels).add_(offset).floor_()
+    return y.div_(levels).clamp_(0.0, 1.0).mul_(cap)
+
+
+def find_staircases(graph: Graph) -> Graph:
+    """Return an equal graph in which every staircase is one ``sw.rectify`` node.
+
+    Wherever a chain of elementwise operators with a rounding in it depends on one earlier value,
+    the chain is evaluated in float64 on that value's line. If it is a staircase (0 below, θ above,
+    L equal levels of width and height θ/L, the first reached at x = (1 - φ)·θ/L), its last node
+    becomes ``sw.rectify`` with keyword arguments ``cap`` θ, ``levels`` L and ``offset`` φ, reading
+    the value. Of all chains with the same end the longest is taken. Straight-through estimators,
+    x + (q - x), and custom functions are such chains too.
+
+    Left as they are, so that ``refusals`` names them: quantisers of another form (signed, uneven,
+    with a top between levels, with another slope) and those with more than `MAX_LEVELS` levels. A
+    θ per channel is not taken as one site. Where the chain divides by θ first and multiplies by it
+    last, the part between is a staircase, and both scales stay in the graph.
+
+    θ and φ are right to about 1e-6 (of θ, of a level), which is what float32 constants allow; θ is
+    rounded to float32, and φ to 0 or ½ where it is that close. Where the trained network rounds
+    ties to even or downwards, inputs exactly on an edge come out one level higher here.
+
+    Args:
+        graph: A captured and simplified graph; not changed.
+    """
+    graph = graph.copy()
+    order = {name: i for i, name in enumerate(graph.nodes)}
+    for name in reversed(tuple(graph.nodes)):
+        if name not in graph.nodes:
+            continue  # part of a chain that has been replaced
+        for source, chain in reversed(tuple(_chains(graph, name, order))):
+            if graph[source].shape != graph[name].shape:
+                continue
+            found = _measure(graph, source, chain)
+            if found is not None:
+                site = dataclasses.replace(
+                    graph[name], op=ops.RECTIFY, args=(Ref(source),), kwargs=found, pick=None
+                )
+                graph.update(site)
+                graph.prune()
+                break
+    _merge_equal(graph)
+    return graph
+
+
+def _merge_equal(graph: Graph) -> None:
+    """Let equal staircases of one value be one site: a chain may have been read half-way too."""
+    first: dict[tuple[Arg, ...], str] = {}
+    for stale in graph:
+        node = graph[stale.name]
+        if node.op == ops.RECTIFY and "levels" in node.kwargs:
+            key = (node.args, *node.kwargs.items())
+            if first.setdefault(key, node.name) != node.name:
+                graph.redirect(node.name, first[key])
+    graph.prune()
+
+
+def _chains(
+    graph: Graph, end: str, order: dict[str, int]
+) -> Iterator[tuple[str, tuple[Node, ...]]]:
+    """Yield what ``end`` is computed from: one value and the nodes between, shortest chain first.
+
+    Walking back, the nodes still to be explained are kept; whenever there is only one left,
+    everything between it and ``end`` depends on it alone.
+    """
+    todo, chain, rounds = {end}, dict[str, Node](), False
+    while todo:
+        name = max(todo, key=order.__getitem__)
+        node = graph[name]
+        if len(todo) == 1 and rounds:
+            yield name, tuple(sorted(chain.values(), key=lambda n: order[n.name]))
+        if not _is_elementwise(graph, node):
+            return
+        todo.remove(name)
+        chain[name] = node
+        rounds = rounds or _rounder(node) is not None
+        for source in node.inputs:
+            if _is_constant(graph, graph[source]):
+                chain[source] = graph[source]
+            else:
+                todo.add(source)
+
+
+def _is_elementwise(graph: Graph, node: Node) -> bool:
+    """Tell whether the node maps each element by itself, all of them by the same function."""
+    if node.shape is None or node.pick is not None:
+        return False
+    if node.op not in _ELEMENTWISE and _rounder(node) is None:
+        if not node.op.startswith("aten."):
+            return False
+        tags = getattr(resolve_operator(node.op), "tags", ())
+        if torch.Tag.pointwise not in tags or torch.Tag.nondeterministic_seeded in tags:
+            return False
+    values = [graph[i] for i in node.inputs if not _is_constant(graph, graph[i])]
+    return all(_is_uniform(graph.params[p]) for p in node.params) and all(
+        v.shape == node.shape for v in values
+    )
+
+
+def _is_constant(graph: Graph, node: Node) -> bool:
+    """Tell whether the node only reads a number out of a tensor, or repeats it."""
+    reads = node.op in ("aten.item.default", "aten.expand.default")
+    return reads and isinstance(node.args[0], Param) and _is_uniform(graph.params[node.params[0]])
+
+
+def _is_uniform(tensor: Tensor) -> bool:
+    return tensor.numel() > 0 and bool((tensor == tensor.reshape(-1)[0]).all())
+
+
+def _rounder(node: Node) -> Callable[[Tensor], Tensor] | None:
+    """Return the rounding that is in an operator, or None."""
+    if node.op.startswith("aten.div."):
+        return _ROUNDERS.get(str(node.kwargs.get("rounding_mode")))
+    if node.op == "aten._to_copy.default":
+        dtype = node.kwargs.get("dtype")
+        if not isinstance(dtype, torch.dtype) or dtype.is_floating_point or dtype == torch.bool:
+            return None
+    return _ROUNDERS.get(node.op)
+
+
+def _run(
+    graph: Graph, source: str, chain: Sequence[Node], x: Float[Tensor, " points"], snap: float
+) -> Float[Tensor, " points"]:
+    """Evaluate a chain on numbers, in float64.
+
+    A threshold written as clip(x, 0, θ)/θ must reach 1, but 1/θ is a float32 constant by now;
+    so numbers within ``snap`` of a whole one are taken for it before they are rounded.
+    """
+    env: dict[str, Tensor] = {source: x}
+
+    def value(arg: Arg) -> Arg:
+        if isinstance(arg, Param):
+            number = graph.params[arg.name].reshape(-1)[0]
+            return number.double() if number.is_floating_point() else number
+        return env[arg.name] if isinstance(arg, Ref) else arg
+
+    for node in chain:
+        args = tuple(value(a) for a in node.args)
+        kwargs = {k: value(v) for k, v in node.kwargs.items()}
+        rounder = _rounder(node)
+        if rounder is not None:
+            y = args[0] / args[1] if "div" in node.op else args[0]
+            whole = y.round()
+            near = (y - whole).abs() <= snap * whole.abs().clamp(min=1.0)
+            env[node.name] = rounder(torch.where(near, whole, y))
+        elif node.op == "aten.expand.default":
+            env[node.name] = args[0]
+        else:
+            env[node.name] = resolve_operator(node.op)(*args, **kwargs)
+    return env[chain[-1].name]
+
+
+def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg] | None:
+    """Return cap, levels and offset if the chain computes a staircase, else None."""
+
+    def at(points: Tensor | Sequence[float], snap: float = _SNAP) -> Tensor:
+        x = torch.as_tensor(points, dtype=torch.float64)
+        return _run(graph, source, chain, x, snap).to(torch.float64).expand_as(x)
+
+    rough = float(at([_FAR])[0])
+    if not 1e-6 < rough < 0.01 * _FAR:
+        return None
+    cap = float(at([16.0 * rough])[0].float())
+    if not 0.5 * rough < cap < 2.0 * rough:
+        return None
+    small = 0.5 * cap / MAX_LEVELS
+    exact = float(at([16.0 * cap], snap=0.0)[0]) > small
+    low, high = -cap, 2.0 * cap
+    for _ in range(64):
+        middle = 0.5 * (low + high)
+        if float(at([middle], snap=0.0 if exact else _SNAP)[0]) > small:
+            high = middle
+        else:
+            low = middle
+    height = float(at([high + 0.01 * small])[0])
+    if not height > small:
+        return None
+    levels = round(cap / height)
+    offset = 1.0 - high * levels / cap
+    offset = next((o for o in (0.0, 0.5, 1.0) if abs(offset - o) < _CLOSE), offset)
+    if not 0.0 <= offset < 1.0 or not 1 <= levels <= MAX_LEVELS:
+        return None
+    points = _points(cap, levels, offset)
+    error = (at(points) - quantised(points, cap, levels, offset)).abs()
+    if not bool((error <= _CLOSE * cap).all()):
+        return None
+    return {"cap": cap, "levels": levels, "offset": offset}
+
+
+def _points(cap: float, levels: int, offset: float) -> Float[Tensor, " points"]:
+    """Return where a staircase is checked: beside every edge, on every level, around, far out."""
+    width = cap / levels
+    edges = (torch.arange(1, levels + 1, dtype=torch.float64) - offset) * width
+    beside = _CLOSE * (edges + width)
+    far = cap * torch.logspace(-3, 3, 25, dtype=torch.float64)
+    around = torch.linspace(-cap, 2.0 * cap, 4999, dtype=torch.float64)
+    points = torch.cat([around, -far, far, edges + 0.5 * width])
+    level = points / width + offset
+    clear = (level - level.round()).abs() > 2.0 * _CLOSE * (level.abs() + 1.0)
+    return torch.cat([edges - beside, edges + beside, points[clear]])

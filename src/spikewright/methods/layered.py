@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What methods with the layered schedule share: accumulate a whole train, then fire one."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from spikewright.calibration import MinError, ScaleRule, SiteObserver
+from spikewright.codes import Code
+from spikewright.graph import Graph, Node, fold_units, ops, place_sites
+from spikewright.methods.base import (
+    MethodConfig,
+    Prepared,
+    channel_axis,
+    check_choice,
+    check_paths,
+    check_scale,
+    observer_of,
+    provenance,
+    shaped,
+    silent_site,
+)
+from spikewright.network import Site, SpikingNetwork
+
+__all__ = ["LayeredConfig"]
+
+_Input = Literal["analog", "encoded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredConfig(MethodConfig):
+    """Settings of every method with the layered schedule.
+
+    Attributes:
+        T: Time steps of a train, ≥ 1.
+        scale: How λ is chosen.
+        per_channel: One λ a channel or one a layer.
+        rounding: Add half a unit before firing, so that values are rounded, not floored.
+        input: ``"analog"`` (the image is a constant current) or ``"encoded"`` (it enters as
+            spikes of the same code; negative inputs as ON/OFF pairs).
+        analog_relays: Module paths, ``"re:…"`` patterns or ``"all"``: relays that stay analog.
+    """
+
+    T: int = 16
+    scale: ScaleRule = field(default_factory=MinError)
+    per_channel: bool = True
+    rounding: bool = True
+    input: Literal["analog", "encoded"] = "analog"
+    analog_relays: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        check_scale(self.scale)
+        check_choice("input", self.input, _Input)
+        check_paths(self, "analog_relays")
+
+    def choose_code(self, graph: Graph, observers: dict[str, SiteObserver]) -> Code:
+        """Return the network's code; the statistics may be asked."""
+        raise NotImplementedError
+
+    def convert(self, prepared: Prepared) -> SpikingNetwork:
+        """Place sites, choose the code and every λ, and fold them into weights.
+
+        Raises:
+            UnsupportedModuleError: If the model holds something that cannot be taken.
+            CalibrationError: If the statistics lack a site.
+        """
+        graph = place_sites(
+            prepared.graph, encode_input=self.input == "encoded", analog_relays=self.analog_relays
+        )
+        observers = {n.name: observer_of(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
+        code = self.choose_code(graph, observers)
+        sites, units = {}, {}
+        for node in graph:
+            if ops.kind(node) == "site":
+                site = self._site(graph, node, observers.get(node.name), code, prepared)
+                sites[node.name] = site
+                if node.op in ops.SPIKING_OPS:
+                    units[node.name] = shaped(site.scale, site.channel_axis, node) / code.max_value
+        folded = fold_units(graph, units)
+        return SpikingNetwork(
+            graph=folded,
+            sites=sites,
+            code=code,
+            provenance=provenance(prepared, self, folded),
+            source=(prepared, self),
+        )
+
+    def _site(
+        self,
+        graph: Graph,
+        node: Node,
+        observer: SiteObserver | None,
+        code: Code,
+        prepared: Prepared,
+    ) -> Site:
+        axis = channel_axis(graph, node)
+        if observer is None:
+            return silent_site(node, axis)
+        scale = self.scale.scale(
+            observer.histogram,
+            code,
+            per_channel=self.per_channel and axis is not None,
+            rounding=self.rounding,
+            cap=node.kwargs.get("cap"),
+        )
+        return Site(
+            name=node.name,
+            signed=node.op == ops.RELAY or (node.op == ops.INPUT_SITE and prepared.input_signed),
+            channel_axis=axis or 1,
+            scale=scale,
+            threshold=torch.tensor(1.0),
+            pre_bias=torch.tensor(0.5 if self.rounding else 0.0),
+        )

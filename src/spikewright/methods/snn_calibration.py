@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SNN Calibration (Li et al., ICML 2021): error-minimising thresholds, layer-wise bias correction.
+
+θ minimises the error of the clip-floor code; then, layer by layer with the spiking layers in
+front at work, each channel's bias takes away the mean error of the layer.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration import MinError, ScaleRule
+from spikewright.codes import Rate
+from spikewright.errors import ConfigError
+from spikewright.graph import Graph, Node, Program, ops
+from spikewright.graph.activation import activate
+from spikewright.methods.base import Prepared, channel_axis, observer_of, shaped
+from spikewright.methods.synchronous import SynchronousConfig, input_scale
+from spikewright.methods.walk import Population, inputs_that_fit, walk
+from spikewright.neurons import Firing
+
+__all__ = ["SNNCalibration"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNNCalibration(SynchronousConfig):
+    """Settings of SNN Calibration's light pipeline; see :class:`SynchronousConfig`.
+
+    Thresholds, shift and corrections depend on T, so a network is converted for one T.
+
+    Attributes:
+        T: Time steps to calibrate for. The paper uses 16 to 256.
+        scale: θ with the least mean squared error of the T-step clip-floor code (paper: a grid
+            search of the same error).
+        per_channel: One θ a channel (the paper does both) or one a layer (default).
+        correct_bias: Whether each rectified layer's bias takes away the mean error (spiking minus
+            original) over the calibration inputs, per channel.
+        samples: Calibration inputs the correction is computed on, fewer where memory is short.
+
+    References:
+        Y. Li et al., A free lunch from ANN: towards efficient, accurate spiking neural networks
+        calibration, ICML 2021, eqs. 12-17 (shift θ/(2T), threshold search, bias correction).
+    """
+
+    name: ClassVar[str | None] = "snn-calibration"
+    anytime: ClassVar[bool] = False
+
+    T: int = 32
+    scale: ScaleRule = field(default_factory=lambda: MinError(unseen=0.0))
+    correct_bias: bool = True
+    samples: int = 64
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        super().__post_init__()
+        if self.v_init:
+            raise ConfigError(
+                "v_init: expected 0, the shift of θ/(2T) a step does its work, got "
+                f"{self.v_init}. Leave it out."
+            )
+        Rate(T=self.samples)
+
+    def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
+        """Return the θ of least error when values are rounded, which the shift makes of them."""
+        axis = channel_axis(graph, node)
+        return self.scale.scale(
+            observer_of(prepared, node).histogram,
+            Rate(T=self.T),
+            per_channel=self.per_channel and axis is not None,
+            rounding=True,
+            cap=node.kwargs.get("cap"),
+        )
+
+    def choose_scales(
+        self, graph: Graph, prepared: Prepared
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return θ of every population, and shift and correction of the rectified ones."""
+        scales, _ = super().choose_scales(graph, prepared)
+        shifts = {n: s / (2 * self.T) for n, s in scales.items() if graph[n].op == ops.RECTIFY}
+        if not self.correct_bias:
+            return scales, shifts
+        inputs = prepared.some_inputs(inputs_that_fit(graph, self.T, self.samples), str(self.name))
+        wanted = _means(graph, inputs)
+
+        def fire(node: Node, currents: Tensor) -> Tensor:
+            if node.op == ops.INPUT_SITE:
+                firing = Firing(signed=prepared.input_signed, seed=self.seed)
+                neuron = "poisson" if self.input == "poisson" else "if-soft"
+                return Population(neuron, input_scale(prepared, node), firing).fire(currents)
+            axis = channel_axis(graph, node)
+            scale = shaped(scales[node.name], axis or 1, node)
+            population = Population("if-soft", scale, Firing(signed=node.op == ops.RELAY))
+            if node.op != ops.RECTIFY:
+                return population.fire(currents)
+            shift = shaped(shifts[node.name], axis or 1, node)
+            error = _mean(population.fire(currents + shift).mean(0), axis) - wanted[node.name]
+            shifts[node.name] = shifts[node.name] - error
+            return population.fire(currents + shaped(shifts[node.name], axis or 1, node))
+
+        walk(graph, inputs, self.T, self.pool, fire)
+        return scales, shifts
+
+
+def _mean(value: Tensor, axis: int | None) -> Tensor:
+    """Return the mean over everything but channels, "channels" or ""."""
+    return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)
+
+
+def _means(graph: Graph, x: Tensor) -> dict[str, Tensor]:
+    """Return the mean activation of every rectified population of the original network."""
+    found: dict[str, Tensor] = {}
+
+    def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
+        value = activate(node, value)
+        if node.op == ops.RECTIFY:
+            found[node.name] = _mean(value, channel_axis(graph, node))
+        return value
+
+    with torch.no_grad():
+        Program(graph, site=site)(x)
+    return found

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What rate-coded methods share: every layer steps at every tick, a value is a mean of spikes."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration import Percentile, ScaleRule
+from spikewright.codes import Rate
+from spikewright.graph import Graph, Node, fold_units, ops, place_sites
+from spikewright.graph.bias import add_bias
+from spikewright.methods.base import (
+    InputKind,
+    MethodConfig,
+    Prepared,
+    channel_axis,
+    check_choice,
+    check_paths,
+    check_scale,
+    observer_of,
+    provenance,
+    shaped,
+    silent_site,
+)
+from spikewright.network import Site, SpikingNetwork
+
+__all__ = ["Gate", "SynchronousConfig"]
+
+Gate = Literal["lateral-inhibition", "accumulated-count"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynchronousConfig(MethodConfig):
+    """Settings of every rate-coded method.
+
+    A site of scale λ sends spikes worth λ each: a ≈ λ·N/T. A method says which neuron it uses and
+    how it chooses every λ; all else is here.
+
+    Attributes:
+        T: Time steps, ≥ 1.
+        scale: How λ is chosen.
+        per_channel: One λ a channel or one a layer (default, as in the papers).
+        v_init: Initial potential of rectified neurons as a share of θ, in [0, 1). ½ turns flooring
+            into rounding.
+        input: ``"analog"`` (constant current), ``"encoded"`` (regular spikes of soft-reset
+            neurons) or ``"poisson"`` (random spikes of that mean; the same draws in every run).
+        pool: How maxima of spikes are taken: ``"lateral-inhibition"`` (exact at every step) or
+            ``"accumulated-count"`` (the usual approximation).
+        analog_relays: Module paths, ``"re:…"`` patterns or ``"all"``: relays that stay analog;
+            their current passes through at every tick.
+        seed: Where the random numbers of Poisson input start.
+    """
+
+    anytime: ClassVar[bool] = True
+
+    T: int = 64
+    scale: ScaleRule = field(default_factory=Percentile)
+    per_channel: bool = False
+    v_init: float = 0.0
+    input: Literal["analog", "encoded", "poisson"] = "analog"
+    pool: Literal["lateral-inhibition", "accumulated-count"] = "lateral-inhibition"
+    analog_relays: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        from spikewright.errors import ConfigError
+
+        Rate(T=self.T)
+        check_scale(self.scale)
+        check_choice("input", self.input, InputKind)
+        check_choice("pool", self.pool, Gate)
+        check_paths(self, "analog_relays")
+        if not 0.0 <= self.v_init < 1.0:
+            raise ConfigError(
+                f"v_init: expected a share of the threshold in [0, 1), got {self.v_init}. "
+                "From 1 on a neuron would fire without input."
+            )
+
+    def neuron(self) -> str:
+        """Return the name of the neuron model."""
+        return "if-soft"
+
+    def largest_burst(self) -> int:
+        """Return Γ, the most spikes of a neuron in one step."""
+        return 1
+
+    def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
+        """Return λ of a population, "channels" or "".
+
+        The value of a neuron is bounded by Γ·λ. Where the network itself clips at a cap (ReLU6),
+        λ is cap/Γ, so that the bound is the cap (ours; the papers' networks have plain ReLU).
+        """
+        axis, cap, gamma = channel_axis(graph, node), node.kwargs.get("cap"), self.largest_burst()
+        scale = self.scale.scale(
+            observer_of(prepared, node).histogram,
+            Rate(T=self.T),
+            per_channel=self.per_channel and axis is not None,
+            rounding=self.v_init > 0.0,
+            cap=cap,
+        )
+        return torch.full_like(scale, cap / gamma) if cap is not None and gamma > 1 else scale
+
+    def choose_scales(
+        self, graph: Graph, prepared: Prepared
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return λ of every population, and what is added to its current in every step.
+
+        Args:
+            graph: The network with its sites, in its own numbers.
+            prepared: What calibration found.
+
+        Returns:
+            Site to λ, and site to an added current in the network's own numbers, of the same
+            forms ("channels" or ""); sites may be left out of the latter.
+        """
+        spiking = [n for n in graph if n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE]
+        return {n.name: self.choose_scale(graph, n, prepared) for n in spiking}, {}
+
+    def initial(self, node: Node) -> float:
+        """Return the initial potential of a rectified population as a share of θ."""
+        return self.v_init
+
+    def convert(self, prepared: Prepared) -> SpikingNetwork:
+        """Place sites, choose every λ, and fold them into weights.
+
+        Raises:
+            UnsupportedModuleError: If the model holds something that the method cannot take.
+            CalibrationError: If the statistics lack a site.
+        """
+        graph = place_sites(
+            prepared.graph, encode_input=self.input != "analog", analog_relays=self.analog_relays
+        )
+        self.check_graph(graph)
+        scales, shifts = self.choose_scales(graph, prepared)
+        sites, units = {}, {}
+        for node in graph:
+            if ops.kind(node) == "site":
+                site = self._site(graph, node, scales, prepared)
+                sites[node.name] = site
+                if node.op in ops.SPIKING_OPS:
+                    units[node.name] = shaped(site.scale, site.channel_axis, node)
+        for name, shift in shifts.items():
+            graph = add_bias(graph, name, shaped(shift, sites[name].channel_axis, graph[name]))
+        folded = fold_units(graph, units)
+        return SpikingNetwork(
+            graph=folded,
+            sites=sites,
+            code=Rate(T=self.T),
+            neuron=self.neuron(),
+            gate=self.pool,
+            schedule_kind="synchronous",
+            provenance=provenance(prepared, self, folded),
+            source=(prepared, self),
+        )
+
+    def check_graph(self, graph: Graph) -> None:
+        """Refuse a network that the method cannot take; by default all can be."""
+
+    def _site(
+        self, graph: Graph, node: Node, scales: dict[str, Tensor], prepared: Prepared
+    ) -> Site:
+        axis = channel_axis(graph, node)
+        if node.op not in ops.SPIKING_OPS:
+            return silent_site(node, axis)
+        signed = node.op == ops.RELAY or (node.op == ops.INPUT_SITE and prepared.input_signed)
+        at_input = node.op == ops.INPUT_SITE
+        scale = input_scale(prepared, node) if at_input else scales[node.name]
+        return Site(
+            name=node.name,
+            signed=signed,
+            channel_axis=axis or 1,
+            scale=scale,
+            threshold=torch.tensor(1.0),
+            pre_bias=torch.tensor(0.0 if signed or at_input else self.initial(node)),
+            gamma=1 if at_input else self.largest_burst(),
+            neuron=("poisson" if self.input == "poisson" else "if-soft") if at_input else "",
+            seed=self.seed,
+        )
+
+
+def input_scale(prepared: Prepared, node: Node) -> Tensor:
+    """Return the largest input seen, which a spike at every step stands for (or 1 if all are 0)."""
+    largest = observer_of(prepared, node).histogram.max.max().float()
+    return torch.where(largest > 0, largest, torch.ones_like(largest))

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walk through a network site by site while the layers in front already spike.
+
+Threshold balancing and layer-wise correction choose what a population does from the currents that
+the finished populations before it cause. In a feed-forward network one pass is enough: a whole
+train is known at a site before the next one is reached.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikewright.codes import Rate
+from spikewright.graph import Graph, Node, ops
+from spikewright.graph.simplify import element_count
+from spikewright.methods.base import silent_site
+from spikewright.network import SpikingNetwork
+from spikewright.neurons import Firing, stepping
+from spikewright.simulators.stages import pool_operator
+from spikewright.simulators.ticks import TickPlan, unfold
+from spikewright.simulators.timefold import scan
+
+__all__ = ["Fire", "Population", "inputs_that_fit", "walk"]
+
+FOLDED_ELEMENTS = 128_000_000
+"""Elements of the largest population over all ticks and inputs of a walk: 512 MB."""
+
+Fire = Callable[[Node, Tensor], Tensor]
+"""Given a population and its currents "time batch *neuron" in the network's own numbers, returns
+its spikes times what a spike is worth, of the same shape."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """How a population fires in a walk, in the network's own numbers.
+
+    Attributes:
+        neuron: Name of its model.
+        scale: λ, what a spike is worth and the threshold; broadcastable with a value.
+        firing: Its other constants, for a threshold of 1.
+    """
+
+    neuron: str
+    scale: Tensor
+    firing: Firing
+
+    def fire(self, currents: Tensor) -> Tensor:
+        """Return spikes times λ for a train of currents, "time batch *neuron"."""
+        neuron = stepping(self.neuron)
+        scaled = currents / self.scale
+        state = neuron.begin(scaled[0], self.firing)
+        return scan(neuron, state, scaled, self.firing, scaled).mul_(self.scale)
+
+
+def inputs_that_fit(graph: Graph, T: int, wanted: int) -> int:
+    """Return how many inputs a walk of T steps can take at once, at most ``wanted``, at least 1."""
+    largest = max(element_count(n.shape) for n in graph if n.op in ops.SPIKING_OPS)
+    return max(1, min(wanted, FOLDED_ELEMENTS // (largest * T)))
+
+
+def walk(graph: Graph, x: Tensor, T: int, gate: str, fire: Fire) -> None:
+    """Run a placed network on whole trains, asking at every population how it fires.
+
+    Args:
+        graph: The network with its sites, in its own numbers.
+        x: Inputs, "batch *feature".
+        T: Time steps.
+        gate: Name of the gate that takes maxima.
+        fire: Called for every population in order.
+    """
+    pools = {n.name: pool_operator(graph, n) for n in graph if ops.kind(n) == "pool"}
+
+    def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
+        if node.op in (ops.READOUT, ops.ANALOG_RELAY):
+            return value
+        constant = node.inputs[0] in plan.only_sites
+        train = value.unsqueeze(0).expand(T, *value.shape) if constant else unfold(value, T)
+        if ops.kind(node) != "pool":
+            return fire(node, train).flatten(0, 1)
+        state, sent = None, []
+        for spikes in train:
+            out, state = plan.gate(state, spikes, pools[node.name], 1.0)
+            sent.append(out)
+        return torch.stack(sent).flatten(0, 1)
+
+    network = SpikingNetwork(
+        graph=graph,
+        sites={n.name: silent_site(n, 1) for n in graph if ops.kind(n) == "site"},
+        code=Rate(T=T),
+        neuron="if-soft",
+        gate=gate,
+        schedule_kind="synchronous",
+    )
+    plan = TickPlan(network, site)
+    with torch.no_grad():
+        plan.run(plan.once(x), T)

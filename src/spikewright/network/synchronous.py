@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The synchronous schedule: every population takes in and may fire in every tick."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from spikewright.errors import ConfigError
+
+__all__ = ["SynchronousSchedule"]
+
+
+@dataclass(frozen=True)
+class SynchronousSchedule:
+    """All layers at work in every tick, from the first on.
+
+    A tick is one step of the whole network: spikes of a layer reach the next one within it, as in
+    the papers' simulations. Hardware that takes a tick per layer adds ``depth - 1`` ticks once.
+
+    Attributes:
+        steps: Ticks that an input is shown.
+        depth: Populations one behind the other, the read-out included.
+    """
+
+    steps: int
+    depth: int
+
+    @property
+    def latency_ticks(self) -> int:
+        """Sequential ticks from the first input tick to the decision."""
+        return self.steps
+
+    def decision_tick(self, t: int) -> int:
+        """Return the tick at which the read-out has seen ``t`` of its steps."""
+        return t
+
+    def ticks_per_input(self, membranes: int = 2) -> int:
+        """Return the ticks between inputs in steady state.
+
+        Every neuron works for one input from its first tick to its last, so a second membrane
+        brings nothing.
+
+        Raises:
+            ConfigError: If ``membranes`` is neither 1 nor 2.
+        """
+        if membranes not in (1, 2):
+            raise ConfigError(f"membranes: expected 1 or 2 per neuron, got {membranes!r}.")
+        return self.steps
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schedule as JSON-able data."""
+        return {
+            "kind": "synchronous",
+            "steps": self.steps,
+            "depth": self.depth,
+            "latency_ticks": self.latency_ticks,
+            "ticks_per_input": self.ticks_per_input(),
+        }
+
+    def table(self, inputs: int = 3, membranes: int = 2, width: int = 72) -> str:
+        """Draw as text which input the network works on: one column a train."""
+        columns = max(1, min(inputs, (width - 8) // 6))
+        ticks = "".join(f"{i * self.ticks_per_input(membranes):<6d}" for i in range(columns))
+        row = "".join(f"w{i:<5d}" for i in range(columns))
+        return f"depth   {ticks}ticks\n1..{self.depth:<5d}{row}\nw0: all layers work on input 0"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Max pooling gated by accumulated counts: the usual approximation, kept to compare with."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from spikewright.neurons.max_gate import GateState
+
+__all__ = ["AccumulatedCountGate"]
+
+_GATE = 1000.0
+
+
+class AccumulatedCountGate:
+    """y = maxpool(x + 1000·Σx) - maxpool(1000·Σx), with Σx over the steps before this one.
+
+    Passes on the spikes of the member that has sent most so far. What earlier leaders have sent is
+    not taken back, so the total can exceed the maximum of the totals, and what the later winner
+    sent before it led is lost.
+
+    References:
+        B. Rueckauer et al., Frontiers in Neuroscience 2017, section 2.2.5 (gate on the largest
+        accumulated rate); this form: the comparison baseline of Y. Li, Y. Zeng, IJCAI 2022.
+    """
+
+    name: ClassVar[str] = "accumulated-count"
+    states: ClassVar[Mapping[str, float]] = MappingProxyType({"gate": 0.0, "pooled_gate": 0.0})
+
+    @staticmethod
+    def step(
+        state: GateState | None, spikes: Tensor, pool: Callable[[Tensor], Tensor], base: float = 1.0
+    ) -> tuple[Tensor, GateState]:
+        """Pool the spikes of one step.
+
+        Args:
+            state: What the previous step returned, None at the first; its memory is used again.
+            spikes: Input spikes, "batch *map". Not changed.
+            pool: The network's max pool.
+            base: 1, the base of trains whose steps weigh the same.
+
+        Returns:
+            Output spikes "batch *pooled" and the state for the next step.
+        """
+        if state is None:
+            gate = torch.zeros_like(spikes)
+            state = (gate, pool(gate))
+        gate, pooled = state
+        out = pool(spikes + gate).sub_(pooled)
+        gate.add_(spikes, alpha=_GATE)
+        return out, (gate, pool(gate))

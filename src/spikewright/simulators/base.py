@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every simulator offers, so that measuring does not ask which one it is."""
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from spikewright.network import SpikingNetwork
+
+__all__ = ["CACHE_ELEMENTS", "Count", "Probe", "Simulator"]
+
+CACHE_ELEMENTS = 400_000
+"""Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
+
+Count = Callable[[str, int, Tensor], None]
+"""Called with a source's name, the first of the steps 1..T that are reported, and what was sent
+in them, "time batch *neuron": spikes (signed ones with their sign) or a code's events."""
+
+Probe = Callable[[str, Tensor, Tensor], None]
+"""Called once a run with a population's or gate's name, all that entered it, and all that it sent
+(decoded), both summed over the run in its own units, "batch *neuron"."""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A compiled network that holds no state of a run.
+
+    Attributes:
+        name: Public name.
+        network: What it runs.
+    """
+
+    name: ClassVar[str]
+    network: SpikingNetwork
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run a batch from fresh state and return the outputs after the last step."""
+        ...
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Cut a batch into the parts that run best."""
+        ...
+
+    def over_time(
+        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Run a batch from fresh state.
+
+        Args:
+            x: Inputs in the network's type and on its device, "batch *feature".
+            count: Told what every source sends.
+            probe: Told what enters and leaves every population and gate.
+
+        Yields:
+            The outputs after each step 1..T of the read-out.
+        """
+        ...

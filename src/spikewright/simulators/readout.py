@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layered read-out at every step: what it has decided when part of the last train is in."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from spikewright.graph.program import Program
+from spikewright.network import SpikingNetwork
+from spikewright.simulators.stages import Stages
+
+__all__ = ["LayeredReadOut"]
+
+
+class LayeredReadOut:
+    """The last stage as a function of how many of its steps have come.
+
+    Args:
+        network: A network with the layered schedule.
+
+    Attributes:
+        sources: Emitters, analog relays and analog inputs that the read-outs read.
+    """
+
+    def __init__(self, network: SpikingNetwork) -> None:
+        self._plan = Stages(network, tick=False)
+        self._code = network.code
+        self._last = self._plan.stages[-1]
+        self.sources = self._last.sources
+        graph = network.graph
+        self._programs = []
+        for t in range(1, self._code.steps + 1):
+            share = self._code.share(t)
+            self._programs.append(
+                Program(
+                    graph,
+                    outputs=tuple(graph[r].inputs[0] for r in self._plan.readouts),
+                    given=self.sources,
+                    params={b: graph.params[b] * share for b in self._plan.biases},
+                )
+            )
+
+    def __call__(self, x: Tensor, values: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the network's outputs after each step.
+
+        Args:
+            x: The network's input.
+            values: Decoded train (or analog total) of each source.
+        """
+        code, plan = self._code, self._plan
+        for t, program in enumerate(self._programs, start=1):
+            given = []
+            for source, value in zip(self.sources, values, strict=True):
+                if source in plan.constants:
+                    given.append(value * code.share(t))
+                elif plan.depth[source] == self._last.depth - 1:
+                    given.append(value if t == code.steps else code.prefix(value, t))
+                else:
+                    given.append(value)
+            yield plan.tail(*program(*given), x)

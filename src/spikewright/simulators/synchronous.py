@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The definition of a synchronous run: a plain loop over ticks through the whole network.
+
+Populations keep a membrane, gates two registers; nothing grows with the number of steps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Node
+from spikewright.network import SpikingNetwork
+from spikewright.neurons import State
+from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.layered import split_for_cache
+from spikewright.simulators.stages import pool_operator
+from spikewright.simulators.ticks import TickPlan, Total
+
+__all__ = ["SynchronousReference"]
+
+
+@dataclass
+class _Run:
+    """The state of one run; fresh for every run."""
+
+    neurons: dict[str, State] = field(default_factory=dict)
+    spikes: dict[str, Tensor] = field(default_factory=dict)
+    gates: dict[str, Any] = field(default_factory=dict)
+    entered: dict[str, Tensor] = field(default_factory=dict)
+    sent: dict[str, Tensor] = field(default_factory=dict)
+    t: int = 0
+
+
+class SynchronousReference:
+    """A compiled network, run tick by tick; holds no state of a run.
+
+    Args:
+        network: A network with the synchronous schedule.
+    """
+
+    name: ClassVar[str] = "reference"
+
+    def __init__(self, network: SpikingNetwork) -> None:
+        self.network = network
+        self.plan = TickPlan(network, self._site)
+        self._pool = {
+            n.name: pool_operator(network.graph, n) for n in network.graph if ops.kind(n) == "pool"
+        }
+        self._run = _Run()
+        self._count: Count | None = None
+        self._probe: Probe | None = None
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run a batch from fresh state and return the outputs after the last step."""
+        found = []
+        for part in self.split(x):
+            total = Total(self.plan, part)
+            for currents in self._ticks(part, None, None):
+                total.add(currents)
+            found.append(total.outputs())
+        return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Cut a batch into parts whose potentials stay in the processor's cache."""
+        return split_for_cache(self.network, x)
+
+    def over_time(
+        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the outputs after each step; see :class:`Simulator`."""
+        total = Total(self.plan, x)
+        for currents in self._ticks(x, count, probe):
+            total.add(currents)
+            yield total.outputs()
+
+    def _ticks(
+        self, x: Tensor, count: Count | None, probe: Probe | None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Run tick by tick, yielding the read-outs' currents."""
+        run, constants = _Run(), self.plan.once(x)
+        for t in range(1, self.network.code.steps + 1):
+            run.t = t
+            self._run, self._count, self._probe = run, count, probe
+            yield self.plan.run(constants)
+        self._run, self._count, self._probe = _Run(), None, None
+        if probe is not None:
+            for name, entered in run.entered.items():
+                pool = self._pool.get(name)
+                probe(name, entered if pool is None else pool(entered), run.sent[name])
+
+    def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
+        """Step one population or gate."""
+        if node.op in (ops.READOUT, ops.ANALOG_RELAY):
+            return x
+        name, run = node.name, self._run
+        if ops.kind(node) == "pool":
+            out, run.gates[name] = self.plan.gate(
+                run.gates.get(name), x, self._pool[name], self.network.code.pool_base
+            )
+        else:
+            neuron, firing = self.plan.neuron[name], self.plan.firing[name]
+            if name not in run.neurons:
+                run.neurons[name] = neuron.begin(x, firing)
+                run.spikes[name] = torch.empty_like(x)
+            out = neuron.step_(run.neurons[name], x, firing, run.spikes[name])
+        if self._count is not None:
+            self._count(name, run.t, out.unsqueeze(0))
+        if self._probe is not None:
+            _add(run.entered, name, x)
+            _add(run.sent, name, out)
+        return out
+
+
+def _add(totals: dict[str, Tensor], name: str, value: Tensor) -> None:
+    if name in totals:
+        totals[name].add_(value)
+    else:
+        totals[name] = value.clone()

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A synchronous network cut into what is computed once a run and what is computed every tick."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+from spikewright.graph import Graph, Node, ops
+from spikewright.graph.program import Program, SiteFunction
+from spikewright.graph.units import shape_value
+from spikewright.network import SpikingNetwork
+from spikewright.neurons import Firing, Stepping, neurons, stepping
+
+__all__ = ["GateStep", "TickPlan", "Total", "unfold"]
+
+GateStep = Callable[..., tuple[Tensor, Any]]
+
+
+class TickPlan:
+    """The compiled network; holds no state of a run.
+
+    What depends on the constant input alone (the first layer's current, above all) is computed
+    once. The rest is one program that a simulator runs every tick, or for several ticks that are
+    folded into the batch: batch axis "(time batch)".
+
+    Args:
+        network: A network with the synchronous schedule.
+        site: What the simulator does at populations, gates, relays and read-outs.
+    """
+
+    def __init__(self, network: SpikingNetwork, site: SiteFunction) -> None:
+        self.network, graph = network, network.graph
+        self._graph = graph
+        fixed = _fixed(graph)
+        users = graph.users()
+        border = [n for n in graph if n.name in fixed and _is_read(users[n.name], fixed)]
+        self._shapes = [n for n in border if n.shape is None]
+        self._constants = [n for n in border if n.shape is not None]
+        self.only_sites = {
+            n.name for n in self._constants if all(ops.kind(u) == "site" for u in users[n.name])
+        }
+        names = [n.name for n in self._constants]
+        self._once = Program(graph, outputs=names)
+        self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
+        self._every = Program(
+            graph,
+            outputs=self.readouts,
+            given=(*names, *(n.name for n in self._shapes)),
+            site=site,
+            pools=True,
+        )
+        self.tail = Program(graph, given=(*self.readouts, graph.input))
+        self.firing: dict[str, Firing] = {n: s.firing() for n, s in network.sites.items()}
+        self.neuron: dict[str, type[Stepping]] = {
+            n.name: stepping(network.neuron_of(n.name)) for n in network.spiking_nodes()
+        }
+        self.gate: GateStep = neurons()[network.gate].step  # type: ignore[attr-defined]
+
+    def once(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the constant values that every tick needs.
+
+        Args:
+            x: Inputs, "batch *feature".
+        """
+        return self._once(x)
+
+    def run(self, constants: tuple[Tensor, ...], ticks: int = 1) -> tuple[Tensor, ...]:
+        """Run the program for one tick, or for several that are folded into the batch.
+
+        Args:
+            constants: What :meth:`once` returned.
+            ticks: How many.
+
+        Returns:
+            The currents of the read-outs, "(time batch) *feature"; those of a read-out that reads
+            constants only have no time.
+        """
+        batch = constants[0].shape[0] if constants else 1
+        values: list[Any] = []
+        for node, value in zip(self._constants, constants, strict=True):
+            repeat = ticks > 1 and node.name not in self.only_sites
+            values.append(value.repeat(ticks, *[1] * (value.ndim - 1)) if repeat else value)
+        shapes = [shape_value(self._graph, n, batch * ticks) for n in self._shapes]
+        return self._every(*values, *shapes)
+
+
+def _fixed(graph: Graph) -> set[str]:
+    """Return the nodes that no population lies in front of."""
+    fixed: set[str] = set()
+    for node in graph:
+        if ops.kind(node) != "site" and all(i in fixed for i in node.inputs):
+            fixed.add(node.name)
+    return fixed
+
+
+def _is_read(users: list[Node], fixed: set[str]) -> bool:
+    return any(u.name not in fixed for u in users)
+
+
+class Total:
+    """A running sum over time that yields its value after every tick.
+
+    Args:
+        plan: The network's plan.
+        x: Inputs of the run.
+    """
+
+    def __init__(self, plan: TickPlan, x: Tensor) -> None:
+        self._plan, self._x = plan, x
+        self._v: list[Tensor] = []
+        self.t = 0
+
+    def add(self, currents: tuple[Tensor, ...]) -> None:
+        """Add one tick's currents of the read-outs."""
+        if self._v:
+            for v, current in zip(self._v, currents, strict=True):
+                v.add_(current)
+        else:
+            self._v = [c.clone() for c in currents]
+        self.t += 1
+
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Return the network's outputs from the mean current so far."""
+        return self._plan.tail(*(v / self.t for v in self._v), self._x)
+
+    def each(self, currents: tuple[Tensor, ...], ticks: int) -> Iterator[None]:
+        """Add several ticks, "(time batch) *feature", in order; pause after each."""
+        batch = self._x.shape[0]
+        parts = [unfold(c, ticks) if c.shape[0] == ticks * batch else None for c in currents]
+        for t in range(ticks):
+            self.add(tuple(c if p is None else p[t] for c, p in zip(currents, parts, strict=True)))
+            yield
+
+
+def unfold(x: Tensor, ticks: int) -> Tensor:
+    """Return "(time batch) *feature" as "time batch *feature"."""
+    return x.view(ticks, x.shape[0] // ticks, *x.shape[1:])

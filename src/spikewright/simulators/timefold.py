@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A synchronous run layer by layer: time is folded into the batch, neurons scan over it.
+
+The network is feed-forward, so a layer's whole train is known when the train in front of it is.
+Operators without state run once on "(time batch)", populations step through their currents in
+order with the very same ``step_``: the spikes are those of the reference.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import ConfigError
+from spikewright.graph import ops
+from spikewright.graph.ir import Node
+from spikewright.graph.simplify import element_count
+from spikewright.network import SpikingNetwork
+from spikewright.neurons import Firing, State, Stepping
+from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.stages import pool_operator
+from spikewright.simulators.ticks import TickPlan, Total, unfold
+
+__all__ = ["FOLDED_ELEMENTS", "Timefold", "scan"]
+
+FOLDED_ELEMENTS = 16_000_000
+"""Elements of the largest population, over the ticks and inputs that are folded together at once;
+longer runs are cut along time, populations keeping their state. 16 million are 64 MB."""
+
+
+@dataclass
+class _Run:
+    """The state of one run; fresh for every run."""
+
+    neurons: dict[str, State] = field(default_factory=dict)
+    gates: dict[str, Any] = field(default_factory=dict)
+    entered: dict[str, Tensor] = field(default_factory=dict)
+    sent: dict[str, Tensor] = field(default_factory=dict)
+    t: int = 0
+    ticks: int = 1
+
+
+class Timefold:
+    """A compiled network; holds no state of a run.
+
+    Args:
+        network: A network with the synchronous schedule.
+        chunk: Ticks folded together; chosen by memory if None.
+
+    Raises:
+        ConfigError: If ``chunk`` is below 1.
+    """
+
+    name: ClassVar[str] = "timefold"
+
+    def __init__(self, network: SpikingNetwork, *, chunk: int | None = None) -> None:
+        if chunk is not None and chunk < 1:
+            raise ConfigError(f"chunk: expected at least 1 tick, got {chunk}.")
+        self.network = network
+        self.plan = TickPlan(network, self._site)
+        self._pool = {
+            n.name: pool_operator(network.graph, n) for n in network.graph if ops.kind(n) == "pool"
+        }
+        self._chunk = chunk
+        self._largest = max(element_count(n.shape) for n in network.spiking_nodes())
+        self._run = _Run()
+        self._count: Count | None = None
+        self._probe: Probe | None = None
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run a batch from fresh state and return the outputs after the last step."""
+        total = Total(self.plan, x)
+        for _ in self._ticks(x, total, None, None):
+            pass
+        return total.outputs()
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Cut a batch so that at least some ticks fit into memory at once."""
+        return torch.split(x, max(1, FOLDED_ELEMENTS // (4 * self._largest)))
+
+    def chunk(self, batch: int) -> int:
+        """Return how many ticks are folded together for a batch."""
+        if self._chunk is not None:
+            return min(self._chunk, self.network.code.steps)
+        fit = FOLDED_ELEMENTS // (self._largest * batch)
+        return max(1, min(fit, self.network.code.steps))
+
+    def over_time(
+        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the outputs after each step; see :class:`Simulator`."""
+        total = Total(self.plan, x)
+        for _ in self._ticks(x, total, count, probe):
+            yield total.outputs()
+
+    def _ticks(
+        self, x: Tensor, total: Total, count: Count | None, probe: Probe | None
+    ) -> Iterator[None]:
+        """Run chunk by chunk, pausing after every tick that has been added to the total."""
+        run, constants = _Run(), self.plan.once(x)
+        steps, chunk = self.network.code.steps, self.chunk(x.shape[0])
+        for start in range(0, steps, chunk):
+            run.t, run.ticks = start + 1, min(chunk, steps - start)
+            self._run, self._count, self._probe = run, count, probe
+            currents = self.plan.run(constants, run.ticks)
+            self._run, self._count, self._probe = _Run(), None, None
+            yield from total.each(currents, run.ticks)
+        if probe is not None:
+            for name, entered in run.entered.items():
+                pool = self._pool.get(name)
+                probe(name, entered if pool is None else pool(entered), run.sent[name])
+
+    def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
+        """Step one population or gate through the ticks of this chunk."""
+        if node.op in (ops.READOUT, ops.ANALOG_RELAY):
+            return x
+        name, run = node.name, self._run
+        constant = node.inputs[0] in self.plan.only_sites
+        train = x.unsqueeze(0).expand(run.ticks, *x.shape) if constant else unfold(x, run.ticks)
+        if ops.kind(node) == "pool":
+            out = self._scan_gate(name, train)
+        else:
+            neuron, firing = self.plan.neuron[name], self.plan.firing[name]
+            state = run.neurons.get(name)
+            if state is None:
+                state = run.neurons[name] = neuron.begin(train[0], firing)
+            if self._probe is not None:
+                _add(run.entered, name, train)
+            own = overwrite and not constant
+            out = scan(neuron, state, train, firing, train if own else None)
+        if self._count is not None:
+            self._count(name, run.t, out)
+        if self._probe is not None:
+            _add(run.sent, name, out)
+            if ops.kind(node) == "pool":
+                _add(run.entered, name, train)
+        return out.flatten(0, 1)
+
+    def _scan_gate(self, name: str, train: Tensor) -> Tensor:
+        base, pool = self.network.code.pool_base, self._pool[name]
+        found = []
+        for spikes in train:
+            out, self._run.gates[name] = self.plan.gate(
+                self._run.gates.get(name), spikes, pool, base
+            )
+            found.append(out)
+        return torch.stack(found)
+
+
+def scan(
+    neuron: type[Stepping],
+    state: State,
+    currents: Tensor,
+    firing: Firing,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Step a population through a train of currents.
+
+    Args:
+        neuron: Its model.
+        state: Its state before the train; overwritten.
+        currents: "time batch *neuron".
+        firing: Its constants.
+        out: Memory for the spikes, which may be that of ``currents``; new if None.
+
+    Returns:
+        Spikes, "time batch *neuron".
+    """
+    spikes = torch.empty_like(currents) if out is None else out
+    for current, sent in zip(currents, spikes, strict=True):
+        neuron.step_(state, current, firing, sent)
+    return spikes
+
+
+def _add(totals: dict[str, Tensor], name: str, train: Tensor) -> None:
+    total = train.sum(0)
+    totals[name] = totals[name].add_(total) if name in totals else total
