@@ -15,7 +15,7 @@ from torch import Tensor
 from spikewright.graph import Node, Ref, ops
 from spikewright.graph.program import resolve_operator
 from spikewright.network import SpikingNetwork
-from spikewright.simulators import LayeredReference
+from spikewright.simulators import LayeredReference, SynchronousReference
 
 
 def spikes_of(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:
@@ -25,7 +25,13 @@ def spikes_of(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:
     def watch(name: str, t: int, spikes: Tensor) -> None:
         counts[name] = counts.get(name, 0) + spikes.abs().sum(0)
 
-    LayeredReference(network)(network.check_input(x), watch)
+    if network.schedule_kind == "layered":
+        LayeredReference(network)(network.check_input(x), watch)
+    else:
+        run = SynchronousReference(network).over_time(
+            network.check_input(x), lambda name, t, sent: watch(name, t, sent[0])
+        )
+        assert len(list(run)) == network.T
     return counts
 
 

@@ -69,7 +69,7 @@ def text(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def option_texts(cls: type) -> dict[str, str]:
-    """Return what the ``Attributes`` section of a docstring says of each attribute.
+    """Return what the ``Attributes`` sections of a class and its bases say of each attribute.
 
     Example:
         >>> class Settings:
@@ -82,11 +82,15 @@ def option_texts(cls: type) -> dict[str, str]:
         >>> option_texts(Settings)
         {'T': 'Time steps, at least 1.'}
     """
-    _, _, section = (inspect.getdoc(cls) or "").partition("Attributes:\n")
-    section = textwrap.dedent(re.split(r"\n(?=\S)", section)[0])
-    entries = re.split(r"\n(?=\w+: )", section.strip())
-    pairs = (entry.partition(": ") for entry in entries)
-    return {name: " ".join(line.replace("``", "").split()) for name, colon, line in pairs if colon}
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):  # what a class says itself counts more than its bases
+        _, _, section = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        section = textwrap.dedent(re.split(r"\n(?=\S)", section)[0])
+        entries = re.split(r"\n(?=\w+: )", section.strip())
+        for name, colon, line in (entry.partition(": ") for entry in entries):
+            if colon:
+                texts[name] = " ".join(line.replace("``", "").split())
+    return texts
 
 
 def _items(lookup: Any) -> list[tuple[str, type]]:  # noqa: ANN401 - a Lookup of any kind
@@ -98,7 +102,7 @@ def _method(name: str, cls: type) -> dict[str, Any]:
     options = [
         {
             "name": field.name,
-            "default": _plain(field.default),
+            "default": _default(field),
             "type": str(getattr(field.type, "__name__", field.type)).replace("typing.", ""),
             "text": texts.get(field.name, ""),
         }
@@ -107,10 +111,13 @@ def _method(name: str, cls: type) -> dict[str, Any]:
     return {"name": name, "text": _module_line(cls), "options": options}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any default
-    if value is dataclasses.MISSING:
+def _default(field: Any) -> Any:  # noqa: ANN401 - any default of a dataclass field
+    if field.default_factory is not dataclasses.MISSING:
+        return repr(field.default_factory())
+    if field.default is dataclasses.MISSING:
         return "required"
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+    plain = isinstance(field.default, str | int | float | bool | None)
+    return field.default if plain else repr(field.default)
 
 
 def _module_line(cls: type) -> str:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing files whole or not at all, and never over another one unasked."""
+"""Never writing over another file unasked."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from spikewright.errors import ConfigError, FileFormatError
+from spikewright.errors import ConfigError
+from spikewright.files import write
 
 __all__ = ["check_output", "check_outputs", "write"]
 
@@ -36,25 +36,3 @@ def check_outputs(paths: Iterable[Path], *, force: bool) -> None:
     """Do ``check_output`` for each."""
     for path in paths:
         check_output(path, force=force)
-
-
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file; the old one, if any, is replaced only when the new one is whole.
-
-    Args:
-        path: The file.
-        content: Bytes, or text that is written as UTF-8.
-
-    Raises:
-        FileFormatError: If it cannot be written; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: could not be written ({error.strerror}). Nothing was left behind."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,14 +2,13 @@
 """From options to the settings of a method, whichever method it is."""
 
 import dataclasses
-import tomllib
-import types
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-from spikewright.calibration import RULES, Max, MinError, Percentile, ScaleRule
+from spikewright.calibration import Max, MinError, Percentile
 from spikewright.cli.options import MethodOptions
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.methods import MethodConfig, configure, methods
+from spikewright.methods.values import typed
 
 __all__ = ["DEFAULT_METHOD", "method_config", "typed"]
 
@@ -45,32 +44,6 @@ def method_config(options: MethodOptions) -> MethodConfig:
     return configure(name, **values)
 
 
-def typed(text: str, hint: Any, where: str) -> Any:  # noqa: ANN401 - whatever the hint says
-    """Read a value as the type that a setting declares.
-
-    Args:
-        text: As given; a TOML value, or plain text. ``none`` stands for None.
-        hint: The setting's type.
-        where: The option, for the error.
-
-    Raises:
-        ConfigError: If the text is no such value.
-
-    Example:
-        >>> typed("8", int, "--set T"), typed('["a"]', tuple[str, ...], "--set paths")
-        (8, ('a',))
-    """
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for candidate in (value, text, None if text.lower() == "none" else text):
-        fits, result = _as(candidate, hint)
-        if fits:
-            return result
-    raise ConfigError(f"{where}: expected {_name(hint)}, got {text!r}. Correct the value.")
-
-
 def _named(options: MethodOptions) -> dict[str, Any]:
     """Return what the options with names of their own say."""
     values = {n: v for n in _SAME_NAME if (v := getattr(options, n)) is not None}
@@ -92,36 +65,3 @@ def _named(options: MethodOptions) -> dict[str, Any]:
             percentile = options.percentile
             values["scale"] = Percentile() if percentile is None else Percentile(percentile)
     return values
-
-
-def _as(value: object, hint: Any) -> tuple[bool, Any]:  # noqa: ANN401 - any type
-    """Return whether a value is of the hinted type, and the value as that type."""
-    origin, inside = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        for each in inside:
-            fits, result = _as(value, each)
-            if fits:
-                return True, result
-        return False, None
-    if origin is Literal:
-        return value in inside, value
-    if origin is tuple and isinstance(value, list):
-        parts = [_as(item, inside[0]) for item in value]
-        return all(fits for fits, _ in parts), tuple(part for _, part in parts)
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number, float(value) if number else None  # type: ignore[arg-type]
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
-    if hint in (bool, str):
-        return isinstance(value, hint), value
-    if hint is types.NoneType:
-        return value is None, None
-    if hint is ScaleRule and isinstance(value, str | dict):
-        settings = {"name": value} if isinstance(value, str) else value
-        return True, RULES[str(settings.get("name", ""))].from_dict(settings)
-    return isinstance(value, dict), value
-
-
-def _name(hint: Any) -> str:  # noqa: ANN401 - any type
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

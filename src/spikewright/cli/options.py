@@ -138,8 +138,8 @@ class MethodOptions:
     """Round values to trains, or cut them off."""
     extra_step: Annotated[bool | None, Parameter(negative="--no-extra-step")] = None
     """Fire one more step, for precision."""
-    input: Literal["analog", "encoded"] | None = None
-    """Whether the input is a constant current or enters as spikes."""
+    input: Literal["analog", "encoded", "poisson"] | None = None
+    """Whether the input is a constant current or enters as (regular, random) spikes."""
     analog_relay: Annotated[tuple[str, ...], Parameter(metavar="PATH", negative="")] = ()
     """Module path, re:PATTERN or all: a relay that stays analog. Repeatable."""
     set: Annotated[tuple[str, ...], Parameter(metavar="KEY=VALUE", negative="")] = ()

@@ -34,7 +34,7 @@ def evaluate(
     reference_weights: File = None,
     lengths: Wholes = None,
     limit: Whole = None,
-    simulator: Literal["collapsed", "reference"] = "collapsed",
+    simulator: Literal["collapsed", "timefold", "reference"] | None = None,
     layers: bool = False,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     force: bool = False,
@@ -57,7 +57,8 @@ def evaluate(
         reference_weights: Its weights.
         lengths: Convert with each of these T, instead of --T, and compare; needs --model.
         limit: Use so many inputs, evenly spread over the set.
-        simulator: In one pass or tick by tick; their spikes are the same. [default: collapsed]
+        simulator: Tick by tick (reference), or the fast one of the network's schedule, which is the
+            default: collapsed (layered) or timefold (synchronous). Their spikes are the same.
         layers: Add a table of every layer.
         output: Write the result to this file as JSON, too.
         force: Replace the file if it exists.
