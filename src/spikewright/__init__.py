@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spikewright.api import calibrate as calibrate
     from spikewright.api import convert as convert
+    from spikewright.api import diagnose as diagnose
     from spikewright.api import evaluate as evaluate
     from spikewright.api import inspect as inspect
     from spikewright.api import simulate as simulate
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spikewright.calibration import Max as Max
     from spikewright.calibration import MinError as MinError
     from spikewright.calibration import Percentile as Percentile
+    from spikewright.comparison import compare as compare
     from spikewright.methods.spikeconverter import SpikeConverter as SpikeConverter
     from spikewright.network import SpikingNetwork as SpikingNetwork
     from spikewright.network import load as load
@@ -28,6 +30,8 @@ _WHERE = {
     **dict.fromkeys(("calibrate", "convert", "evaluate", "inspect", "simulate", "verify"), "api"),
     **dict.fromkeys(("Max", "MinError", "Percentile"), "calibration"),
     **dict.fromkeys(("SpikingNetwork", "load"), "network"),
+    "compare": "comparison",
+    "diagnose": "api",
     "SpikeConverter": "methods.spikeconverter",
     "run_pipelined": "simulators",
 }

@@ -24,7 +24,8 @@ from spikewright.graph import (
     simplify,
 )
 from spikewright.graph.capture import evaluation_mode
-from spikewright.measure import Result
+from spikewright.measure import Diagnosis, Result
+from spikewright.measure import diagnose as diagnose_network
 from spikewright.measure import evaluate as measure
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.methods.base import INPUT_STATISTICS, channel_axis
@@ -34,7 +35,7 @@ from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators import verify as verify_network
 
-__all__ = ["calibrate", "convert", "evaluate", "inspect", "simulate", "verify"]
+__all__ = ["calibrate", "convert", "diagnose", "evaluate", "inspect", "simulate", "verify"]
 
 KEPT_INPUTS = 128
 """Calibration inputs that are kept for methods which run the spiking network on them."""
@@ -239,6 +240,69 @@ def at_lengths(snn: SpikingNetwork, code_lengths: Sequence[int]) -> list[Spiking
         snn if T == snn.T else dataclasses.replace(config, T=T).convert(prepared)
         for T in dict.fromkeys(code_lengths)
     ]
+
+
+def diagnose(
+    snn: SpikingNetwork,
+    loader: Batches,
+    *,
+    reference: nn.Module | None = None,
+    simulator: SimulatorName | None = None,
+    limit: int | None = None,
+    progress: bool = False,
+) -> Diagnosis:
+    """Find out, layer by layer, where the difference to the ANN comes from.
+
+    Args:
+        snn: The converted network, in floating point.
+        loader: Tensors or (input, …) pairs.
+        reference: The original network, needed for a converted one that was read from a file;
+            it is not changed.
+        simulator: See :func:`evaluate`.
+        limit: Use only the first so many inputs.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Every layer's error by cause; ``print(diagnosis.table())`` ends with what to do about it.
+        Ctrl-C finishes the batch at hand and returns what is done so far, marked as interrupted.
+
+    Raises:
+        ConfigError: If the original network is missing or another model, the network is an integer
+            one, a setting is out of range, or the schedule has no such simulator.
+        CalibrationError: If there is no data, or it holds NaN or infinity.
+        ShapeError: If an input has another shape than the network takes.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: expected at least 1 input, got {limit}.")
+    original = _original(snn, reference)
+    batches = _limited(_batches(loader), limit)
+    total = None if limit is not None else _length(loader)
+    return diagnose_network(
+        snn,
+        track(batches, "diagnosing", show=progress, total=total),
+        simulator=simulator,
+        reference_graph=original,
+    )
+
+
+def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
+    """Return the original network with its sites placed as in the converted one."""
+    if reference is not None:
+        example = torch.zeros(2, *(size or 1 for size in snn.graph.input_shape[1:]))
+        graph = _folded(reference, example)
+    elif snn.source is not None:
+        graph = snn.source[0].graph
+    else:
+        raise ConfigError(
+            "diagnose: expected the original network, got a converted one that was read from a "
+            "file or rounded to integers, which does not hold it. Pass reference=model."
+        )
+    settings = snn.provenance["config"]
+    return place_sites(
+        graph,
+        encode_input=settings.get("input", "analog") != "analog",
+        analog_relays=settings.get("analog_relays", ()),
+    )
 
 
 def verify(snn: SpikingNetwork, x: Tensor) -> Verification:

@@ -175,3 +175,63 @@ def values() -> st.SearchStrategy[Values]:
         spread=st.sampled_from([0, 3, 12, 90]),
         dtype=st.sampled_from([torch.float32, torch.float64]),
     )
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """A train of whole spikes in a map, from ``low`` to ``high``, most of them zero or not."""
+
+    steps: int
+    samples: int
+    low: int
+    high: int
+    silence: float
+    seed: int
+
+    def make(self, size: tuple[int, ...]) -> Tensor:
+        """Return "time batch channel *size", float32; two channels."""
+        generator = torch.Generator().manual_seed(self.seed)
+        shape = (self.steps, self.samples, 2, *size)
+        symbols = torch.randint(self.low, self.high + 1, shape, generator=generator).float()
+        return symbols * (torch.rand(shape, generator=generator) >= self.silence)
+
+
+def symbols(low: int = -4, high: int = 5) -> st.SearchStrategy[Symbols]:
+    """Recipes for spikes on the wire; call ``make(size)``."""
+    return st.builds(
+        Symbols,
+        steps=st.integers(1, 12),
+        samples=st.integers(1, 2),
+        low=st.integers(low, 0),
+        high=st.integers(min(1, high), high),
+        silence=st.sampled_from([0.0, 0.5, 0.9]),
+        seed=st.integers(0, 2**31 - 1),
+    )
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What drives a few neurons, in sixteenths, so that every sum of it is exact in float32.
+
+    Attributes:
+        currents: One list a step, one number a neuron.
+        v_init: Initial potential of each neuron.
+        thresholds: θ of each neuron, at least 1/16.
+    """
+
+    currents: tuple[tuple[int, ...], ...]
+    v_init: tuple[int, ...]
+    thresholds: tuple[int, ...]
+
+
+@st.composite
+def drives(draw: st.DrawFn, low: int = -96, high: int = 96) -> Drive:
+    """Currents of both signs up to several thresholds, with ties and silence."""
+    neurons, steps = draw(st.integers(1, 3)), draw(st.integers(1, 16))
+
+    def row(smallest: int, largest: int) -> tuple[int, ...]:
+        number = st.integers(smallest, largest)
+        return tuple(draw(st.lists(number, min_size=neurons, max_size=neurons)))
+
+    currents = tuple(row(low, high) for _ in range(steps))
+    return Drive(currents, row(-32, 32), row(1, 48))

@@ -10,7 +10,7 @@ from spikewright.calibration.observer import SiteObserver
 from spikewright.calibration.statistics import Statistics
 from spikewright.errors import CalibrationError
 from spikewright.graph import Graph, Node, Program, analog_inputs, ops
-from spikewright.graph.staircase import quantised
+from spikewright.graph.activation import activate
 
 __all__ = ["Collector", "inputs_of"]
 
@@ -103,13 +103,7 @@ class Collector:
         return Statistics(self._observers, self._samples)
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
-        cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
-        if levels is not None:
-            x = quantised(x, node.kwargs["cap"], levels, node.kwargs["offset"])
-        elif node.op == ops.RECTIFY:
-            x = x.clamp_(0, cap) if overwrite else x.clamp(0, cap)
-        elif node.op == ops.RELAY and cap is not None:
-            x = x.clamp(-cap, cap)
+        x = activate(node, x, overwrite)
         if node.name in self._observers:
             self._watch(node.name, x)
         return x

@@ -9,8 +9,10 @@ from cyclopts.config import Dict
 
 import spikewright
 from spikewright.cli.settings import read_settings
+from spikewright.cli.verbs.compare import compare
 from spikewright.cli.verbs.convert import convert
 from spikewright.cli.verbs.demo import demo
+from spikewright.cli.verbs.diagnose import diagnose
 from spikewright.cli.verbs.env import env
 from spikewright.cli.verbs.evaluate import evaluate
 from spikewright.cli.verbs.inspect import inspect
@@ -32,6 +34,8 @@ _VERBS: Mapping[str, Callable[..., int]] = {
     "inspect": inspect,
     "convert": convert,
     "evaluate": evaluate,
+    "compare": compare,
+    "diagnose": diagnose,
     "verify": verify,
     "list": list_,
     "env": env,

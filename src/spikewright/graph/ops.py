@@ -41,7 +41,7 @@ Kind = Literal[
 ]
 
 INPUT = "input"
-RECTIFY = "sw.rectify"  # neurons with a ReLU's range: args (x,), kwargs cap
+RECTIFY = "sw.rectify"  # neurons with a ReLU's range: args (x,), kwargs cap (levels, offset)
 RELAY = "sw.relay"  # ON/OFF pair carrying a signed value: args (x,), kwargs cap
 ANALOG_RELAY = "sw.analog_relay"  # a relay that the user left analog
 READOUT = "sw.readout"  # accumulates, never fires

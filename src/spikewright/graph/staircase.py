@@ -110,8 +110,6 @@ def find_staircases(graph: Graph) -> Graph:
         if name not in graph.nodes:
             continue  # part of a chain that has been replaced
         for source, chain in reversed(tuple(_chains(graph, name, order))):
-            if graph[source].shape != graph[name].shape:
-                continue
             found = _measure(graph, source, chain)
             if found is not None:
                 site = dataclasses.replace(

@@ -15,7 +15,7 @@ from spikewright.measure.paths import FanOut
 from spikewright.measure.result import LayerCount, LengthResult, Result
 from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
-from spikewright.simulators import simulator
+from spikewright.simulators import Stages, simulator
 
 __all__ = ["Counter", "evaluate"]
 
@@ -40,6 +40,9 @@ class Counter:
         self._fan_out = FanOut(network) if counting else None
         self._by_step = counting and network.schedule_kind == "synchronous"
         self._ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
+        plan = Stages(network)
+        emitters = [n.name for group in plan.emitters.values() for n in group]
+        self._signed = {n for n in emitters if plan.is_signed(n)}
         self._counts: dict[str, Tensor] = {}
         self.samples = 0
         self.correct = [0] * network.code.steps
@@ -77,7 +80,7 @@ class Counter:
 
     def _count(self, name: str, first: int, sent: Tensor) -> None:
         """Add what a source sent in some steps, "time batch *neuron"."""
-        sent = sent.abs() if sent.is_signed() else sent
+        sent = sent.abs() if name in self._signed and sent.is_floating_point() else sent
         per_step = sent.sum(1, dtype=None if sent.is_floating_point() else torch.int64)
         total = per_step.sum(0, dtype=torch.float64).to(torch.int64)
         before = self._counts.get(name)

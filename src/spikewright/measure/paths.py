@@ -30,7 +30,8 @@ class Receiver:
         name: Node name of the weighted layer, or of the site for shortcut wires.
         module: Its module path.
         macs: Multiply-adds of the original layer; padding is not multiplied.
-        analog_macs: Those that stay multiply-adds because their input is analog.
+        analog_macs: Those that stay multiply-adds because their input is analog; once for a
+            constant input, at every tick where a relay left analog changes with it.
     """
 
     name: str
@@ -195,10 +196,18 @@ class FanOut:
     def _zero(self, name: str) -> Tensor:
         return torch.zeros(self._shape[name], dtype=torch.float64, device=self.device)
 
+    def _repeats(self, constant: str) -> float:
+        """Return how often an analog value is multiplied: once, or every tick if it changes."""
+        network = self._plan.network
+        changes = self._graph[constant].op == ops.ANALOG_RELAY
+        return float(network.code.steps) if changes and network.span == 1.0 else 1.0
+
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants
         ones = {
-            s: torch.ones(self._shape[s], dtype=torch.float64, device=self.device)
+            s: torch.full(
+                self._shape[s], self._repeats(s), dtype=torch.float64, device=self.device
+            )
             for s in constants
         }
         analog = self._total(ones, spiking=False)

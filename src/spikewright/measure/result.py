@@ -3,15 +3,17 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikewright.errors import ConfigError
+from spikewright.errors import ConfigError, FileFormatError
 from spikewright.text import table
 
 __all__ = ["LayerCount", "LengthResult", "Result"]
 
 SCHEMA = "spikewright.result/1"
+_WHOLE = ("T", "steps", "samples", "labelled", "compared", "latency_ticks", "ticks_per_input")
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,38 @@ class LengthResult:
             analog_macs=self.analog_macs,
         )
         return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "LengthResult":
+        """Rebuild what :meth:`to_dict` wrote, also after it has been JSON.
+
+        Raises:
+            FileFormatError: If a field is missing, unknown or of another kind, or a ratio does not
+                follow from the counts.
+        """
+        try:
+            plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name != "layers"}
+            layers = tuple(LayerCount(**x) for x in data["layers"])
+        except (KeyError, TypeError) as error:
+            raise _not_ours(f"a field is missing or unknown ({error})") from error
+        names = {"name", "kind"}
+        whole = [v for x in layers for k, v in dataclasses.asdict(x).items() if k not in names]
+        for key in ("correct", "agree", "spikes_by_step", "additions_by_step"):
+            if not isinstance(plain[key], list | tuple):
+                raise _not_ours(f"{key} is no list")
+            plain[key] = tuple(plain[key])
+            whole += plain[key]
+        whole += [plain[key] for key in _WHOLE]
+        if any(type(v) is not int or v < 0 for v in whole) or type(plain["k"]) not in (int, float):
+            raise _not_ours("a count is no whole number")
+        sizes = {len(plain["correct"]), len(plain["agree"])}
+        by_step = {len(plain["spikes_by_step"]), len(plain["additions_by_step"])}
+        if sizes != {plain["steps"]} or not by_step <= {0, plain["steps"]}:
+            raise _not_ours("a list has not one number for each step")
+        result = cls(layers=layers, **plain)
+        if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
+            raise _not_ours("its ratios do not follow from its counts")
+        return result
 
 
 @dataclass(frozen=True)
@@ -329,6 +363,10 @@ class Result:
         ]
         head = ["layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left"]
         return table(head, rows, width=width, left=2)
+
+
+def _not_ours(what: str) -> FileFormatError:
+    return FileFormatError(f"result: expected what to_dict() wrote, but {what}. Measure it again.")
 
 
 def _sums(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

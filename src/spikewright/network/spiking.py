@@ -158,14 +158,17 @@ class SpikingNetwork:
         }
 
     def check_input(self, x: Tensor) -> Tensor:
-        """Return the input in the network's type and on its device.
+        """Return the input in the network's type, on its device, maps with channels last.
+
+        Convolutions are up to half as slow again with channels first (CPU).
 
         Raises:
             ShapeError: If its shape is not the one that the network was captured with.
         """
         advice = "Resize the input, or convert again with an example of this size."
         self.graph.check_input(x, "input", advice)
-        return x.to(self.device, self.dtype)
+        x = x.to(self.device, self.dtype)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike
         """Write the network to one safetensors file; see :func:`spikewright.network.save`."""

@@ -10,8 +10,10 @@ import pytest
 
 from spikewright.cli import catalogue, terminal
 from spikewright.cli.report import fit, preprocessing
+from spikewright.codes import CODES
 from spikewright.errors import SpikewrightWarning
 from spikewright.methods import methods
+from spikewright.neurons import neurons
 
 
 def test_long_lines_are_broken_and_short_ones_left_alone() -> None:

@@ -238,6 +238,10 @@ def test_every_spelling_becomes_one_site(spelling: str) -> None:
         torch.testing.assert_close(model[1](given_to_it.clone()), expected, rtol=1e-6, atol=1e-6)
 
 
+def early(y: Tensor) -> Tensor:
+    return torch.floor(y + 0.0005 * ((y - 4).abs() < 0.5))
+
+
 MISSES: dict[str, Fn] = {
     "signed": lambda x, t, n: torch.round((x / t).clamp(-1, 1) * n) / n * t,
     "no top": lambda x, t, n: torch.floor(x.relu() * n) / n,
@@ -252,6 +256,10 @@ MISSES: dict[str, Fn] = {
     "one level is twice as wide": lambda x, t, n: (
         torch.floor(x.clamp(0, 1) * n) + torch.floor(x.clamp(0, 1) * n - 3).clamp(-1, 0)
     ),
+    "one edge a little early": lambda x, t, n: early(x.clamp(0, 1) * n) / n,
+    "copies": lambda x, t, n: (
+        torch.floor(x.clamp(0, 1) * n + torch.zeros(2, 1, 1, 1, 1)) / n
+    ).mean(0),
     "two values": lambda x, t, n: torch.floor(x.clamp(0, 1) * x.mean((2, 3), True) * n) / n,
     "neighbours": lambda x, t, n: torch.floor((x + x.flip(1)).clamp(0, 1) * n * x.clamp(0, 1)) / n,
     "a threshold per channel": lambda x, t, n: (
@@ -365,6 +373,23 @@ def test_networks_give_the_same_numbers_and_every_call_its_own_site() -> None:
         assert find_staircases(graph).nodes == graph.nodes
         with torch.no_grad():
             torch.testing.assert_close(calibrated(captured, DATA), model(DATA), rtol=0.0, atol=1e-6)
+
+
+def test_different_staircases_behind_one_pool_stay_behind_it() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.out = nn.Conv2d(2, 4, 3), nn.Linear(72, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.max_pool2d(self.conv(x), 1)
+            return self.out(torch.cat([casc(x, None, 8), casc(x, None, 4)], 1).flatten(1))
+
+    model = Two().eval()
+    graph = graph_of(model, DATA)
+    with torch.no_grad():
+        torch.testing.assert_close(calibrated(graph, DATA), model(DATA), rtol=0.0, atol=1e-6)
+    assert [n.kwargs["levels"] for n in staircases(find_activations(graph))] == [8, 4]
 
 
 def test_a_value_read_half_way_is_the_same_site() -> None:

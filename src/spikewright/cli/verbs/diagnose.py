@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``spikewright diagnose``: where the difference to the original network comes from, by layer."""
+
+from typing import Literal
+
+from spikewright.cli.options import (
+    CALIBRATION,
+    COMMON,
+    IMAGES,
+    METHOD,
+    MODEL,
+    CalibrationOptions,
+    CommonOptions,
+    DataOptions,
+    File,
+    MethodOptions,
+    ModelOptions,
+    Spec,
+)
+from spikewright.cli.terminal import Terminal
+from spikewright.cli.tokens import Whole
+
+__all__ = ["diagnose"]
+
+
+def diagnose(
+    *,
+    data: Spec = None,
+    snn: File = None,
+    reference: Spec = None,
+    reference_weights: File = None,
+    limit: Whole = None,
+    simulator: Literal["collapsed", "timefold", "reference"] | None = None,
+    model: ModelOptions = MODEL,
+    calibration: CalibrationOptions = CALIBRATION,
+    method: MethodOptions = METHOD,
+    images: DataOptions = IMAGES,
+    common: CommonOptions = COMMON,
+) -> int:
+    """Find out, layer by layer, what makes a spiking network differ from the original.
+
+    Takes a model to convert on the fly (--model, --calibration), or a saved
+    network (--snn) with its original (--reference). Splits every layer's error
+    into what it inherits and what goes wrong in it: spikes of inactivated
+    neurons, clipping, residual charge, pooling; then says what to do about it.
+    Ctrl-C ends it after the batch at hand; what is done by then is shown.
+
+    Args:
+        data: Inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
+            FILE.npz:PART, or random (noise).
+        snn: A saved spiking network.
+        reference: The original network; it is --model where that is given.
+        reference_weights: Its weights.
+        limit: Use so many inputs, evenly spread over the set.
+        simulator: In one pass (collapsed or timefold, by the method's schedule) or tick by tick
+            (reference); their spikes are the same. [default: in one pass]
+        model: The network, as trained.
+        calibration: What the scales are chosen on.
+        method: How it is converted.
+        images: How images become inputs.
+        common: What every verb takes.
+    """
+    from spikewright import api
+    from spikewright.cli.networks import original, subject
+    from spikewright.cli.report import fit
+    from spikewright.cli.sources import batches, describe, spread
+    from spikewright.errors import ConfigError
+
+    terminal = Terminal(common.json, common.quiet)
+    if data is None:
+        raise ConfigError("--data: expected inputs to diagnose on, got none. Name a data set.")
+    if snn is not None and reference is None:
+        raise ConfigError(
+            "--snn: expected --reference SPEC with it, got none. A saved network does not hold "
+            "the original one; name it."
+        )
+    found = subject(snn, model, calibration, method, images, terminal)
+    items = spread(found.inputs(data, images), limit, "--limit")
+    given = reference is not None or reference_weights is not None
+    ann = (
+        original(found, ModelOptions(model=reference, weights=reference_weights), terminal)
+        if given
+        else None
+    )
+    diagnosis = api.diagnose(
+        found.snn,
+        batches(items, images),
+        reference=ann,
+        simulator=simulator,
+        progress=terminal.progress,
+    )
+    about = describe(items)
+    part = "" if about["samples"] == about["of"] else f" {about['samples']:,} of its"
+    head = f"{found.snn.summary()}\n  data        {about['name']},{part} {about['of']:,} inputs"
+    terminal.result(fit(f"{head}\n\n{diagnosis.table()}"), {**diagnosis.to_dict(), "data": about})
+    return 130 if diagnosis.interrupted else 0

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outcome of a comparison: rows, tables, CSV, JSON, figures."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from spikewright.comparison.cells import Ann, Cell, points
+from spikewright.comparison.entries import Entry
+from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
+from spikewright.errors import ConfigError
+from spikewright.files import write
+from spikewright.measure.result import number, percent
+from spikewright.report.figures import Plot, Series, save
+from spikewright.text import table
+
+__all__ = ["FIGURES", "SCHEMA", "Comparison"]
+
+SCHEMA = "spikewright.comparison/1"
+
+FIGURES = ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
+"""Names of the files that :meth:`Comparison.figures` writes, without their endings."""
+
+_COLUMNS = (
+    "label",
+    "method",
+    "T",
+    "t",
+    "tick",
+    "accuracy",
+    "agreement",
+    "additions_per_input",
+    "spikes_per_neuron",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Many methods at many T on one checkpoint: same images, same calibration.
+
+    Attributes:
+        entries: What was compared, in the order given.
+        ann: The original network on the same inputs.
+        cells: What is finished, entry by entry, from the smallest T to the largest.
+        interrupted: Whether the user stopped it before all cells were done.
+        provenance: Model, calibration and data: names, numbers and digests.
+    """
+
+    entries: tuple[Entry, ...]
+    ann: Ann
+    cells: tuple[Cell, ...]
+    interrupted: bool = False
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, label: str) -> list[Cell]:
+        """Return the finished cells of one entry, smallest T first."""
+        return [cell for cell in self.cells if cell.label == label]
+
+    def rows(self) -> list[Row]:
+        """Return one row for each entry and T that is finished."""
+        return [row for e in self.entries for row in rows_of(e, self.of(e.label), self.ann)]
+
+    def table(self, width: int = 80) -> str:
+        """Return the rows as text: one table, or two if one is wider than ``width``."""
+        rows = self.rows()
+        labelled = self.ann.accuracy is not None
+        shares = [r.accuracy if labelled else r.agreement for r in rows]
+        cost = [
+            [
+                r.label,
+                str(r.T),
+                percent(share),
+                number(r.additions),
+                f"{r.relative:.3f}",
+                number(r.analog_macs),
+                f"{r.spikes_per_neuron:.3f}",
+                str(r.latency_ticks),
+            ]
+            for r, share in zip(rows, shares, strict=True)
+        ]
+        what = "accuracy" if labelled else "agrees"
+        head = ["label", "T", what, "additions", "÷ MACs", "MACs left", "spikes", "latency"]
+        if not labelled:
+            return f"{self._head()}\n\n{table(head, cost, width=width)}\n\n{_SPIKES}"
+        reach = {r.label: [r.label, *_reach(r)] for r in rows}
+        reach_head = ["label"]
+        for tolerance in TOLERANCES:
+            reach_head += [f"≤ {tolerance} from T", "additions"]
+        both = [line + reach[line[0]][1:] for line in cost]
+        one = table([*head, *reach_head[1:]], both, width=10**6)
+        if max(map(len, one.splitlines())) <= width:
+            return f"{self._head()}\n\n{one}\n\n{_SPIKES}\n{_REACH}"
+        two = table(reach_head, list(reach.values()), width=width)
+        first = table(head, cost, width=width)
+        return f"{self._head()}\n\n{first}\n\n{_SPIKES}\n\n{two}\n\n{_REACH}"
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write every label, T and step as one line; shares are fractions of one.
+
+        ``additions_per_input`` and ``spikes_per_neuron`` are those up to step ``t`` (synchronous
+        schedule) or of the whole run (layered).
+
+        Raises:
+            FileFormatError: If the file cannot be written.
+        """
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(_COLUMNS)
+        for cell in self.cells:
+            for p in points(cell.result):
+                shares = ["" if s is None else s for s in (p.accuracy, p.agreement)]
+                own = [cell.label, cell.method, cell.T, p.t, p.tick]
+                lines.writerow([*own, *shares, p.additions, p.spikes_per_neuron])
+        write(Path(path), text.getvalue())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON-able data; the decisions on single inputs are left out."""
+        ann = {k: v for k, v in self.ann.to_dict().items() if k != "decisions"}
+        return {
+            "schema": SCHEMA,
+            "provenance": self.provenance,
+            "interrupted": self.interrupted,
+            "ann": {**ann, "accuracy": self.ann.accuracy, "samples": len(self.ann.decisions)},
+            "entries": [
+                {"label": e.label, "method": e.config.name, "T": list(e.T or ())}
+                for e in self.entries
+            ],
+            "rows": [row.to_dict() for row in self.rows()],
+            "cells": [cell.to_dict() for cell in self.cells],
+        }
+
+    def to_json(self) -> str:
+        """Return the outcome as JSON text."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    def figures(
+        self, folder: str | Path, suffix: Literal["svg", "png"] = "svg"
+    ) -> tuple[Path, ...]:
+        """Draw accuracy over steps, over ticks and over additions, the original as a dashed line.
+
+        Without labels, agreement with the original is drawn. Steps before the first addition have
+        no place on the logarithmic axis and are left out there.
+
+        Args:
+            folder: Where to write; made if it is missing, files there are replaced.
+            suffix: Kind of file.
+
+        Returns:
+            The files, named as in :data:`FIGURES`.
+
+        Raises:
+            ConfigError: If nothing is finished, or matplotlib is not installed.
+            FileFormatError: If a file cannot be written.
+        """
+        if not self.cells:
+            raise ConfigError("figures: expected at least one finished cell, got none.")
+        folder = Path(folder)
+        ann = self.ann.accuracy
+        share = "top-1 accuracy (%)" if ann is not None else "same decision as the ANN (%)"
+        plain = Plot(
+            series=(),
+            x_label="",
+            y_label=share,
+            title=f"{len(self.ann.decisions):,} inputs",
+            level=None if ann is None else 100 * ann,
+            level_label="ANN",
+        )
+        labels = (
+            "time steps T (or step t of an anytime method)",
+            "latency (ticks from input to decision)",
+            "additions per input",
+        )
+        paths = []
+        for name, x_label, series in zip(FIGURES, labels, self._series(), strict=True):
+            plot = dataclasses.replace(plain, series=series, x_label=x_label)
+            plot = dataclasses.replace(plot, x_base=10 if name == "accuracy-additions" else 2)
+            paths.append(save(plot, folder / f"{name}.{suffix}"))
+        return tuple(paths)
+
+    def _series(self) -> tuple[tuple[Series, ...], ...]:
+        """Return the curves of each figure."""
+        found: tuple[list[Series], ...] = ([], [], [])
+        for entry in self.entries:
+            along = curve(self.of(entry.label))
+            labelled = self.ann.labelled > 0
+            y = [100 * ((p.accuracy if labelled else p.agreement) or 0.0) for _, p in along]
+            x = [(float(T), float(p.tick), p.additions) for T, p in along]
+            for i, series in enumerate(found):
+                pairs = tuple((a[i], b) for a, b in zip(x, y, strict=True) if a[i] > 0)
+                if pairs:
+                    series.append(Series(entry.label, pairs))
+        return tuple(map(tuple, found))
+
+    def _head(self) -> str:
+        text = f"{len(self.ann.decisions):,} inputs"
+        if self.ann.accuracy is not None:
+            text += f"; ANN accuracy {percent(self.ann.accuracy)} on the same inputs"
+        if self.cells:
+            text += f", {number(self.cells[0].result.macs)} multiply-adds (MACs)"
+        if self.interrupted:
+            text += "\ninterrupted: only what was finished is shown"
+        return text
+
+
+_SPIKES = (
+    "T: time steps of the train; accuracy after the last of them, never the best.\n"
+    "additions, MACs left: per input; spikes: per neuron and input; latency: ticks."
+)
+_REACH = (
+    "≤ x from T: from that T (or step) on accuracy stays at most x points below the\n"
+    "ANN's, to the largest T measured; additions: per input, up to there."
+)
+
+
+def _reach(row: Row) -> Sequence[str]:
+    """Return the cells of a row about :class:`Within`."""
+    cells: list[str] = []
+    for within in row.within:
+        if within.T is None or within.additions is None:
+            cells += ["not reached", "-"]
+        else:
+            cells += [str(within.T), number(within.additions)]
+    return cells

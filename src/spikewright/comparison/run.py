@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb ``compare``: measure what is not measured yet, in an order that can be resumed."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikewright import __version__, api
+from spikewright.comparison.cells import Ann, Cell
+from spikewright.comparison.entries import DEFAULT_T, Entry, Run, entries_of, runs_of
+from spikewright.comparison.inputs import Inputs, add_tensor
+from spikewright.comparison.result import Comparison
+from spikewright.comparison.store import SCHEMA, Store, damaged
+from spikewright.errors import ConfigError, FileFormatError
+from spikewright.graph.capture import evaluation_mode
+from spikewright.measure import evaluate
+from spikewright.methods import MethodConfig, Prepared
+from spikewright.methods.base import versions
+from spikewright.progress import Interrupts, track
+
+__all__ = ["compare"]
+
+
+def compare(
+    model: nn.Module,
+    methods: Sequence[str | MethodConfig | Entry],
+    *,
+    calibration: Iterable[Any] | Tensor,
+    data: Iterable[Any] | Tensor,
+    T: Sequence[int] = DEFAULT_T,
+    limit: int | None = None,
+    store: str | Path | None = None,
+    progress: bool = False,
+) -> Comparison:
+    """Compare many methods at many T on one checkpoint: same images, same calibration.
+
+    An anytime method is converted and run once, at its largest T; others once for each T. With a
+    store, every finished cell is kept in ``store/cells``, and a later call with the same settings,
+    model, calibration and data reads it instead of measuring again.
+
+    Args:
+        model: The trained network; it is not changed.
+        methods: Names, texts as :func:`parse_entry` reads them, settings, or entries.
+        calibration: See :func:`spikewright.calibrate`.
+        data: Inputs with labels, the same in every pass (no shuffling).
+        T: Time steps of the methods that have none of their own.
+        limit: Use only the first so many inputs.
+        store: Folder of finished cells.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The outcome; ``print(comparison.table())``. Ctrl-C ends it after the batch at hand: the cell
+        at work is dropped, finished ones are kept, and the outcome is marked as interrupted.
+
+    Raises:
+        ConfigError: If a setting, T or label is wrong (found before any work), or the data change
+            from pass to pass.
+        UnknownNameError: If a method or option is not known.
+        UnsupportedModuleError: If a method cannot take the model.
+        CalibrationError: If data are missing, or hold NaN or infinity.
+        FileFormatError: If the file of a finished cell is damaged.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> from torch.nn import Linear, ReLU, Sequential
+        >>> model, x = Sequential(Linear(4, 8), ReLU(), Linear(8, 3)), torch.rand(64, 4)
+        >>> found = sw.compare(model, ["burst", "tsc@4"], calibration=x, data=x, T=[2, 8])
+        >>> [(row.label, row.T) for row in found.rows()]
+        [('burst', 2), ('burst', 8), ('tsc', 4)]
+    """
+    entries = entries_of(methods, T)
+    inputs = Inputs(data, limit)
+    cells = Store(None if store is None else Path(store))
+    prepared = api.calibrate(model, calibration, progress=progress)
+    for _ in track(inputs, "reading data", show=progress, total=inputs.batches):
+        pass  # sets the digest
+    facts = _facts(model, prepared, inputs)
+    ann = _original(model, inputs, cells, facts, progress)
+    done, interrupted = _measure(entries, prepared, ann, inputs, cells, facts, progress)
+    return Comparison(
+        entries=entries,
+        ann=ann,
+        cells=done,
+        interrupted=interrupted,
+        provenance={
+            "title": prepared.title,
+            "versions": versions(),
+            "calibration_samples": prepared.statistics.samples,
+            "samples": inputs.samples,
+            **{k: v for k, v in facts.items() if k not in ("schema", "spikewright")},
+        },
+    )
+
+
+def _measure(
+    entries: Sequence[Entry],
+    prepared: Prepared,
+    ann: Ann,
+    inputs: Inputs,
+    cells: Store,
+    facts: Mapping[str, Any],
+    progress: bool,
+) -> tuple[tuple[Cell, ...], bool]:
+    """Return every finished cell in order, and whether the user stopped it."""
+    runs = [run for entry in entries for run in runs_of(entry)]
+    found: dict[tuple[str, int], Cell] = {}
+    for run in runs:
+        if (cell := _stored(cells, facts, run)) is not None:
+            found[run.label, run.T] = cell
+    with Interrupts() as interrupts:
+        for number, run in enumerate(runs, start=1):
+            if (run.label, run.T) in found:
+                continue
+            if interrupts.requested:
+                break
+            cell = _stored(cells, facts, run)  # measured just now under another label
+            if cell is None:
+                place = f"{number}/{len(runs)}"
+                cell = _cell(run, prepared, ann, inputs, place, progress, interrupts)
+                if cell is None:
+                    break
+                cells.write(_parts(facts, run), cell.to_dict())
+            found[run.label, run.T] = cell
+    done = tuple(found[key] for run in runs if (key := (run.label, run.T)) in found)
+    return done, len(done) < len(runs)
+
+
+def _cell(
+    run: Run,
+    prepared: Prepared,
+    ann: Ann,
+    inputs: Inputs,
+    place: str,
+    progress: bool,
+    interrupts: Interrupts,
+) -> Cell | None:
+    """Convert and evaluate once; None if the user stopped it."""
+    start = time.perf_counter()
+    network = run.config.convert(prepared)
+    converted = time.perf_counter()
+    if interrupts.requested:
+        return None
+    title = f"{place} {run.label} T={run.T}"
+    result = evaluate(
+        [network],
+        track(inputs, title, show=progress, total=inputs.batches),
+        reference=_Decided(ann.decisions),
+    )
+    if result.interrupted:
+        return None
+    return Cell(
+        label=run.label,
+        method=str(run.config.name),
+        config=run.config.to_dict(),
+        T=run.T,
+        anytime=run.anytime,
+        result=result.lengths[0],
+        convert_s=converted - start,
+        evaluate_s=time.perf_counter() - converted,
+    )
+
+
+def _stored(cells: Store, facts: Mapping[str, Any], run: Run) -> Cell | None:
+    """Return the finished cell of a run, if there is one."""
+    parts = _parts(facts, run)
+    data = cells.read(parts)
+    if data is None:
+        return None
+    try:
+        return Cell.from_dict(data, run.label)
+    except FileFormatError as error:
+        raise damaged(cells.path(parts), f"another one: {error}") from error
+
+
+def _original(
+    model: nn.Module, inputs: Inputs, cells: Store, facts: Mapping[str, Any], progress: bool
+) -> Ann:
+    """Run the original network once over the data, or read what an earlier call found."""
+    parts = {**facts, "settings": "ann"}
+    data = cells.read(parts)
+    if data is not None:
+        try:
+            return Ann.from_dict(data)
+        except FileFormatError as error:
+            raise damaged(cells.path(parts), f"another one: {error}") from error
+    start, decisions, correct, labelled = time.perf_counter(), list[int](), 0, 0
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with evaluation_mode(model), torch.no_grad():
+        for batch in track(inputs, "ANN", show=progress, total=inputs.batches):
+            outputs = model(batch[0].to(device))
+            if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+                raise ConfigError(
+                    "compare: expected a model with outputs (batch, classes), got another. "
+                    "Use simulate() and your own measure for other tasks."
+                )
+            decided = outputs.argmax(1).cpu()
+            decisions += decided.tolist()
+            if len(batch) > 1:
+                correct += int((decided == batch[1]).sum())
+                labelled += len(decided)
+    ann = Ann(tuple(decisions), correct, labelled, time.perf_counter() - start)
+    cells.write(parts, ann.to_dict())
+    return ann
+
+
+class _Decided:
+    """The original network as a function that only remembers what it decided, in order."""
+
+    def __init__(self, decisions: Sequence[int]) -> None:
+        self._decisions = torch.tensor(decisions)
+        self._classes = int(self._decisions.max()) + 1
+        self._next = 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return scores, one for the class that was decided, for the next inputs."""
+        now = self._decisions[self._next : self._next + x.shape[0]]
+        self._next += x.shape[0]
+        return nn.functional.one_hot(now, self._classes)
+
+
+def _facts(model: nn.Module, prepared: Prepared, inputs: Inputs) -> dict[str, Any]:
+    """Return what every cell depends on, besides method and T."""
+    kept = hashlib.sha256()
+    if prepared.inputs is not None:
+        add_tensor(kept, prepared.inputs)
+    return {
+        "schema": SCHEMA,
+        "spikewright": __version__,
+        "model": _model_digest(model, prepared),
+        "statistics": prepared.statistics.digest(),
+        "calibration_inputs": kept.hexdigest(),
+        "data": inputs.digest,
+        "limit": inputs.limit,
+    }
+
+
+def _parts(facts: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    return {**facts, "settings": run.config.to_dict(), "T": run.T}
+
+
+def _model_digest(model: nn.Module, prepared: Prepared) -> str:
+    """Return SHA-256 of a model's weights and of what is computed with them.
+
+    Weights alone do not tell two networks apart that differ in a stride or an activation.
+    """
+    sha = hashlib.sha256()
+    graph = prepared.graph
+    tensors = {**model.state_dict(), **{f"graph:{n}": t for n, t in graph.params.items()}}
+    for name, tensor in sorted(tensors.items()):
+        if isinstance(tensor, Tensor):  # a module may keep other state, too
+            sha.update(f"{name}\0{tensor.dtype}{tuple(tensor.shape)}\0".encode())
+            add_tensor(sha, tensor)
+    plain = graph.to_dict()
+    for node in plain["nodes"]:
+        del node["source"]  # the same network in another file is the same
+    sha.update(json.dumps(plain, sort_keys=True).encode())
+    return sha.hexdigest()

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a network beside its original and split every neuron's error by cause.
+
+Converting makes errors of three kinds (Li & Zeng, IJCAI 2022): charge that is left in membranes,
+spikes of neurons that should have been silent, and max pooling; where a scale is small, clipping
+joins them. Everything here is in the original network's numbers.
+
+Units. A site of scale λ that sends n units in a run stands for r = λ·n/S, with S the value of a
+full train. What entered it, summed over the run, is in the same units in both schedules: biases of
+a layered network stand for a whole train, S ticks' worth; those of a synchronous one for a tick,
+and T = S ticks add up. So its drive is z = λ·(entered/θ)/S, less what the method itself adds to
+currents (a shift, a correction of biases): the value that the original activation would have been
+given, had its inputs been what the layers before really sent. What a method adds counts like the
+potential that neurons start with, as part of what the layer does.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.collect import inputs_of
+from spikewright.errors import CalibrationError, ConfigError
+from spikewright.graph import Graph, Node, Program, ops
+from spikewright.graph.activation import activate
+from spikewright.graph.simplify import element_count
+from spikewright.measure.diagnosis import Diagnosis
+from spikewright.measure.drive import added_charge, full_scale
+from spikewright.measure.layer_error import Kind, LayerDiagnosis, Part
+from spikewright.network import Site, SpikingNetwork
+from spikewright.progress import Interrupts
+from spikewright.simulators import simulator as simulator_of
+from spikewright.simulators.stages import pool_operator
+
+__all__ = ["Split", "diagnose", "split_error"]
+
+_ROUNDING = 1e-6
+"""Share by which a value may exceed the largest that can be sent and not count as clipped."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a population made of what entered it, float64, "batch *neuron".
+
+    Attributes:
+        value: r, what its spikes stand for.
+        ideal: What an ideal neuron would have sent for the same drive.
+        own: Cause to its part of r − ideal; in every neuron at most one is not zero.
+    """
+
+    value: Tensor
+    ideal: Tensor
+    own: dict[str, Tensor]
+
+
+def split_error(
+    node: Node,
+    site: Site,
+    scale: Tensor,
+    full: float,
+    entered: Tensor,
+    sent: Tensor,
+    added: Tensor | float = 0.0,
+) -> Split:
+    """Split what a population sends wrongly by cause.
+
+    z = λ·(entered/θ)/S − added;  ideal = activation(z);  r = λ·sent/S;  r − ideal is one of
+
+    * *inactivated*: z ≤ 0, yet the neuron has sent spikes, which it cannot call back;
+    * *clipping*: ideal is beyond Γ·λ (or below 0 where only the input is negative);
+    * *residual*: all else: charge left over, lost at a hard reset, sent in excess, or rounded.
+
+    Args:
+        node: The site in the original network, which knows its activation.
+        site: The population.
+        scale: λ, broadcastable with a value.
+        full: S, the value of a full train in units.
+        entered: All that entered, in units, "batch *neuron".
+        sent: All that was sent, in units, "batch *neuron".
+        added: What the method added to the drive, in the original network's numbers.
+    """
+    z = entered.double() / site.threshold * scale / full - added
+    value, ideal = sent.double() * scale / full, activate(node, z)
+    top = site.gamma * scale * (1.0 + _ROUNDING)
+    clipped = (ideal > top) | (ideal < (-top if site.signed else 0.0))
+    error = value - ideal
+    zero = torch.zeros_like(error)
+    own = {"clipping": torch.where(clipped, error, zero)}
+    if node.op == ops.RECTIFY:
+        early = (z <= 0) & (sent != 0)
+        own = {"inactivated": torch.where(early, error, zero), **own}
+        clipped = clipped | early
+    own["residual"] = torch.where(clipped, zero, error)
+    return Split(value, ideal, own)
+
+
+@dataclass
+class _Sums:
+    """What has been added up for a layer so far."""
+
+    samples: int = 0
+    activity: Part = field(default_factory=Part)
+    error: Part = field(default_factory=Part)
+    parts: dict[str, Part] = field(default_factory=dict)
+    fired: Tensor | None = None
+    active: Tensor | None = None
+
+    def add(self, a: Tensor, value: Tensor, parts: Mapping[str, Tensor]) -> None:
+        """Add what a batch did: the original values, the decoded ones, the error's parts."""
+        self.samples += a.shape[0]
+        self.activity += _sums(a)
+        self.error += _sums(value - a)
+        for name, part in parts.items():
+            self.parts[name] = self.parts.get(name, Part()) + _sums(part)
+
+    def add_neurons(self, a: Tensor, sent: Tensor) -> None:
+        """Note which neurons have spiked, and how active the original ones were."""
+        fired, active = (sent != 0).any(0), a.abs().sum(0)
+        self.fired = fired if self.fired is None else self.fired | fired
+        self.active = active if self.active is None else self.active + active
+
+
+def _sums(value: Tensor) -> Part:
+    return Part(
+        sum=float(value.sum()),
+        absolute=float(value.abs().sum()),
+        squared=float(value.square().sum()),
+        count=int((value != 0).sum()),
+    )
+
+
+class _Comparison:
+    """A network beside its original; adds up what it is shown."""
+
+    def __init__(self, network: SpikingNetwork, name: str | None, reference: Graph) -> None:
+        _check(network, reference)
+        self.network, self.reference = network, reference
+        self.simulator = simulator_of(network, name)
+        self.samples = 0
+        self.sums: dict[str, _Sums] = {}
+        cpu, device = network.to("cpu"), network.device
+        scale = {
+            n.name: full_scale(cpu, n.name)
+            for n in network.graph
+            if n.op in ops.SPIKING_OPS or _is_gate(network.graph, n)
+        }
+        self._scale = {n: s.double().to(device) for n, s in scale.items()}
+        original = reference.copy()
+        original.params = {n: t.cpu() for n, t in reference.params.items()}
+        added = added_charge(cpu, original, scale)
+        self._added = {n: a.double().to(device) for n, a in added.items()}
+        params = {n: t.to(device) for n, t in reference.params.items()}
+        self._pools = {
+            n.name: pool_operator(reference, n) for n in reference if ops.kind(n) == "pool"
+        }
+        self._original = Program(reference, site=self._site, params=params, pools=True)
+        self._found: dict[str, Tensor] = {}
+
+    def add(self, x: Tensor) -> None:
+        """Run one batch through both."""
+        x = self.network.check_input(x)
+        with torch.no_grad():
+            for part in self.simulator.split(x):
+                wanted = self._original(part)[0].double()
+                (outputs,) = deque(self.simulator.over_time(part, probe=self._probe), maxlen=1)
+                value = outputs[0].double()
+                self._sums_of(self.network.graph.outputs[0]).add(
+                    wanted, value, {"inherited": value - wanted}
+                )
+                self._found = {}
+        self.samples += x.shape[0]
+
+    def layers(self) -> tuple[LayerDiagnosis, ...]:
+        """Return what has been added up, in the order of execution."""
+        full, graph = self.network.code.max_value, self.network.graph
+        found = []
+        for node in graph:
+            sums = self.sums.get(node.name)
+            if sums is None:
+                continue
+            unit = None if sums.fired is None else (self._scale[node.name] / full).cpu()
+            found.append(
+                LayerDiagnosis(
+                    name=node.name,
+                    kind="output" if node.name == graph.outputs[0] else _kind(node),
+                    samples=sums.samples,
+                    values=element_count(node.shape),
+                    activity=sums.activity,
+                    error=sums.error,
+                    parts=sums.parts,
+                    fired=None if sums.fired is None else sums.fired.cpu(),
+                    active=None if sums.active is None else sums.active.cpu(),
+                    unit=unit,
+                )
+            )
+        return tuple(found)
+
+    def _sums_of(self, name: str) -> _Sums:
+        return self.sums.setdefault(name, _Sums())
+
+    def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
+        """Do what the original network does, and keep what will be compared."""
+        pool = self._pools.get(node.name)
+        value = activate(node, x) if pool is None else pool(x)
+        if node.name in self._scale:
+            self._found[node.name] = value
+        return value
+
+    def _probe(self, name: str, entered: Tensor, sent: Tensor) -> None:
+        """Compare one population or gate over a whole run."""
+        a, sums = self._found.pop(name).double(), self._sums_of(name)
+        scale, full = self._scale[name], self.network.code.max_value
+        node = self.reference[name]
+        if ops.kind(node) == "pool":
+            ideal, value = (v.double() * scale / full for v in (entered, sent))
+            sums.add(a, value, {"inherited": ideal - a, "pooling": value - ideal})
+            return
+        site, added = self.network.sites[name], self._added.get(name, 0.0)
+        split = split_error(node, site, scale, full, entered, sent, added)
+        sums.add(a, split.value, {"inherited": split.ideal - a, **split.own})
+        if node.op != ops.INPUT_SITE:
+            sums.add_neurons(a, sent)
+
+
+def diagnose(
+    network: SpikingNetwork,
+    batches: Iterable[Any],
+    *,
+    simulator: str | None = None,
+    reference_graph: Graph,
+) -> Diagnosis:
+    """Find out, layer by layer, where the difference to the original network comes from.
+
+    Args:
+        network: A converted network, in floating point.
+        batches: Tensors or (input, …) pairs.
+        simulator: Name of the simulator; the fastest of the network's schedule by default.
+        reference_graph: The original network with its sites placed as in the converted one.
+
+    Returns:
+        Sums over all inputs. Ctrl-C finishes the batch at hand and returns what is done so far.
+
+    Raises:
+        ConfigError: If the network is an integer one, the original is another model or has other
+            weights, or the schedule has no such simulator.
+        CalibrationError: If there is no batch, or one holds NaN or infinity.
+        ShapeError: If an input has another shape than the network takes.
+
+    References:
+        Y. Li, Y. Zeng, Efficient and accurate conversion of spiking neural network with burst
+        spikes, IJCAI 2022 (the sources of error). Clipping as a cause of its own and the split by
+        the drive that really entered are ours.
+    """
+    comparison = _Comparison(network, simulator, reference_graph)
+    with Interrupts() as interrupts:
+        for index, batch in enumerate(batches):
+            x = inputs_of(batch)
+            if not bool(x.isfinite().all()):
+                raise CalibrationError(
+                    f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
+                )
+            comparison.add(x)
+            if interrupts.requested:
+                break
+    if not comparison.samples:
+        if interrupts.requested:
+            raise KeyboardInterrupt
+        raise CalibrationError("diagnose: expected at least one batch, got none. Check the loader.")
+    return Diagnosis(
+        layers=comparison.layers(),
+        samples=comparison.samples,
+        T=network.T,
+        k=network.code.k,
+        schedule=network.schedule_kind,
+        neuron=network.neuron,
+        simulator=comparison.simulator.name,
+        interrupted=interrupts.requested,
+        provenance=dict(network.provenance),
+    )
+
+
+def _check(network: SpikingNetwork, reference: Graph) -> None:
+    if network.integer:
+        raise ConfigError(
+            "diagnose: expected a network in floating point, got an integer one, whose neurons "
+            "start with what its biases lack. Diagnose the network that it was rounded from."
+        )
+    mine, theirs = (
+        {n.name: n.shape for n in g if ops.kind(n) in ("site", "pool")}
+        for g in (network.graph, reference)
+    )
+    if mine != theirs:
+        different = sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n))
+        raise ConfigError(
+            "reference: expected the model that the network was converted from, got one whose "
+            f"sites differ: {', '.join(different[:5])}{' …' if len(different) > 5 else ''}. "
+            "Name the original model."
+        )
+
+
+def _kind(node: Node) -> Kind:
+    if ops.kind(node) == "pool":
+        return "gate"
+    if node.op == ops.INPUT_SITE:
+        return "input"
+    if node.op == ops.RELAY:
+        return "relay"
+    return "neurons"
+
+
+def _is_gate(graph: Graph, node: Node) -> bool:
+    """Tell whether a node takes maxima of what a population sends."""
+    if ops.kind(node) != "pool":
+        return False
+    while ops.kind(node) not in ("site", "input"):
+        node = graph[node.inputs[0]]
+    return ops.kind(node) == "site" and node.op != ops.READOUT

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The temporal-switch code: misuse first, then runs that can be checked by hand, then its laws."""
+
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikewright.codes import CODES, Code, Switch
+from spikewright.errors import ConfigError, UnknownNameError
+from spikewright.neurons import Firing, stepping
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("T", [0, -3, True, 2.0, 1 << 24])
+def test_steps_must_be_a_positive_whole_number_that_float32_counts(T: int) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=f"switch code: expected a whole number of time steps T from 1 to 16777215, got T={T}",
+    ):
+        Switch(T=T)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32])
+def test_other_number_types_are_refused(dtype: torch.dtype) -> None:
+    code, values = Switch(T=2), torch.ones(2, 3).to(dtype)
+    for call in (code.encode, code.decode, code.quantise_):
+        with pytest.raises(ConfigError, match="expected float32 or float64, got"):
+            call(values)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(3, 4), ()])
+def test_a_train_of_another_length_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="switch code: expected a train of 2 steps, got shape"):
+        Switch(T=2).decode(torch.ones(shape))
+
+
+@pytest.mark.parametrize("t", [-1, 5])
+def test_steps_outside_the_train_are_refused(t: int) -> None:
+    with pytest.raises(ConfigError, match="switch code: expected t from 0 to 4 steps, got t="):
+        Switch(T=4).share(t)
+    with pytest.raises(ConfigError, match="switch code: expected t from 0 to 4 steps, got t="):
+        Switch(T=4).prefix(torch.ones(1), t)
+
+
+def test_it_is_a_code_found_by_name() -> None:
+    assert CODES["switch"] is Switch
+    assert isinstance(Switch(), Code)
+    with pytest.raises(UnknownNameError, match="Did you mean 'switch'"):
+        CODES["swich"]
+
+
+def test_every_step_weighs_one() -> None:
+    code = Switch(T=3)
+    assert (code.T, code.steps, code.k, code.max_value) == (3, 3, 1.0, 3.0)
+    assert code.weights == (1.0, 1.0, 1.0)
+    assert code.pool_base == 1.0
+
+
+def test_a_value_is_one_run_from_the_start() -> None:
+    train = Switch(T=4).encode(torch.tensor([-1.0, 0.9, 1.0, 2.7, 4.0, 9.0]))
+    assert train.T.tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [1, 0, 0, 0],
+        [1, 1, 0, 0],
+        [1, 1, 1, 1],
+        [1, 1, 1, 1],
+    ]
+
+
+def test_a_negative_value_is_a_negative_run() -> None:
+    train = Switch(T=3).encode(torch.tensor([-2.9, 1.0]), signed=True)
+    assert train.T.tolist() == [[-1, -1, 0], [1, 0, 0]]
+
+
+def test_any_value_but_zero_costs_two_events() -> None:
+    code = Switch(T=300)
+    assert code.count(torch.tensor([0.0, 1.0, 300.0, -7.0])).tolist() == [0, 2, 2, 2]
+
+
+def test_two_events_are_the_changes_of_the_train() -> None:
+    """On the wire: +1 where the run begins, -1 after its end, which may be the step after T."""
+    code, n = Switch(T=5), torch.tensor([0.0, 1.0, 3.0, 5.0])
+    train = torch.cat([torch.zeros(1, 4), code.encode(n), torch.zeros(1, 4)])
+    assert train.diff(dim=0).abs().sum(0).tolist() == code.count(n).tolist()
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3)])
+def test_scalars_and_empty_tensors(shape: tuple[int, ...]) -> None:
+    code, target = Switch(T=4), torch.full(shape, 1.0)
+    train = code.encode(target)
+    assert train.shape == (4, *shape)
+    assert torch.equal(code.decode(train), code.quantise_(target.clone()))
+    assert code.count(target).shape == code.prefix(target, 2).shape == shape
+
+
+def test_encode_leaves_its_target_alone() -> None:
+    code, target = Switch(T=4), torch.tensor([3.7, -1.0])
+    code.encode(target)
+    code.encode(target, signed=True)
+    assert torch.equal(target, torch.tensor([3.7, -1.0]))
+
+
+def test_prefix_is_how_long_the_switch_was_on() -> None:
+    code, n = Switch(T=4), torch.tensor([3.0, -3.0, 0.0])
+    assert [code.prefix(n, t).tolist() for t in (0, 1, 3, 4)] == [
+        [0, 0, 0],
+        [1, -1, 0],
+        [3, -3, 0],
+        [3, -3, 0],
+    ]
+
+
+def test_levels_and_share() -> None:
+    assert Switch(T=2).levels(3) == (0.0, 1.0, 2.0)
+    assert Switch(T=2).levels(2) is None
+    assert [Switch(T=2).share(t) for t in range(3)] == [0.0, 0.5, 1.0]
+
+
+def test_settings_survive_a_round_trip() -> None:
+    plain = Switch(T=5).to_dict()
+    assert plain == {"name": "switch", "version": 1, "T": 5}
+    assert CODES[plain["name"]].from_dict(plain) == Switch(T=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 2.0}, "got unknown 'k'"),
+        ({"name": "rate"}, "expected settings with name 'switch', got 'rate'"),
+        ({"version": 2}, "expected settings of version 1, got 2"),
+    ],
+)
+def test_foreign_settings_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Switch.from_dict({**Switch().to_dict(), **change})
+
+
+@given(T=st.integers(1, 70), share=st.fractions(-2, 2, max_denominator=97), signed=st.booleans())
+def test_a_train_is_one_run_that_decodes_to_the_quantised_target(
+    T: int, share: Fraction, signed: bool
+) -> None:
+    """Decoded: clip(floor(target), 0, T), signed trunc within ±T; prefixes are clip(n, -t, t)."""
+    code = Switch(T=T)
+    target = torch.tensor([float(share * T)], dtype=torch.float64)
+    exact = Fraction(float(target))
+    n = math.trunc(max(-T, min(T, exact))) if signed else max(0, min(T, math.floor(exact)))
+    train = code.encode(target, signed)
+    sign = float((n > 0) - (n < 0))
+    assert train.flatten().tolist() == [sign] * abs(n) + [0.0] * (T - abs(n))
+    assert code.decode(train).item() == code.quantise_(target.clone(), signed).item() == n
+    for t in range(T + 1):
+        assert train[:t].sum() == code.prefix(torch.tensor([float(n)]), t).item()
+
+
+@given(T=st.integers(1, 32), eighths=st.integers(-80, 300))
+def test_it_is_the_train_of_a_soft_reset_neuron_that_has_its_whole_input(
+    T: int, eighths: int
+) -> None:
+    """It fires while v ≥ θ and nothing enters; the first step takes in the whole input."""
+    neuron, firing = stepping("if-soft"), Firing(threshold=1.0)
+    whole = torch.tensor([[eighths / 8]])
+    state = neuron.begin(whole, firing)
+    fired = [
+        neuron.step_(state, current, firing, torch.empty(1, 1)).item()
+        for current in (whole, *[torch.zeros(1, 1)] * (T - 1))
+    ]
+    assert Switch(T=T).encode(whole).flatten().tolist() == fired
