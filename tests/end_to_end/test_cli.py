@@ -20,7 +20,7 @@ from spikewright.cli import demo_text, main
 from spikewright.network import load
 
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
-VERBS = ("demo", "inspect", "convert", "evaluate", "verify", "list", "env")
+VERBS = ("demo", "inspect", "convert", "evaluate", "verify", "compare", "diagnose", "list", "env")
 
 MODELS = """
 from torch import nn
@@ -115,7 +115,7 @@ TRAINED = ("--model", "digits-cnn", "--calibration", "digits-train", "--calibrat
         ("convert --model digits-cnn", "--calibration: expected data to choose the scales on"),
         ("convert --model digits-cnn --weights no.pt", "no.pt: expected a weights file, got no f"),
         ("convert --calibration digits-tran --model digits-cnn", "Did you mean 'digits-train'"),
-        ("convert --model digits-cnn --method spikconverter", "Did you mean 'spikeconverter'?"),
+        ("convert --model digits-cnn --method spikconverter", "spikeconverter"),
         ("convert --model digits-cnn --set kk=2", "spikeconverter: option 'kk': not known."),
         ("convert --model digits-cnn --T 0", "time steps T >= 1, got T=0."),
         ("convert --model digits-cnn --k 2.5", "expected k in (1, 2], got k=2.5."),

@@ -141,7 +141,9 @@ def test_another_shape_is_refused_by_every_verb() -> None:
 def test_simulators_have_names() -> None:
     network = sw.convert(prepared(), T=4)
     for verb in (sw.api.simulate, sw.evaluate):
-        with pytest.raises(ConfigError, match="expected 'collapsed' or 'reference' .* layered schedule, got"):
+        with pytest.raises(
+            ConfigError, match="expected 'collapsed' or 'reference' .* layered schedule, got"
+        ):
             verb(network, torch.rand(2, 4), simulator="quantum")
 
 

@@ -27,7 +27,7 @@ def method_config(options: MethodOptions) -> MethodConfig:
     cls = methods()[name]
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]
-    values = _named(options)
+    values = _named(options, _default_scale(cls))
     for assignment in options.set:
         key, equals, text = assignment.partition("=")
         key = key.strip().replace("-", "_")
@@ -44,24 +44,38 @@ def method_config(options: MethodOptions) -> MethodConfig:
     return configure(name, **values)
 
 
-def _named(options: MethodOptions) -> dict[str, Any]:
-    """Return what the options with names of their own say."""
+def _default_scale(cls: type[MethodConfig]) -> object:
+    """Return the scale rule that a method takes where none is given, None if it has none."""
+    for field in dataclasses.fields(cls):
+        if field.name == "scale" and field.default_factory is not dataclasses.MISSING:
+            return field.default_factory()
+    return None
+
+
+def _named(options: MethodOptions, own: object) -> dict[str, Any]:
+    """Return what the options with names of their own say, given the method's own scale rule."""
     values = {n: v for n in _SAME_NAME if (v := getattr(options, n)) is not None}
     if options.k is not None:
         values["k"] = None if options.k == "search" else options.k
     if options.analog_relay:
         values["analog_relays"] = options.analog_relay
-    if options.percentile is not None and options.scale != "percentile":
+    rule = options.scale
+    if options.percentile is not None and rule is None and isinstance(own, Percentile):
+        rule = "percentile"
+    if options.percentile is not None and rule != "percentile":
         raise ConfigError(
             "--percentile: expected --scale percentile with it, got "
-            f"{'no --scale' if options.scale is None else '--scale ' + options.scale}. Add it."
+            f"{'no --scale' if rule is None else '--scale ' + rule}. Add it."
         )
-    match options.scale:
+    match rule:
         case "min-error":
             values["scale"] = MinError()
         case "max":
             values["scale"] = Max()
         case "percentile":
+            base = own if isinstance(own, Percentile) else Percentile()
             percentile = options.percentile
-            values["scale"] = Percentile() if percentile is None else Percentile(percentile)
+            values["scale"] = (
+                base if percentile is None else dataclasses.replace(base, q=percentile)
+            )
     return values

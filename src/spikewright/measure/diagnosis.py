@@ -125,7 +125,7 @@ class Diagnosis:
         rows = [
             [
                 x.name,
-                "-" if x.snr_db is None else f"{x.snr_db:.1f}",
+                "-" if x.snr_db is None else f"{x.snr_db:z.1f}",
                 _percent(x.relative_error),
                 *(_percent(x.share(n)) if n in x.parts else "" for n in names),
             ]

@@ -18,9 +18,10 @@ _GATE = 1000.0
 class AccumulatedCountGate:
     """y = maxpool(x + 1000·Σx) - maxpool(1000·Σx), with Σx over the steps before this one.
 
-    Passes on the spikes of the member that has sent most so far. What earlier leaders have sent is
-    not taken back, so the total can exceed the maximum of the totals, and what the later winner
-    sent before it led is lost.
+    Passes on the spikes of the member that has sent most so far. With 0/1 spikes the total is the
+    maximum of the totals, since nobody overtakes the leader in one step. With bursts and negative
+    spikes it is not: what carries a member past the leader is lost, and what a leader takes back
+    is taken back although another one leads by then.
 
     References:
         B. Rueckauer et al., Frontiers in Neuroscience 2017, section 2.2.5 (gate on the largest

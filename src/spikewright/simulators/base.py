@@ -18,8 +18,9 @@ Count = Callable[[str, int, Tensor], None]
 in them, "time batch *neuron": spikes (signed ones with their sign) or a code's events."""
 
 Probe = Callable[[str, Tensor, Tensor], None]
-"""Called once a run with a population's or gate's name, all that entered it, and all that it sent
-(decoded), both summed over the run in its own units, "batch *neuron"."""
+"""Called once a run with a population's name, all that entered it, and all that it sent (decoded),
+both summed over the run in its own units, "batch *neuron". Synchronous simulators call it for
+gates too, with the maximum of what entered; layered gates are exact."""
 
 
 @runtime_checkable
@@ -50,7 +51,7 @@ class Simulator(Protocol):
         Args:
             x: Inputs in the network's type and on its device, "batch *feature".
             count: Told what every source sends.
-            probe: Told what enters and leaves every population and gate.
+            probe: Told what enters and leaves.
 
         Yields:
             The outputs after each step 1..T of the read-out.

@@ -182,6 +182,8 @@ class LayeredReference:
     def _input(self, site: Node, x: Tensor, state: Membranes) -> Tensor:
         name = site.inputs[0]
         value = state.constant[name] * self.plan.full if name in state.constant else x
+        if state.entered is not None:
+            state.entered[site.name] = value.clone()
         return begin_fire_(value.clone(), self.plan.pre_bias(site.name), self._signed[site.name])
 
     def _open(self, stage: Stage, state: Membranes) -> None:

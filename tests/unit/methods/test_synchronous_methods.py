@@ -34,7 +34,11 @@ ALL = sorted(methods())
 RATE = sorted(n for n in ALL if issubclass(methods()[n], SynchronousConfig))
 QUANTISED = {"qcfs"}  # methods that take only networks trained with a quantised activation
 ON_SPIKES = ["rmp", "snn-calibration", "spike-norm"]  # run the spiking network to calibrate
-QUICK: dict[str, dict[str, Any]] = {n: {"balance_steps": 10} for n in ("rmp", "spike-norm")}
+QUICK: dict[str, dict[str, Any]] = {  # fewer steps and inputs than the defaults to calibrate on
+    "rmp": {"balance_steps": 10, "balance_samples": 8},
+    "spike-norm": {"balance_steps": 10, "balance_samples": 8},
+    "snn-calibration": {"samples": 8},
+}
 LEVELS = 8
 
 
@@ -270,6 +274,7 @@ def test_one_hidden_layer_of_hard_reset_errs_by_what_it_throws_away() -> None:
 def test_deep_networks_approach_the_original_with_time(name: str, net: str) -> None:
     """Error falls about as 1/T; at T = 128 it is below 6/T of the largest output."""
     model, data, prepared = case(name, net)
+    data = data[:8]
     errors = [
         float(error(sw.convert(prepared, name, T=T, **ONE_UNIT[name]), model, data).mean())
         for T in (16, 128)
@@ -315,7 +320,7 @@ def test_correcting_biases_takes_away_the_mean_error() -> None:
 def test_every_input_and_pool(name: str, enter: str, pool: str) -> None:
     _, data, prepared = case(name, "conv and max pool")
     options = {"input": enter, "pool": pool, **QUICK.get(name, {})}
-    network = sw.convert(prepared, name, T=6, **options)
+    network, data = sw.convert(prepared, name, T=4, **options), data[:6]
     assert network.gate == pool
     inputs = [n for n in network.graph if n.op == ops.INPUT_SITE]
     assert len(inputs) == (enter != "analog")
@@ -328,7 +333,7 @@ def test_every_input_and_pool(name: str, enter: str, pool: str) -> None:
     for source, train in counts(network, data).items():
         assert torch.equal(train, train.round()), source
         if source in network.sites:
-            most = network.sites[source].gamma * torch.arange(1, 7).reshape(-1, 1)
+            most = network.sites[source].gamma * torch.arange(1, 5).reshape(-1, 1)
             assert bool((train.flatten(1).abs() <= most).all()), source
 
 
@@ -336,7 +341,8 @@ def test_every_input_and_pool(name: str, enter: str, pool: str) -> None:
 def test_another_seed_gives_other_poisson_spikes_of_the_same_mean(name: str) -> None:
     prepared = case(name, "mlp")[2]
     first, other = (
-        sw.convert(prepared, name, T=400, input="poisson", seed=seed) for seed in (0, 1)
+        sw.convert(prepared, name, T=400, input="poisson", seed=seed, **QUICK.get(name, {}))
+        for seed in (0, 1)
     )
     x = torch.linspace(-1, 1, 6).unsqueeze(0)
     a, b = (counts(n, x)["input/neurons"] for n in (first, other))

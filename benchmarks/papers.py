@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The papers' tables on one checkpoint each: every method, same images, same calibration data.
+
+    SPIKEWRIGHT_DATA=... python benchmarks/papers.py [--networks resnet20 vgg11] [--store FOLDER]
+
+Prints for each network the comparison, whether the papers' order holds at equal T (hard reset <
+soft reset < burst ≤ SpikeConverter), and what burst spikes save against the typical conversion
+(largest activation, soft reset, taken to the same accuracy). The vgg11 with max pools is trained
+first if it has not been. An interrupted run goes on where it stopped. Exit code 1 if a stated
+claim does not hold.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+import spikewright as sw
+from spikewright.comparison import Comparison, Entry
+from spikewright.methods import configure
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _data import case
+from _machine import machine
+
+SAMPLES = 512
+STEPS = (16, 32, 64)
+LONGER = (*STEPS, 128)
+LONGEST = (*STEPS, 128, 256)
+HARD, SOFT, BURST, RADIX = "hard reset", "soft reset", "burst", "spikeconverter k=1.2"
+TYPICAL = "typical (max, soft)"
+NEAR = 0.005
+
+
+def entries() -> list[Entry]:
+    """Return the rows of the table."""
+    hard = configure("rueckauer", reset="hard")
+    typical = configure("rueckauer", scale=sw.Max(), pool="lateral-inhibition")
+    return [
+        Entry(HARD, hard, LONGER),
+        Entry(SOFT, configure("rueckauer"), LONGER),
+        Entry(TYPICAL, typical, LONGEST),
+        Entry("spike-norm", configure("spike-norm"), LONGER),
+        Entry("rmp", configure("rmp"), LONGEST),
+        Entry("tsc", configure("tsc"), STEPS),
+        Entry("threshold-relu", configure("threshold-relu"), STEPS),
+        Entry("snn-calibration", configure("snn-calibration"), STEPS),
+        Entry(BURST, configure("burst"), STEPS),
+        Entry("burst v_init=½", configure("burst", v_init=0.5), STEPS),
+        Entry(RADIX, configure("spikeconverter", k=1.2), STEPS),
+        Entry("spikeconverter", configure("spikeconverter"), (4, 6, 8, 16)),
+    ]
+
+
+def accuracy(found: Comparison, label: str, T: int) -> float:
+    """Return the accuracy of an entry after T steps, in per cent."""
+    (row,) = [r for r in found.rows() if r.label == label and r.T == T]
+    return 100.0 * float(row.accuracy or 0.0)
+
+
+def claims(found: Comparison) -> list[tuple[str, bool]]:
+    """Return what the papers say of this comparison, and whether it holds."""
+    lines = []
+    for T in STEPS:
+        hard, soft, burst, radix = (accuracy(found, n, T) for n in (HARD, SOFT, BURST, RADIX))
+        text = f"T={T}: hard {hard:.1f} < soft {soft:.1f} < burst {burst:.1f} <= radix {radix:.1f}"
+        lines.append((text, hard < soft < burst <= radix + 100 * NEAR))
+    near = reached(found, BURST)
+    steps = "not reached" if near is None else f"{near[0]} steps"
+    lines.append((f"burst within 0.5 points of the ANN in <= 64 steps: {steps}", near is not None))
+    return lines
+
+
+def reached(found: Comparison, label: str) -> tuple[int, float] | None:
+    """Return the step from which an entry stays within 0.5 points, and the additions up to it."""
+    row = next(r for r in found.rows() if r.label == label)
+    within = next(w for w in row.within if w.points == 100 * NEAR)
+    return None if within.T is None else (within.T, float(within.additions or 0.0))
+
+
+def ratios(found: Comparison) -> list[str]:
+    """Return what burst spikes save, beside the paper's numbers."""
+    burst, lines = reached(found, BURST), []
+    for label in (TYPICAL, SOFT):
+        other = reached(found, label)
+        if burst is None or other is None:
+            longest = max(r.T for r in found.rows() if r.label == label)
+            lines.append(f"{label}: not within 0.5 points by {longest} steps")
+        else:
+            steps, additions = burst[0] / other[0], burst[1] / other[1]
+            lines.append(
+                f"burst / {label}, both within 0.5 points: {burst[0]}/{other[0]} = {steps:.2f} of "
+                f"the steps, {additions:.3f} of the additions"
+            )
+    return [*lines, "(paper, other checkpoints: about 1/10 of the steps, 0.693 of the energy)"]
+
+
+def main() -> int:
+    """Print the comparisons; return 1 if a claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", default=["resnet20", "vgg11"])
+    parser.add_argument("--limit", type=int, help="only so many test images")
+    parser.add_argument("--store", type=Path, default=Path(__file__).parent / ".cache" / "papers")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    print(machine())
+    failed = 0
+    for name in options.networks:
+        network = case(name)
+        found = sw.compare(
+            network.model,
+            entries(),
+            calibration=list(network.calibration(SAMPLES)),
+            data=list(network.test(options.limit)),
+            store=options.store,
+            progress=sys.stderr.isatty(),
+        )
+        print(f"\n{name}\n{found.table(width=100)}\n", flush=True)
+        if found.interrupted:
+            return 130
+        for text, holds in claims(found):
+            failed += not holds
+            print(("holds   " if holds else "FAILS   ") + text)
+        print("\n".join(ratios(found)), flush=True)
+        found.figures(options.store / name)
+        print(f"figures and CSV: {options.store / name}")
+        found.to_csv(options.store / name / "comparison.csv")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
