@@ -25,7 +25,7 @@ class Trace:
 
 
 TRACES = {
-    # Rueckauer et al. 2017, eq. 5: what exceeds the threshold is lost.
+    # Rueckauer et al. 2017: what exceeds the threshold is lost.
     "hard": Trace(
         "if-hard",
         Firing(v_init=0.5),
@@ -52,7 +52,7 @@ TRACES = {
             (4.0, 1, 0.0),  # 3.75
         ),
     ),
-    # Rueckauer et al. 2017, eq. 6: what exceeds the threshold stays.
+    # Rueckauer et al. 2017: what exceeds the threshold stays.
     "soft": Trace(
         "if-soft",
         Firing(v_init=0.5),
@@ -86,7 +86,7 @@ TRACES = {
             (1.5, 1, 0.0),  # 1, a tie
         ),
     ),
-    # Li & Zeng 2022, eqs. 7-9: s = clamp(floor(v/θ), 0, Γ).
+    # Li & Zeng 2022: s = clamp(floor(v/θ), 0, Γ).
     "burst, Γ = 2": Trace(
         "burst",
         Firing(gamma=2),

@@ -142,7 +142,7 @@ def test_simulators_have_names() -> None:
     network = sw.convert(prepared(), T=4)
     for verb in (sw.api.simulate, sw.evaluate):
         with pytest.raises(
-            ConfigError, match="expected 'collapsed' or 'reference' .* layered schedule, got"
+            ConfigError, match=r"expected 'collapsed' or 'reference' .* layered schedule, got"
         ):
             verb(network, torch.rand(2, 4), simulator="quantum")
 

@@ -8,6 +8,7 @@ import pytest
 from safetensors.torch import save_file
 
 from spikewright.graph import support_table
+from spikewright.methods.page import methods_page
 from spikewright.models import digits_cnn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,6 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_support_page_is_the_support_table() -> None:
     assert support_table() in (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
+
+
+def test_the_methods_page_is_made_of_the_docstrings() -> None:
+    assert methods_page() in (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 
 
 def test_the_python_of_the_readme_works_when_pasted(

@@ -3,7 +3,6 @@
 
 import dataclasses
 import inspect
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 from spikewright import data, models
 from spikewright.codes import CODES
 from spikewright.methods import methods
+from spikewright.methods.page import default_text, option_texts
 from spikewright.neurons import neurons
 
-__all__ = ["everything", "option_texts", "text"]
+__all__ = ["everything", "text"]
 
 _TITLES = {
     "methods": "Methods (--method) and their options (--set)",
@@ -68,31 +68,6 @@ def text(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return "\n\n".join(blocks)
 
 
-def option_texts(cls: type) -> dict[str, str]:
-    """Return what the ``Attributes`` sections of a class and its bases say of each attribute.
-
-    Example:
-        >>> class Settings:
-        ...     '''Settings.
-        ...
-        ...     Attributes:
-        ...         T: Time steps,
-        ...             at least 1.
-        ...     '''
-        >>> option_texts(Settings)
-        {'T': 'Time steps, at least 1.'}
-    """
-    texts: dict[str, str] = {}
-    for base in reversed(cls.__mro__):  # what a class says itself counts more than its bases
-        _, _, section = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
-        section = textwrap.dedent(re.split(r"\n(?=\S)", section)[0])
-        entries = re.split(r"\n(?=\w+: )", section.strip())
-        for name, colon, line in (entry.partition(": ") for entry in entries):
-            if colon:
-                texts[name] = " ".join(line.replace("``", "").split())
-    return texts
-
-
 def _items(lookup: Any) -> list[tuple[str, type]]:  # noqa: ANN401 - a Lookup of any kind
     return [(name, lookup[name]) for name in lookup.names()]
 
@@ -102,22 +77,13 @@ def _method(name: str, cls: type) -> dict[str, Any]:
     options = [
         {
             "name": field.name,
-            "default": _default(field),
+            "default": default_text(field),
             "type": str(getattr(field.type, "__name__", field.type)).replace("typing.", ""),
             "text": texts.get(field.name, ""),
         }
         for field in dataclasses.fields(cls)
     ]
     return {"name": name, "text": _module_line(cls), "options": options}
-
-
-def _default(field: Any) -> Any:  # noqa: ANN401 - any default of a dataclass field
-    if field.default_factory is not dataclasses.MISSING:
-        return repr(field.default_factory())
-    if field.default is dataclasses.MISSING:
-        return "required"
-    plain = isinstance(field.default, str | int | float | bool | None)
-    return field.default if plain else repr(field.default)
 
 
 def _module_line(cls: type) -> str:

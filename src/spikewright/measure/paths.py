@@ -205,9 +205,7 @@ class FanOut:
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants
         ones = {
-            s: torch.full(
-                self._shape[s], self._repeats(s), dtype=torch.float64, device=self.device
-            )
+            s: torch.full(self._shape[s], self._repeats(s), dtype=torch.float64, device=self.device)
             for s in constants
         }
         analog = self._total(ones, spiking=False)

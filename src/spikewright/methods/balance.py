@@ -21,7 +21,7 @@ class BalancedConfig(SynchronousConfig):
     """Settings of methods whose θ_l is the largest current that the spikes in front cause.
 
     Layer by layer, with the layers below already spiking on the calibration inputs, θ_l is the
-    largest weighted input of one step. ``scale`` is not used but for relays of signed values.
+    largest weighted input of one step.
 
     Attributes:
         balance_steps: Time steps for which the spikes are watched. Ours: the papers take the

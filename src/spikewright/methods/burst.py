@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spikewright.errors import ConfigError
-from spikewright.methods.synchronous import SynchronousConfig
+from spikewright.methods.synchronous import ScaledConfig
 
 __all__ = ["Burst"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Burst(SynchronousConfig):
-    """Settings of the burst method; see :class:`SynchronousConfig` for the others.
+class Burst(ScaledConfig):
+    """Settings of the burst method; see :class:`ScaledConfig` for the others.
 
     Attributes:
         T: Time steps. The paper is near-lossless below 100.
         scale: The 99.9th percentile of a layer's values, zeros included; a burst reaches Γ times
             it (paper, official code).
         gamma: Γ ≥ 1. 2 in the official script, 5 (default) in the authors' library example.
-        v_init: 0, as in the official code.
+        v_init: Initial potential as a share of θ; 0 in the official code. ½ turns flooring into
+            rounding, which the paper does not do.
 
     References:
         Y. Li, Y. Zeng, Efficient and accurate conversion of spiking neural network with burst

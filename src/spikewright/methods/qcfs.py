@@ -11,32 +11,43 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spikewright.errors import UnsupportedModuleError
+from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import Graph, Node, ops
 from spikewright.methods.base import Prepared
-from spikewright.methods.synchronous import SynchronousConfig
+from spikewright.methods.synchronous import ScaledConfig
 
 __all__ = ["QCFS"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class QCFS(SynchronousConfig):
-    """Settings of the conversion of quantised networks; see :class:`SynchronousConfig`.
+class QCFS(ScaledConfig):
+    """Settings of the conversion of quantised networks; see :class:`ScaledConfig`.
 
-    θ and φ are read off the network, so ``scale`` and ``v_init`` are not used for its activations;
-    relays of signed values take ``scale``. T need not equal L.
+    θ and φ are read off the network; ``scale`` is for relays of signed values only. T need not
+    equal L.
 
     Attributes:
         T: Time steps; 8 is a common L.
+        scale: How λ of relays is chosen, which carry signed values; activations bring their own.
+        v_init: Must stay 0: the network says where its neurons start.
 
     References:
         T. Bu et al., Optimal ANN-SNN conversion for high-accuracy and ultra-low-latency spiking
-        neural networks, ICLR 2022, eqs. 13-16: v(0) = θ/2, φ = ½.
+        neural networks, ICLR 2022: v(0) = θ/2, φ = ½.
     """
 
     name: ClassVar[str | None] = "qcfs"
 
     T: int = 8
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        super().__post_init__()
+        if self.v_init:
+            raise ConfigError(
+                f"v_init: expected 0, the trained offset takes its place, got {self.v_init}. "
+                "Leave it out."
+            )
 
     def check_graph(self, graph: Graph) -> None:
         """Refuse activations that are not quantised.

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from spikewright.calibration import Percentile, ScaleRule
 from spikewright.methods.base import check_choice
-from spikewright.methods.synchronous import SynchronousConfig
+from spikewright.methods.synchronous import ScaledConfig
 
 __all__ = ["Rueckauer"]
 
@@ -17,8 +17,8 @@ _Reset = Literal["subtract", "hard"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rueckauer(SynchronousConfig):
-    """Settings of data-based normalisation; see :class:`SynchronousConfig` for the others.
+class Rueckauer(ScaledConfig):
+    """Settings of data-based normalisation; see :class:`ScaledConfig` for the others.
 
     With ``scale=Max()`` and ``reset="subtract"`` it is the typical conversion that the burst paper
     compares its energy with.

@@ -17,7 +17,7 @@ from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.methods.base import Prepared, channel_axis, observer_of, shaped
-from spikewright.methods.synchronous import SynchronousConfig, input_scale
+from spikewright.methods.synchronous import ScaledConfig, input_scale
 from spikewright.methods.walk import Population, inputs_that_fit, walk
 from spikewright.neurons import Firing
 
@@ -25,8 +25,8 @@ __all__ = ["SNNCalibration"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SNNCalibration(SynchronousConfig):
-    """Settings of SNN Calibration's light pipeline; see :class:`SynchronousConfig`.
+class SNNCalibration(ScaledConfig):
+    """Settings of SNN Calibration's light pipeline; see :class:`ScaledConfig`.
 
     Thresholds, shift and corrections depend on T, so a network is converted for one T.
 
@@ -41,7 +41,7 @@ class SNNCalibration(SynchronousConfig):
 
     References:
         Y. Li et al., A free lunch from ANN: towards efficient, accurate spiking neural networks
-        calibration, ICML 2021, eqs. 12-17 (shift θ/(2T), threshold search, bias correction).
+        calibration, ICML 2021 (shift θ/(2T), threshold search, bias correction).
     """
 
     name: ClassVar[str | None] = "snn-calibration"

@@ -23,7 +23,7 @@ class SpikeNorm(BalancedConfig):
 
     References:
         A. Sengupta et al., Going deeper in spiking neural networks: VGG and residual
-        architectures, Frontiers in Neuroscience 2019, algorithm 1.
+        architectures, Frontiers in Neuroscience 2019.
     """
 
     name: ClassVar[str | None] = "spike-norm"

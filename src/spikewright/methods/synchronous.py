@@ -26,7 +26,7 @@ from spikewright.methods.base import (
 )
 from spikewright.network import Site, SpikingNetwork
 
-__all__ = ["Gate", "SynchronousConfig"]
+__all__ = ["Gate", "ScaledConfig", "SynchronousConfig", "input_scale"]
 
 Gate = Literal["lateral-inhibition", "accumulated-count"]
 
@@ -36,12 +36,10 @@ class SynchronousConfig(MethodConfig):
     """Settings of every rate-coded method.
 
     A site of scale λ sends spikes worth λ each: a ≈ λ·N/T. A method says which neuron it uses and
-    how it chooses every λ; all else is here.
+    how it chooses every λ (by a rule: see :class:`ScaledConfig`); all else is here.
 
     Attributes:
         T: Time steps, ≥ 1.
-        scale: How λ is chosen.
-        per_channel: One λ a channel or one a layer (default, as in the papers).
         v_init: Initial potential of rectified neurons as a share of θ, in [0, 1). ½ turns flooring
             into rounding.
         input: ``"analog"`` (constant current), ``"encoded"`` (regular spikes of soft-reset
@@ -56,8 +54,6 @@ class SynchronousConfig(MethodConfig):
     anytime: ClassVar[bool] = True
 
     T: int = 64
-    scale: ScaleRule = field(default_factory=Percentile)
-    per_channel: bool = False
     v_init: float = 0.0
     input: Literal["analog", "encoded", "poisson"] = "analog"
     pool: Literal["lateral-inhibition", "accumulated-count"] = "lateral-inhibition"
@@ -69,7 +65,6 @@ class SynchronousConfig(MethodConfig):
         from spikewright.errors import ConfigError
 
         Rate(T=self.T)
-        check_scale(self.scale)
         check_choice("input", self.input, InputKind)
         check_choice("pool", self.pool, Gate)
         check_paths(self, "analog_relays")
@@ -87,22 +82,6 @@ class SynchronousConfig(MethodConfig):
         """Return Γ, the most spikes of a neuron in one step."""
         return 1
 
-    def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
-        """Return λ of a population, "channels" or "".
-
-        The value of a neuron is bounded by Γ·λ. Where the network itself clips at a cap (ReLU6),
-        λ is cap/Γ, so that the bound is the cap (ours; the papers' networks have plain ReLU).
-        """
-        axis, cap, gamma = channel_axis(graph, node), node.kwargs.get("cap"), self.largest_burst()
-        scale = self.scale.scale(
-            observer_of(prepared, node).histogram,
-            Rate(T=self.T),
-            per_channel=self.per_channel and axis is not None,
-            rounding=self.v_init > 0.0,
-            cap=cap,
-        )
-        return torch.full_like(scale, cap / gamma) if cap is not None and gamma > 1 else scale
-
     def choose_scales(
         self, graph: Graph, prepared: Prepared
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -116,8 +95,7 @@ class SynchronousConfig(MethodConfig):
             Site to λ, and site to an added current in the network's own numbers, of the same
             forms ("channels" or ""); sites may be left out of the latter.
         """
-        spiking = [n for n in graph if n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE]
-        return {n.name: self.choose_scale(graph, n, prepared) for n in spiking}, {}
+        raise NotImplementedError
 
     def initial(self, node: Node) -> float:
         """Return the initial potential of a rectified population as a share of θ."""
@@ -185,3 +163,44 @@ def input_scale(prepared: Prepared, node: Node) -> Tensor:
     """Return the largest input seen, which a spike at every step stands for (or 1 if all are 0)."""
     largest = observer_of(prepared, node).histogram.max.max().float()
     return torch.where(largest > 0, largest, torch.ones_like(largest))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledConfig(SynchronousConfig):
+    """Settings of rate-coded methods that choose λ by a rule from what calibration has seen.
+
+    Attributes:
+        scale: How λ is chosen.
+        per_channel: One λ a channel or one a layer (default, as in the papers).
+    """
+
+    scale: ScaleRule = field(default_factory=Percentile)
+    per_channel: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        super().__post_init__()
+        check_scale(self.scale)
+
+    def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
+        """Return λ of a population, "channels" or "".
+
+        The value of a neuron is bounded by Γ·λ. Where the network itself clips at a cap (ReLU6),
+        λ is cap/Γ, so that the bound is the cap (ours; the papers' networks have plain ReLU).
+        """
+        axis, cap, gamma = channel_axis(graph, node), node.kwargs.get("cap"), self.largest_burst()
+        scale = self.scale.scale(
+            observer_of(prepared, node).histogram,
+            Rate(T=self.T),
+            per_channel=self.per_channel and axis is not None,
+            rounding=self.v_init > 0.0,
+            cap=cap,
+        )
+        return torch.full_like(scale, cap / gamma) if cap is not None and gamma > 1 else scale
+
+    def choose_scales(
+        self, graph: Graph, prepared: Prepared
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return λ of every population; nothing is added to the currents."""
+        spiking = [n for n in graph if n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE]
+        return {n.name: self.choose_scale(graph, n, prepared) for n in spiking}, {}

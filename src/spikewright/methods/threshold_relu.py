@@ -14,14 +14,14 @@ from torch import Tensor
 from spikewright.calibration import Max, ScaleRule
 from spikewright.graph import Graph, Node, ops
 from spikewright.methods.base import Prepared
-from spikewright.methods.synchronous import SynchronousConfig
+from spikewright.methods.synchronous import ScaledConfig
 
 __all__ = ["ThresholdReLU"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThresholdReLU(SynchronousConfig):
-    """Settings of threshold balancing with a shift; see :class:`SynchronousConfig`.
+class ThresholdReLU(ScaledConfig):
+    """Settings of threshold balancing with a shift; see :class:`ScaledConfig`.
 
     The shift depends on T, so a network is converted for one T.
 

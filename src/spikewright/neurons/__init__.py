@@ -33,18 +33,14 @@ def stepping(name: str) -> type[Stepping]:
 
     Raises:
         UnknownNameError: If no neuron has this name.
-        ConfigError: If it fires after its input only.
+        ConfigError: If it fires after its input only, or is a gate.
     """
-    cls = neurons()[name]
+    table = neurons()
+    cls = table[name]
     if not issubclass(cls, Stepping):
-        able = ", ".join(n for n, c in _steppers().items())
+        able = ", ".join(n for n in table if issubclass(table[n], Stepping))
         raise ConfigError(
             f"neuron {name!r}: expected one that steps with its input ({able}), got one that "
             "does not. Use the layered schedule for it."
         )
     return cls
-
-
-def _steppers() -> dict[str, type[Neuron]]:
-    table = neurons()
-    return {n: table[n] for n in table if issubclass(table[n], Stepping)}

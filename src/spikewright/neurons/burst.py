@@ -21,7 +21,7 @@ class Burst(Stepping):
 
     References:
         Y. Li, Y. Zeng, Efficient and accurate conversion of spiking neural network with burst
-        spikes, IJCAI 2022, eqs. 7-9. The signed form is ours.
+        spikes, IJCAI 2022. The signed form is ours.
 
     Example:
         >>> firing, current = Firing(threshold=1.0, gamma=3), torch.tensor([2.6])

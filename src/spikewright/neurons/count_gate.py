@@ -24,7 +24,7 @@ class AccumulatedCountGate:
     is taken back although another one leads by then.
 
     References:
-        B. Rueckauer et al., Frontiers in Neuroscience 2017, section 2.2.5 (gate on the largest
+        B. Rueckauer et al., Frontiers in Neuroscience 2017 (gate on the largest
         accumulated rate); this form: the comparison baseline of Y. Li, Y. Zeng, IJCAI 2022.
     """
 

@@ -19,7 +19,7 @@ class HardResetIF(Stepping):
 
     References:
         P. U. Diehl et al., IJCNN 2015; A. Sengupta et al., Frontiers in Neuroscience 2019;
-        B. Rueckauer et al., Frontiers in Neuroscience 2017, eq. 5 (reset to zero).
+        B. Rueckauer et al., Frontiers in Neuroscience 2017 (reset to zero).
 
     Example:
         >>> import torch

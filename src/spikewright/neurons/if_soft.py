@@ -18,7 +18,7 @@ class SoftResetIF(Stepping):
     Ties fire. Charge is conserved: v_T = v_0 + Σ I - θ·N, whatever the currents.
 
     References:
-        B. Rueckauer et al., Frontiers in Neuroscience 2017, eq. 6 (reset by subtraction);
+        B. Rueckauer et al., Frontiers in Neuroscience 2017 (reset by subtraction);
         B. Han et al., RMP-SNN, CVPR 2020 (residual membrane potential). The signed form is ours:
         an ON and an OFF neuron on opposite currents whose potentials never both exceed θ.
 

@@ -25,7 +25,7 @@ class LateralInhibition:
     stride, padding, dilation and ceil mode, in one, two or three dimensions.
 
     References:
-        Y. Li, Y. Zeng, IJCAI 2022, eqs. 10-12. The form with two sums is ours (equal, tested).
+        Y. Li, Y. Zeng, IJCAI 2022. The form with two sums is ours (equal, tested).
     """
 
     name: ClassVar[str] = "lateral-inhibition"

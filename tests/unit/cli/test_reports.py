@@ -37,8 +37,8 @@ def test_everything_that_can_be_chosen_is_listed_with_a_text() -> None:
     found = catalogue.everything()
     assert {kind: [e["name"] for e in found[kind]] for kind in ("methods", "codes", "neurons")} == {
         "methods": list(methods().names()),
-        "codes": ["radix"],
-        "neurons": ["inverse-lif", "streaming-max"],
+        "codes": list(CODES.names()),
+        "neurons": list(neurons().names()),
     }
     assert all(entry["text"] for entries in found.values() for entry in entries)
     json.dumps(found)
