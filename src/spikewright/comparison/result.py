@@ -143,8 +143,8 @@ class Comparison:
     ) -> tuple[Path, ...]:
         """Draw accuracy over steps, over ticks and over additions, the original as a dashed line.
 
-        Without labels, agreement with the original is drawn. Steps before the first addition have
-        no place on the logarithmic axis and are left out there.
+        Without labels, agreement with the original is drawn. Over additions, steps below
+        a thousandth of the most additions are left out.
 
         Args:
             folder: Where to write; made if it is missing, files there are replaced.
@@ -191,7 +191,8 @@ class Comparison:
             y = [100 * ((p.accuracy if labelled else p.agreement) or 0.0) for _, p in along]
             x = [(float(T), float(p.tick), p.additions) for T, p in along]
             for i, series in enumerate(found):
-                pairs = tuple((a[i], b) for a, b in zip(x, y, strict=True) if a[i] > 0)
+                lowest = _SHOWN * max(c.result.additions_per_sample for c in self.cells) * (i == 2)
+                pairs = tuple((a[i], b) for a, b in zip(x, y, strict=True) if a[i] > lowest)
                 if pairs:
                     series.append(Series(entry.label, pairs))
         return tuple(map(tuple, found))
@@ -206,6 +207,9 @@ class Comparison:
             text += "\ninterrupted: only what was finished is shown"
         return text
 
+
+_SHOWN = 1e-3
+"""Share of the most additions of all from which on the figure over additions shows a step."""
 
 _SPIKES = (
     "T: time steps of the train; accuracy after the last of them, never the best.\n"

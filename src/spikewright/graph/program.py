@@ -147,8 +147,16 @@ class Program:
                 step.accumulate = self._sum(graph, node, free, fused)
             else:
                 step.fn = resolve_operator(node.op)
+                self._lay_out(node)
             steps.append(step)
         return steps
+
+    def _lay_out(self, node: Node) -> None:
+        """Put a convolution's weight in the order in which it is read, channels last."""
+        if node.op.startswith("aten.conv2d") and isinstance(node.args[1], Param):
+            name = node.args[1].name
+            weight = self._params[name]
+            self._params[name] = weight.contiguous(memory_format=torch.channels_last)
 
     def _needed(self, graph: Graph) -> list[Node]:
         cut, needed = set(self.given), set[str]()

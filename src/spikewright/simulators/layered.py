@@ -270,10 +270,19 @@ class LayeredReference:
         return fire_(register, first, base, signed=signed, out=state.buffers[key])
 
 
-def split_for_cache(network: SpikingNetwork, x: Tensor) -> tuple[Tensor, ...]:
-    """Cut a batch into parts whose potentials stay in the processor's cache."""
+def split_for_cache(
+    network: SpikingNetwork, x: Tensor, elements: int = CACHE_ELEMENTS
+) -> tuple[Tensor, ...]:
+    """Cut a batch into equal parts with so many elements of an average population."""
     sites = [element_count(n.shape) for n in network.graph if ops.kind(n) == "site"]
-    return torch.split(x, max(1, CACHE_ELEMENTS * len(sites) // max(1, sum(sites))))
+    return equal_parts(x, elements * len(sites) // max(1, sum(sites)))
+
+
+def equal_parts(x: Tensor, largest: int) -> tuple[Tensor, ...]:
+    """Cut a batch into as few parts of (nearly) equal size as have at most ``largest`` inputs."""
+    if x.shape[0] == 0:
+        return (x,)
+    return torch.tensor_split(x, -(-x.shape[0] // max(1, largest)))
 
 
 def _is_view(tensor: Tensor) -> bool:

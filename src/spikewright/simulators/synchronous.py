@@ -23,12 +23,15 @@ from spikewright.simulators.ticks import TickPlan, Total
 __all__ = ["SynchronousReference"]
 
 
+PART_ELEMENTS = 1_600_000
+"""Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
+
+
 @dataclass
 class _Run:
     """The state of one run; fresh for every run."""
 
     neurons: dict[str, State] = field(default_factory=dict)
-    spikes: dict[str, Tensor] = field(default_factory=dict)
     gates: dict[str, Any] = field(default_factory=dict)
     entered: dict[str, Tensor] = field(default_factory=dict)
     sent: dict[str, Tensor] = field(default_factory=dict)
@@ -65,8 +68,8 @@ class SynchronousReference:
         return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Cut a batch into parts whose potentials stay in the processor's cache."""
-        return split_for_cache(self.network, x)
+        """Cut a batch into the parts that run best."""
+        return split_for_cache(self.network, x, PART_ELEMENTS)
 
     def over_time(
         self, x: Tensor, count: Count | None = None, probe: Probe | None = None
@@ -105,12 +108,16 @@ class SynchronousReference:
             neuron, firing = self.plan.neuron[name], self.plan.firing[name]
             if name not in run.neurons:
                 run.neurons[name] = neuron.begin(x, firing)
-                run.spikes[name] = torch.empty_like(x)
-            out = neuron.step_(run.neurons[name], x, firing, run.spikes[name])
+            if self._probe is not None:
+                _add(run.entered, name, x)
+            # The current's own memory, still in the cache, takes the spikes.
+            spikes = x if overwrite else torch.empty_like(x)
+            out = neuron.step_(run.neurons[name], x, firing, spikes)
         if self._count is not None:
             self._count(name, run.t, out.unsqueeze(0))
         if self._probe is not None:
-            _add(run.entered, name, x)
+            if ops.kind(node) == "pool":
+                _add(run.entered, name, x)
             _add(run.sent, name, out)
         return out
 

@@ -20,14 +20,15 @@ from spikewright.graph.simplify import element_count
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.layered import equal_parts
 from spikewright.simulators.stages import pool_operator
 from spikewright.simulators.ticks import TickPlan, Total, unfold
 
 __all__ = ["FOLDED_ELEMENTS", "Timefold", "scan"]
 
-FOLDED_ELEMENTS = 1_000_000
+FOLDED_ELEMENTS = 2_000_000
 """Elements of the largest population, over the ticks and inputs that are folded together: at this
-size (4 MB) runs were fastest on CPUs. Longer runs are cut along time, populations keeping their
+size (8 MB) runs were fastest on CPUs. Longer runs are cut along time, populations keeping their
 state, larger batches along the batch."""
 
 TICKS = 4
@@ -86,7 +87,7 @@ class Timefold:
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Cut a batch so that some ticks of a part fold into memory that stays in the cache."""
         ticks = self._chunk or min(TICKS, self.network.code.steps)
-        return torch.split(x, max(1, FOLDED_ELEMENTS // (self._largest * ticks)))
+        return equal_parts(x, FOLDED_ELEMENTS // (self._largest * ticks))
 
     def chunk(self, batch: int) -> int:
         """Return how many ticks are folded together for a batch."""
