@@ -187,18 +187,19 @@ class Program:
         terms.sort(key=lambda term: (not term[3], graph[term[0]].shape != node.shape))
         (a, gain_a, c_a, own), (b, gain_b, c_b, _) = terms
 
+        factor_a = c_a if gain_a is None else _as_factor(gain_a, c_a)
+        factor_b = c_b if gain_b is None else _as_factor(gain_b, c_b)
+
         def run(env: dict[str, Any]) -> Tensor:
             if own:
                 base: Tensor = env[a]
-            elif gain_a is not None:
-                base = env[a] * gain_a if c_a == 1.0 else env[a] * (gain_a * c_a)
-            elif gain_b is None and c_a == 1.0:
-                return torch.add(env[a], env[b], alpha=c_b)
+            elif isinstance(factor_b, float) and factor_a == 1.0:
+                return torch.add(env[a], env[b], alpha=factor_b)
             else:
-                base = env[a] * c_a
-            if gain_b is not None:
-                return base.addcmul_(env[b], gain_b, value=c_b)
-            return base.add_(env[b], alpha=c_b)
+                base = env[a] * factor_a
+            if isinstance(factor_b, Tensor):
+                return base.addcmul_(env[b], factor_b)
+            return base.add_(env[b], alpha=factor_b)
 
         return run
 
@@ -237,3 +238,8 @@ class Program:
 
 def _is_sum(node: Node) -> bool:
     return ops.kind(node) == "add" and all(isinstance(a, Ref) for a in node.args[:2])
+
+
+def _as_factor(gain: Tensor, c: float) -> float | Tensor:
+    """Return gain·c, as a number where it is one: a pass of its own kind, and a cheaper one."""
+    return float(gain) * c if gain.numel() == 1 else gain * c

@@ -23,7 +23,7 @@ from spikewright.simulators.ticks import TickPlan, Total
 __all__ = ["SynchronousReference"]
 
 
-PART_ELEMENTS = 1_600_000
+PART_ELEMENTS = 1_000_000
 """Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
 
 
