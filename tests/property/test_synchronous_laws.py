@@ -26,23 +26,27 @@ def choices() -> st.SearchStrategy[dict[str, Any]]:
     common = {
         "T": st.integers(1, 9),
         "input": st.sampled_from(["analog", "analog", "encoded", "poisson"]),
+        "pool": st.sampled_from(["lateral-inhibition", "accumulated-count"]),
+    }
+    scaled = {
+        **common,
         "per_channel": st.booleans(),
         "scale": st.sampled_from([sw.Max(), sw.Percentile(99.0)]),
-        "pool": st.sampled_from(["lateral-inhibition", "accumulated-count"]),
     }
     return st.one_of(
         st.fixed_dictionaries(
-            {**common, "method": st.just("burst"), "gamma": st.integers(1, 5)},
+            {**scaled, "method": st.just("burst"), "gamma": st.integers(1, 5)},
         ),
         st.fixed_dictionaries(
             {
-                **common,
+                **scaled,
                 "method": st.just("rueckauer"),
                 "reset": st.sampled_from(["hard", "subtract"]),
                 "v_init": st.sampled_from([0.0, 0.5]),
             }
         ),
-        st.fixed_dictionaries({**common, "method": st.sampled_from(["threshold-relu", "rmp"])}),
+        st.fixed_dictionaries({**scaled, "method": st.just("threshold-relu")}),
+        st.fixed_dictionaries({**common, "method": st.just("rmp")}),
     )
 
 

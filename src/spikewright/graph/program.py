@@ -16,7 +16,7 @@ from spikewright.errors import FileFormatError
 from spikewright.graph import ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
-__all__ = ["Program", "SiteFunction", "resolve_operator"]
+__all__ = ["Program", "SiteFunction", "laid_out", "resolve_operator"]
 
 SiteFunction = Callable[[Node, Tensor, bool], Tensor]
 """What a site does to its input: node, value, whether the value's memory may be overwritten."""
@@ -147,16 +147,8 @@ class Program:
                 step.accumulate = self._sum(graph, node, free, fused)
             else:
                 step.fn = resolve_operator(node.op)
-                self._lay_out(node)
             steps.append(step)
         return steps
-
-    def _lay_out(self, node: Node) -> None:
-        """Put a convolution's weight in the order in which it is read, channels last."""
-        if node.op.startswith("aten.conv2d") and isinstance(node.args[1], Param):
-            name = node.args[1].name
-            weight = self._params[name]
-            self._params[name] = weight.contiguous(memory_format=torch.channels_last)
 
     def _needed(self, graph: Graph) -> list[Node]:
         cut, needed = set(self.given), set[str]()
@@ -234,6 +226,21 @@ class Program:
         if isinstance(arg, tuple):
             return [self._value(a, env) for a in arg]
         return arg
+
+
+def laid_out(graph: Graph) -> dict[str, Tensor]:
+    """Return the weights of convolutions in the order in which channels-last maps need them.
+
+    Given to a program as ``params`` they save a third of a deep layer's time on CPUs. Sums are
+    taken in another order then, so results may differ from the model's in the last bit.
+    """
+    return {
+        node.args[1].name: graph.params[node.args[1].name].contiguous(
+            memory_format=torch.channels_last
+        )
+        for node in graph
+        if node.op.startswith("aten.conv2d") and isinstance(node.args[1], Param)
+    }
 
 
 def _is_sum(node: Node) -> bool:

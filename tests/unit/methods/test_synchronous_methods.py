@@ -31,6 +31,7 @@ from spikewright.simulators import simulator
 from tests.property.random_nets import Residual
 
 ALL = sorted(methods())
+SCALED = sorted(n for n in ALL if "scale" in {f.name for f in dataclasses.fields(methods()[n])})
 RATE = sorted(n for n in ALL if issubclass(methods()[n], SynchronousConfig))
 QUANTISED = {"qcfs"}  # methods that take only networks trained with a quantised activation
 ON_SPIKES = ["rmp", "snn-calibration", "spike-norm"]  # run the spiking network to calibrate
@@ -138,9 +139,11 @@ def counts(network: sw.SpikingNetwork, data: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_settings_survive_json(name: str) -> None:
-    options: dict[str, Any] = {"T": 7, "scale": sw.Max(), "analog_relays": ("a", "re:b.*")}
+    options: dict[str, Any] = {"T": 7, "analog_relays": ("a", "re:b.*")}
+    if name in SCALED:
+        options |= {"scale": sw.Max(), "per_channel": True}
     if name in RATE:
-        options |= {"pool": "accumulated-count", "input": "poisson", "seed": 3, "per_channel": True}
+        options |= {"pool": "accumulated-count", "input": "poisson", "seed": 3}
     config = configure(name, **options)
     plain = json.loads(json.dumps(config.to_dict()))
     assert plain["name"] == name
@@ -451,20 +454,27 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("snn-calibration", {"v_init": 0.5}, r"v_init: expected 0, the shift of θ/\(2T\)"),
     ("tsc", {"input": "poisson"}, "input: expected 'analog' or 'encoded', got 'poisson'"),
 ]
+NO_RULE = r"scale: expected MinError\(\), Percentile\(q\) or Max\(\), got 99\.9"
 EVERY_RATE: list[tuple[dict[str, Any], str]] = [
     ({"v_init": 1.0}, r"v_init: expected a share of the threshold in \[0, 1\), got 1\.0"),
     ({"v_init": -0.1}, r"in \[0, 1\), got -0\.1"),
     ({"v_init": math.nan}, r"in \[0, 1\), got nan"),
     ({"pool": "max"}, "pool: expected 'lateral-inhibition' or 'accumulated-count', got 'max'"),
     ({"input": "spikes"}, "input: expected 'analog' or 'encoded' or 'poisson', got 'spikes'"),
-    ({"scale": 99.9}, r"scale: expected MinError\(\), Percentile\(q\) or Max\(\), got 99\.9"),
     ({"analog_relays": "all"}, "analog_relays: expected a list of module paths, got the text"),
 ]
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
-    [*WRONG, *((n, options, message) for n in RATE for options, message in EVERY_RATE)],
+    [
+        *WRONG,
+        *((n, options, message) for n in RATE for options, message in EVERY_RATE),
+        *((n, {"scale": 99.9}, NO_RULE) for n in SCALED),
+        *((n, {"scale": sw.Max()}, "unknown option") for n in ALL if n not in SCALED),
+        ("qcfs", {"v_init": 0.5}, "v_init: expected 0, the trained offset takes its place"),
+        ("snn-calibration", {"v_init": 0.5}, "v_init: expected 0, the shift"),
+    ],
 )
 @pytest.mark.usefixtures("unchecked")
 def test_settings_out_of_range_are_refused(
