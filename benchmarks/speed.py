@@ -63,7 +63,8 @@ def folded_ann(model: nn.Module, x: Tensor) -> Program:
         cap = node.kwargs.get("cap")
         return value.relu_() if cap is None else value.clamp_(0, cap)
 
-    return Program(find_activations(fold_batch_norm(simplify(capture(model, x[:2])))), site=site)
+    graph = find_activations(fold_batch_norm(simplify(capture(model, x[:2]))))
+    return Program(graph, site=site, fast=True)
 
 
 def best(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:

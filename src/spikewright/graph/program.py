@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import FileFormatError
-from spikewright.graph import ops
+from spikewright.graph import kernels, ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
-__all__ = ["Program", "SiteFunction", "laid_out", "resolve_operator"]
+__all__ = ["Program", "SiteFunction", "resolve_operator"]
 
 SiteFunction = Callable[[Node, Tensor, bool], Tensor]
 """What a site does to its input: node, value, whether the value's memory may be overwritten."""
@@ -72,14 +72,14 @@ _FRESH = ("weighted", "mixing", "add")
 class _Step:
     """One planned call: where its arguments are, what to drop afterwards."""
 
-    __slots__ = ("accumulate", "drop", "fn", "node", "overwrite")
+    __slots__ = ("call", "drop", "fn", "node", "overwrite")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.fn: Callable[..., Any] | None = None
         self.drop: tuple[str, ...] = ()
         self.overwrite = False
-        self.accumulate: Callable[[dict[str, Any]], Tensor] | None = None
+        self.call: Callable[[dict[str, Any]], Tensor] | None = None
 
 
 class Program:
@@ -92,6 +92,8 @@ class Program:
         site: What spiking sites and max pools of spikes do; required if any is in the plan.
         params: Tensors that replace the graph's own, by name.
         pools: Whether max pools are handed to ``site`` too.
+        fast: Whether convolutions may run through faster kernels, whose results can differ from
+            the model's in the last bit.
     """
 
     def __init__(
@@ -103,12 +105,14 @@ class Program:
         site: SiteFunction | None = None,
         params: Mapping[str, Tensor] | None = None,
         pools: bool = False,
+        fast: bool = False,
     ) -> None:
         self.outputs = tuple(graph.outputs if outputs is None else outputs)
         self.given = tuple((graph.input,) if given is None else given)
         self._params: dict[str, Tensor] = {**graph.params, **(params or {})}
         self._site = site
         self._pools = pools
+        self._fast = fast
         self._steps = self._plan(graph)
 
     def _plan(self, graph: Graph) -> list[_Step]:
@@ -144,11 +148,23 @@ class Program:
             if self._is_site(node):
                 step.overwrite = node.inputs[0] in free
             elif _is_sum(node):
-                step.accumulate = self._sum(graph, node, free, fused)
-            else:
+                step.call = self._sum(graph, node, free, fused)
+            elif not (self._fast and self._plan_fast(graph, node, step)):
                 step.fn = resolve_operator(node.op)
             steps.append(step)
         return steps
+
+    def _plan_fast(self, graph: Graph, node: Node, step: _Step) -> bool:
+        """Plan a convolution through a kernel of its own; return whether there is one."""
+        weight = kernels.laid_out(node, self._params)
+        if weight is None:
+            return False
+        self._params[node.args[1].name] = weight
+        convolve, source = kernels.convolution(graph, node, self._params), node.inputs[0]
+        if convolve is None:
+            return False
+        step.call = lambda env: convolve(env[source])
+        return True
 
     def _needed(self, graph: Graph) -> list[Node]:
         cut, needed = set(self.given), set[str]()
@@ -200,8 +216,8 @@ class Program:
         env: dict[str, Any] = dict(zip(self.given, values, strict=True))
         for step in self._steps:
             node = step.node
-            if step.accumulate is not None:
-                result = step.accumulate(env)
+            if step.call is not None:
+                result = step.call(env)
             elif step.fn is None:
                 if self._site is None:
                     raise RuntimeError(f"{node.name}: the plan has sites but no site function.")
@@ -226,21 +242,6 @@ class Program:
         if isinstance(arg, tuple):
             return [self._value(a, env) for a in arg]
         return arg
-
-
-def laid_out(graph: Graph) -> dict[str, Tensor]:
-    """Return the weights of convolutions in the order in which channels-last maps need them.
-
-    Given to a program as ``params`` they save a third of a deep layer's time on CPUs. Sums are
-    taken in another order then, so results may differ from the model's in the last bit.
-    """
-    return {
-        node.args[1].name: graph.params[node.args[1].name].contiguous(
-            memory_format=torch.channels_last
-        )
-        for node in graph
-        if node.op.startswith("aten.conv2d") and isinstance(node.args[1], Param)
-    }
 
 
 def _is_sum(node: Node) -> bool:

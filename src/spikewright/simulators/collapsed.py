@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
-from spikewright.graph.program import Program, laid_out
+from spikewright.graph.program import Program
 from spikewright.network import SpikingNetwork, plain
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.readout import LayeredReadOut
@@ -47,12 +47,11 @@ class Collapsed:
         self._signed = {n: s.signed for n, s in network.sites.items()}
         self._threshold = {n: plain(s.threshold) for n, s in network.sites.items()}
         self._pre_bias = {n: plain(s.pre_bias) for n, s in network.sites.items()}
-        params = laid_out(network.graph)
-        params.update(self._fold_pre_bias(network.graph) if fold else {})
+        params = self._fold_pre_bias(network.graph) if fold else {}
         self._observe: Observe | None = None
         self._probe: Probe | None = None
         self._program = Program(
-            network.graph, outputs=outputs, site=self._site, params=params, pools=True
+            network.graph, outputs=outputs, site=self._site, params=params, pools=True, fast=True
         )
         self._pools = {
             n.name: Program(network.graph, outputs=(n.name,), given=(n.inputs[0],))

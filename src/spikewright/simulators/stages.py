@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
-from spikewright.graph.program import Program, laid_out, resolve_operator
+from spikewright.graph.program import Program, resolve_operator
 from spikewright.graph.sites import analog_inputs, flow
 from spikewright.network import SpikingNetwork, depths, plain
 
@@ -82,8 +82,7 @@ class Stages:
         self.full = network.span
         self.biases = bias_params(graph)
         share = 1.0 / self.full if tick else 1.0
-        params = laid_out(graph)
-        params.update({b: graph.params[b] * share for b in self.biases})
+        params = {b: graph.params[b] * share for b in self.biases}
         self.inputs = analog_inputs(graph)
         self.prefix = Program(graph, outputs=self.inputs)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
@@ -139,7 +138,7 @@ class Stages:
             depth=depth,
             targets=targets,
             sources=sources,
-            program=Program(self.graph, outputs=wanted, given=sources, params=params),
+            program=Program(self.graph, outputs=wanted, given=sources, params=params, fast=True),
             constant=all(s in self.constants or s == self.graph.input for s in sources),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from spikewright.graph import Graph, Node, ops
-from spikewright.graph.program import Program, SiteFunction, laid_out
+from spikewright.graph.program import Program, SiteFunction
 from spikewright.graph.units import shape_value
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, Stepping, neurons, stepping
@@ -41,16 +41,15 @@ class TickPlan:
             n.name for n in self._constants if all(ops.kind(u) == "site" for u in users[n.name])
         }
         names = [n.name for n in self._constants]
-        params = laid_out(graph)
-        self._once = Program(graph, outputs=names, params=params)
+        self._once = Program(graph, outputs=names, fast=True)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
         self._every = Program(
             graph,
             outputs=self.readouts,
             given=(*names, *(n.name for n in self._shapes)),
             site=site,
-            params=params,
             pools=True,
+            fast=True,
         )
         self.tail = Program(graph, given=(*self.readouts, graph.input))
         self.firing: dict[str, Firing] = {n: s.firing() for n, s in network.sites.items()}
