@@ -9,8 +9,8 @@ from torch import Tensor
 from spikewright.codes import Rate
 from spikewright.graph import Graph, Node, ops
 from spikewright.methods.base import Prepared
-from spikewright.methods.synchronous import SynchronousConfig, input_scale
-from spikewright.methods.walk import Population, inputs_that_fit, walk
+from spikewright.methods.synchronous import SynchronousConfig
+from spikewright.methods.walk import Population, input_population, inputs_that_fit, walk
 from spikewright.neurons import Firing
 
 __all__ = ["BalancedConfig"]
@@ -50,10 +50,7 @@ class BalancedConfig(SynchronousConfig):
 
         def fire(node: Node, currents: Tensor) -> Tensor:
             if node.op == ops.INPUT_SITE:
-                scale = input_scale(prepared, node)
-                firing = Firing(signed=prepared.input_signed, seed=self.seed)
-                neuron = "poisson" if self.input == "poisson" else "if-soft"
-                return Population(neuron, scale, firing).fire(currents)
+                return input_population(self, prepared, node).fire(currents)
             signed = node.op == ops.RELAY
             largest = (currents.abs() if signed else currents).max()
             cap = node.kwargs.get("cap")

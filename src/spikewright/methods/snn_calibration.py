@@ -17,8 +17,8 @@ from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.methods.base import Prepared, channel_axis, observer_of, shaped
-from spikewright.methods.synchronous import ScaledConfig, input_scale
-from spikewright.methods.walk import Population, inputs_that_fit, walk
+from spikewright.methods.synchronous import ScaledConfig
+from spikewright.methods.walk import Population, input_population, inputs_that_fit, walk
 from spikewright.neurons import Firing
 
 __all__ = ["SNNCalibration"]
@@ -86,9 +86,7 @@ class SNNCalibration(ScaledConfig):
 
         def fire(node: Node, currents: Tensor) -> Tensor:
             if node.op == ops.INPUT_SITE:
-                firing = Firing(signed=prepared.input_signed, seed=self.seed)
-                neuron = "poisson" if self.input == "poisson" else "if-soft"
-                return Population(neuron, input_scale(prepared, node), firing).fire(currents)
+                return input_population(self, prepared, node).fire(currents)
             axis = channel_axis(graph, node)
             scale = shaped(scales[node.name], axis or 1, node)
             population = Population("if-soft", scale, Firing(signed=node.op == ops.RELAY))

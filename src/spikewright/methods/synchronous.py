@@ -78,6 +78,10 @@ class SynchronousConfig(MethodConfig):
         """Return the name of the neuron model."""
         return "if-soft"
 
+    def input_neuron(self) -> str:
+        """Return the name of the neuron model that turns the input into spikes."""
+        return "poisson" if self.input == "poisson" else "if-soft"
+
     def largest_burst(self) -> int:
         """Return Γ, the most spikes of a neuron in one step."""
         return 1
@@ -154,7 +158,7 @@ class SynchronousConfig(MethodConfig):
             threshold=torch.tensor(1.0),
             pre_bias=torch.tensor(0.0 if signed or at_input else self.initial(node)),
             gamma=1 if at_input else self.largest_burst(),
-            neuron=("poisson" if self.input == "poisson" else "if-soft") if at_input else "",
+            neuron=self.input_neuron() if at_input else "",
             seed=self.seed,
         )
 

@@ -15,14 +15,15 @@ from torch import Tensor
 from spikewright.codes import Rate
 from spikewright.graph import Graph, Node, ops
 from spikewright.graph.simplify import element_count
-from spikewright.methods.base import silent_site
+from spikewright.methods.base import Prepared, silent_site
+from spikewright.methods.synchronous import SynchronousConfig, input_scale
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, stepping
 from spikewright.simulators.stages import pool_operator
 from spikewright.simulators.ticks import TickPlan, unfold
-from spikewright.simulators.timefold import scan
+from spikewright.simulators.timefold import scan, scan_gate
 
-__all__ = ["Fire", "Population", "inputs_that_fit", "walk"]
+__all__ = ["Fire", "Population", "input_population", "inputs_that_fit", "walk"]
 
 FOLDED_ELEMENTS = 128_000_000
 """Elements of the largest population over all ticks and inputs of a walk: 512 MB."""
@@ -54,6 +55,12 @@ class Population:
         return scan(neuron, state, scaled, self.firing, scaled).mul_(self.scale)
 
 
+def input_population(config: SynchronousConfig, prepared: Prepared, node: Node) -> Population:
+    """Return the neurons that turn the network's input into spikes, as a method sets them."""
+    firing = Firing(signed=prepared.input_signed, seed=config.seed)
+    return Population(config.input_neuron(), input_scale(prepared, node), firing)
+
+
 def inputs_that_fit(graph: Graph, T: int, wanted: int) -> int:
     """Return how many inputs a walk of T steps can take at once, at most ``wanted``, at least 1."""
     largest = max(element_count(n.shape) for n in graph if n.op in ops.SPIKING_OPS)
@@ -79,11 +86,7 @@ def walk(graph: Graph, x: Tensor, T: int, gate: str, fire: Fire) -> None:
         train = value.unsqueeze(0).expand(T, *value.shape) if constant else unfold(value, T)
         if ops.kind(node) != "pool":
             return fire(node, train).flatten(0, 1)
-        state, sent = None, []
-        for spikes in train:
-            out, state = plan.gate(state, spikes, pools[node.name], 1.0)
-            sent.append(out)
-        return torch.stack(sent).flatten(0, 1)
+        return scan_gate(plan.gate, None, train, pools[node.name], 1.0)[0].flatten(0, 1)
 
     network = SpikingNetwork(
         graph=graph,

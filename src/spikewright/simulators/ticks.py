@@ -53,9 +53,9 @@ class TickPlan:
         )
         self.tail = Program(graph, given=(*self.readouts, graph.input))
         self.firing: dict[str, Firing] = {n: s.firing() for n, s in network.sites.items()}
-        self.neuron: dict[str, type[Stepping]] = {
-            n.name: stepping(network.neuron_of(n.name)) for n in network.spiking_nodes()
-        }
+        names_of = {n.name: network.neuron_of(n.name) for n in network.spiking_nodes()}
+        known = {name: stepping(name) for name in set(names_of.values())}  # each looked up once
+        self.neuron: dict[str, type[Stepping]] = {n: known[name] for n, name in names_of.items()}
         self.gate: GateStep = neurons()[network.gate].step  # type: ignore[attr-defined]
 
     def once(self, x: Tensor) -> tuple[Tensor, ...]:

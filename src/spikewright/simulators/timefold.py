@@ -6,7 +6,7 @@ Operators without state run once on "(time batch)", populations step through the
 order with the very same ``step_``: the spikes are those of the reference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -22,9 +22,9 @@ from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.layered import equal_parts
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import TickPlan, Total, unfold
+from spikewright.simulators.ticks import GateStep, TickPlan, Total, unfold
 
-__all__ = ["FOLDED_ELEMENTS", "Timefold", "scan"]
+__all__ = ["FOLDED_ELEMENTS", "Timefold", "scan", "scan_gate"]
 
 FOLDED_ELEMENTS = 2_000_000
 """Elements of the largest population, over the ticks and inputs that are folded together: at this
@@ -129,7 +129,13 @@ class Timefold:
         constant = node.inputs[0] in self.plan.only_sites
         train = x.unsqueeze(0).expand(run.ticks, *x.shape) if constant else unfold(x, run.ticks)
         if ops.kind(node) == "pool":
-            out = self._scan_gate(name, train)
+            out, run.gates[name] = scan_gate(
+                self.plan.gate,
+                run.gates.get(name),
+                train,
+                self._pool[name],
+                self.network.code.pool_base,
+            )
         else:
             neuron, firing = self.plan.neuron[name], self.plan.firing[name]
             state = run.neurons.get(name)
@@ -147,15 +153,31 @@ class Timefold:
                 _add(run.entered, name, train)
         return out.flatten(0, 1)
 
-    def _scan_gate(self, name: str, train: Tensor) -> Tensor:
-        base, pool = self.network.code.pool_base, self._pool[name]
-        found = []
-        for spikes in train:
-            out, self._run.gates[name] = self.plan.gate(
-                self._run.gates.get(name), spikes, pool, base
-            )
-            found.append(out)
-        return torch.stack(found)
+
+def scan_gate(
+    gate: GateStep,
+    state: Any,  # noqa: ANN401
+    train: Tensor,
+    pool: Callable[[Tensor], Tensor],
+    base: float,
+) -> tuple[Tensor, Any]:
+    """Step a max-pool gate through a train.
+
+    Args:
+        gate: Its step function.
+        state: What the last call returned, None at the start.
+        train: Spikes, "time batch *map".
+        pool: The network's max pool.
+        base: The code's ``pool_base``.
+
+    Returns:
+        Output spikes "time batch *pooled" and the state for the next train.
+    """
+    sent = []
+    for spikes in train:
+        out, state = gate(state, spikes, pool, base)
+        sent.append(out)
+    return torch.stack(sent), state
 
 
 def scan(
