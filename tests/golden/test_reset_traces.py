@@ -25,6 +25,49 @@ class Trace:
 
 
 TRACES = {
+    # CASC 2024, official code: spikes are taken back while the total is above zero, asleep too.
+    "consistent": Trace(
+        "consistent-if",
+        Firing(wake=3),
+        (
+            (2.5, 1, 1.5),  # 2.5, one spike a step at most; N = 1
+            (-2.0, -1, 0.5),  # -0.5, below zero: the spike is taken back; N = 0
+            (-1.0, 0, -0.5),  # -0.5, but nothing is left to take back
+            (4.0, 1, 2.5),  # asleep from here, clock 3; N = 1
+            (0.0, 1, 1.5),  # N = 2
+            (0.0, 1, 0.5),  # N = 3
+            (1.5, 0, 2.0),  # 2, but N may not pass the clock
+            (-3.0, -1, 0.0),  # -1, a tie: floor(-1) = -1; N = 2
+            (0.0, 0, 0.0),
+        ),
+    ),
+    "signed consistent": Trace(
+        "consistent-if",
+        Firing(signed=True, v_init=0.5, wake=2),
+        (
+            (-1.0, -1, 0.5),  # -0.5; N = -1
+            (-1.75, -1, -0.25),  # -1.25; N = -2
+            (0.0, 0, -0.25),  # below zero, but N may not pass -2
+            (3.5, 1, 2.25),  # N = -1
+            (0.0, 1, 1.25),
+            (0.0, 1, 0.25),  # N = 1
+            (0.0, 0, 0.25),
+        ),
+    ),
+    # Wu et al. 2018 (STBP): the potential decays, and is gone where a spike was.
+    "leaky hard": Trace(
+        "lif",
+        Firing(leak=0.5),
+        (
+            (0.75, 0, 0.75),
+            (0.5, 0, 0.875),  # half of 0.75 stays
+            (0.5625, 1, 0.0),  # 1, a tie
+            (0.5, 0, 0.5),
+            (2.0, 1, 0.0),  # 2.25, what exceeds is lost
+            (-0.5, 0, -0.5),
+            (0.0, 0, -0.25),
+        ),
+    ),
     # Rueckauer et al. 2017: what exceeds the threshold is lost.
     "hard": Trace(
         "if-hard",

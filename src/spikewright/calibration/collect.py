@@ -73,7 +73,7 @@ class Collector:
             f"calibration batch {index}",
             "Use the preprocessing that the model was trained with.",
         )
-        x = x.to(torch.float32)
+        x = x.to(self._graph.dtype)
         if not bool(x.isfinite().all()):
             raise CalibrationError(
                 f"calibration batch {index}: expected finite numbers, got NaN or infinity. "

@@ -55,7 +55,7 @@ class UniformCode:
     @property
     def weights(self) -> tuple[float, ...]:
         """Weight of each step: 1."""
-        return (1.0,) * self.T
+        return (1.0,) * self.steps
 
     @property
     def max_value(self) -> float:
@@ -77,9 +77,9 @@ class UniformCode:
             ConfigError: If the type is another or the train has another number of steps.
         """
         check_type(train)
-        if train.ndim == 0 or train.shape[0] != self.T:
+        if train.ndim == 0 or train.shape[0] != self.steps:
             raise ConfigError(
-                f"{self._where}: expected a train of {self.T} steps, got shape "
+                f"{self._where}: expected a train of {self.steps} steps, got shape "
                 f"{tuple(train.shape)}. Put time first and use the code it was written with."
             )
         return train.sum(0)
@@ -106,9 +106,9 @@ class UniformCode:
 
     def check_step(self, t: int) -> None:
         """Refuse a step outside the train."""
-        if not 0 <= t <= self.T:
+        if not 0 <= t <= self.steps:
             raise ConfigError(
-                f"{self._where}: expected t from 0 to {self.T} steps, got t={t}. "
+                f"{self._where}: expected t from 0 to {self.steps} steps, got t={t}. "
                 "Count steps from the start of the train."
             )
 

@@ -4,8 +4,10 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_type_hints
+
+from torch import nn
 
 from spikewright.calibration import Max, Percentile
 from spikewright.errors import ConfigError, unknown_name
@@ -29,11 +31,16 @@ class Entry:
         label: What it is called in tables and figures.
         config: The method's settings; its own T is not used.
         T: Time steps to run it at; None takes those of the comparison.
+        model: The network that it takes instead of the comparison's, for methods whose networks
+            are trained for them: other weights, same inputs and calibration data. Not changed.
+        training: What training that network took beyond the comparison's, in words for the table.
     """
 
     label: str
     config: MethodConfig
     T: tuple[int, ...] | None = None
+    model: nn.Module | None = field(default=None, compare=False, repr=False)
+    training: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,14 @@ class Run:
         config: Settings at this T.
         T: Time steps.
         anytime: Whether it tells the results of all shorter T as well.
+        model: The entry's own network, if it has one.
     """
 
     label: str
     config: MethodConfig
     T: int
     anytime: bool
+    model: nn.Module | None = field(default=None, compare=False, repr=False)
 
 
 def parse_entry(text: str) -> Entry:
@@ -147,7 +156,7 @@ def runs_of(entry: Entry) -> Iterator[Run]:
     steps = entry.T or ()
     anytime = is_anytime(entry.config)
     for T in steps[-1:] if anytime else steps:
-        yield Run(entry.label, _at(entry, T), T, anytime)
+        yield Run(entry.label, _at(entry, T), T, anytime, entry.model)
 
 
 def is_anytime(config: MethodConfig) -> bool:

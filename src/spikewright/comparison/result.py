@@ -69,6 +69,7 @@ class Comparison:
         """Return the rows as text: one table, or two if one is wider than ``width``."""
         rows = self.rows()
         labelled = self.ann.accuracy is not None
+        trained = any(r.training for r in rows)
         shares = [r.accuracy if labelled else r.agreement for r in rows]
         cost = [
             [
@@ -80,11 +81,13 @@ class Comparison:
                 number(r.analog_macs),
                 f"{r.spikes_per_neuron:.3f}",
                 str(r.latency_ticks),
+                *([r.training or "none"] if trained else []),
             ]
             for r, share in zip(rows, shares, strict=True)
         ]
         what = "accuracy" if labelled else "agrees"
         head = ["label", "T", what, "additions", "÷ MACs", "MACs left", "spikes", "latency"]
+        head += ["training"] if trained else []
         if not labelled:
             return f"{self._head()}\n\n{table(head, cost, width=width)}\n\n{_SPIKES}"
         reach = {r.label: [r.label, *_reach(r)] for r in rows}
@@ -127,7 +130,12 @@ class Comparison:
             "interrupted": self.interrupted,
             "ann": {**ann, "accuracy": self.ann.accuracy, "samples": len(self.ann.decisions)},
             "entries": [
-                {"label": e.label, "method": e.config.name, "T": list(e.T or ())}
+                {
+                    "label": e.label,
+                    "method": e.config.name,
+                    "T": list(e.T or ()),
+                    "training": e.training,
+                }
                 for e in self.entries
             ],
             "rows": [row.to_dict() for row in self.rows()],

@@ -47,6 +47,7 @@ class Row:
         spikes_per_neuron: Unit spikes of a neuron for one input.
         latency_ticks: Ticks from input to decision.
         within: From when on the method stays close to the original, the same in all its rows.
+        training: What training its own network took, in words; empty for the common one.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Row:
     spikes_per_neuron: float
     latency_ticks: int
     within: tuple[Within, ...]
+    training: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
@@ -131,6 +133,7 @@ def rows_of(entry: Entry, cells: Sequence[Cell], ann: Ann) -> list[Row]:
                 spikes_per_neuron=point.spikes_per_neuron,
                 latency_ticks=point.tick,
                 within=within,
+                training=entry.training,
             )
         )
     return rows

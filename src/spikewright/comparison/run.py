@@ -82,7 +82,12 @@ def compare(
         pass  # sets the digest
     facts = _facts(model, prepared, inputs)
     ann = _original(model, inputs, cells, facts, progress)
-    done, interrupted = _measure(entries, prepared, ann, inputs, cells, facts, progress)
+    sources = _Sources(prepared, facts)
+    for entry in entries:
+        if entry.model is not None:
+            own = api.calibrate(entry.model, calibration, progress=progress)
+            sources.add(entry.model, own, {**facts, **_model_facts(entry.model, own)})
+    done, interrupted = _measure(entries, sources, ann, inputs, cells, progress)
     return Comparison(
         entries=entries,
         ann=ann,
@@ -98,20 +103,47 @@ def compare(
     )
 
 
+class _Sources:
+    """The calibrated networks of a comparison: the common one, and those that entries bring.
+
+    Args:
+        prepared: The common network.
+        facts: What its cells depend on.
+    """
+
+    def __init__(self, prepared: Prepared, facts: Mapping[str, Any]) -> None:
+        self._common = (prepared, facts)
+        self._own: dict[int, tuple[Prepared, Mapping[str, Any]]] = {}
+
+    def add(self, model: nn.Module, prepared: Prepared, facts: Mapping[str, Any]) -> None:
+        """Keep an entry's own network."""
+        self._own[id(model)] = (prepared, facts)
+
+    def prepared(self, run: Run) -> Prepared:
+        """Return the network that a run converts."""
+        return self._of(run)[0]
+
+    def parts(self, run: Run) -> dict[str, Any]:
+        """Return everything that a run's cell depends on."""
+        return {**self._of(run)[1], "settings": run.config.to_dict(), "T": run.T}
+
+    def _of(self, run: Run) -> tuple[Prepared, Mapping[str, Any]]:
+        return self._common if run.model is None else self._own[id(run.model)]
+
+
 def _measure(
     entries: Sequence[Entry],
-    prepared: Prepared,
+    sources: _Sources,
     ann: Ann,
     inputs: Inputs,
     cells: Store,
-    facts: Mapping[str, Any],
     progress: bool,
 ) -> tuple[tuple[Cell, ...], bool]:
     """Return every finished cell in order, and whether the user stopped it."""
     runs = [run for entry in entries for run in runs_of(entry)]
     found: dict[tuple[str, int], Cell] = {}
     for run in runs:
-        if (cell := _stored(cells, facts, run)) is not None:
+        if (cell := _stored(cells, sources.parts(run), run)) is not None:
             found[run.label, run.T] = cell
     with Interrupts() as interrupts:
         for number, run in enumerate(runs, start=1):
@@ -119,13 +151,14 @@ def _measure(
                 continue
             if interrupts.requested:
                 break
-            cell = _stored(cells, facts, run)  # measured just now under another label
+            cell = _stored(cells, sources.parts(run), run)  # measured just now under another label
             if cell is None:
                 place = f"{number}/{len(runs)}"
+                prepared = sources.prepared(run)
                 cell = _cell(run, prepared, ann, inputs, place, progress, interrupts)
                 if cell is None:
                     break
-                cells.write(_parts(facts, run), cell.to_dict())
+                cells.write(sources.parts(run), cell.to_dict())
             found[run.label, run.T] = cell
     done = tuple(found[key] for run in runs if (key := (run.label, run.T)) in found)
     return done, len(done) < len(runs)
@@ -166,9 +199,8 @@ def _cell(
     )
 
 
-def _stored(cells: Store, facts: Mapping[str, Any], run: Run) -> Cell | None:
+def _stored(cells: Store, parts: Mapping[str, Any], run: Run) -> Cell | None:
     """Return the finished cell of a run, if there is one."""
-    parts = _parts(facts, run)
     data = cells.read(parts)
     if data is None:
         return None
@@ -232,16 +264,18 @@ def _facts(model: nn.Module, prepared: Prepared, inputs: Inputs) -> dict[str, An
     return {
         "schema": SCHEMA,
         "spikewright": __version__,
-        "model": _model_digest(model, prepared),
-        "statistics": prepared.statistics.digest(),
+        **_model_facts(model, prepared),
         "calibration_inputs": kept.hexdigest(),
         "data": inputs.digest,
         "limit": inputs.limit,
     }
 
 
-def _parts(facts: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    return {**facts, "settings": run.config.to_dict(), "T": run.T}
+def _model_facts(model: nn.Module, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "model": _model_digest(model, prepared),
+        "statistics": prepared.statistics.digest(),
+    }
 
 
 def _model_digest(model: nn.Module, prepared: Prepared) -> str:

@@ -13,8 +13,8 @@ __all__ = ["activate"]
 def activate(node: Node, x: Tensor, overwrite: bool = False) -> Tensor:
     """Apply a site's activation in the original network's numbers.
 
-    A rectified site clips to [0, cap] (or applies the staircase it was trained with), a relay
-    clips to ±cap if it has a cap, everything else passes through.
+    A rectified site clips to [0, cap], a relay to ±cap if it has a cap; either applies the
+    staircase it was trained with if there is one. Everything else passes through.
 
     Args:
         node: The site.
@@ -22,8 +22,9 @@ def activate(node: Node, x: Tensor, overwrite: bool = False) -> Tensor:
         overwrite: Whether the memory of ``x`` may be used.
     """
     cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
-    if node.op == ops.RECTIFY and levels is not None:
-        return quantised(x, node.kwargs["cap"], levels, node.kwargs["offset"])
+    if levels is not None:
+        signed = node.op == ops.RELAY
+        return quantised(x, node.kwargs["cap"], levels, node.kwargs["offset"], signed)
     if node.op == ops.RECTIFY:
         return x.clamp_(0, cap) if overwrite else x.clamp(0, cap)
     if node.op == ops.RELAY and cap is not None:

@@ -194,6 +194,16 @@ class Graph:
         used = {p for node in self.nodes.values() for p in node.params}
         self.params = {p: t for p, t in self.params.items() if p in used}
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type of its weights: float64 if any layer's is, else float32."""
+        wide = any(
+            n.op != "sw.window_sum" and self.params[p].dtype == torch.float64
+            for n in self
+            for p in n.params
+        )
+        return torch.float64 if wide else torch.float32
+
     def check_input(self, x: Tensor, where: str, advice: str) -> None:
         """Raise unless a batch has the shape that the graph was captured with.
 

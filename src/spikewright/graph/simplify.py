@@ -131,7 +131,7 @@ def _number_to_tensor(graph: Graph, node: Node) -> None:
         return
     constants = [a for a in node.args[:2] if not isinstance(a, Ref)]
     if node.op == "aten.neg.default":
-        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-1.0))
+        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-1.0, dtype=graph.dtype))
         graph.update(dataclasses.replace(node, op=ops.SCALE, args=(node.args[0], gain), kwargs={}))
         return
     if len(constants) != 1 or len(node.inputs) != 1:
@@ -154,7 +154,7 @@ def _number_to_tensor(graph: Graph, node: Node) -> None:
         return
     negative = node.op == "aten.rsub.Scalar" or (node.op == "aten.sub.Tensor" and not first)
     if negative:  # c - alpha·x
-        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-alpha))
+        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-alpha, dtype=graph.dtype))
         turned = Node(
             name=graph.fresh_name(f"{node.name}/scale"),
             op=ops.SCALE,

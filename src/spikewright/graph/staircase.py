@@ -4,7 +4,7 @@
 Networks for spiking are trained with a staircase in place of ReLU: with θ the top, L levels and
 an offset φ in [0, 1)
 
-    a(x) = θ · clip(⌊L·x/θ + φ⌋ / L, 0, 1)
+    a(x) = θ · clip(⌊L·x/θ + φ⌋ / L, 0, 1)        (signed: from -1 to 1)
 
 QCFS (Bu et al., ICLR 2022) has φ = ½ and a learned θ, CASC (2024) has φ = 0 and θ = 1. A dozen
 operators write it, in many orders; together they become one site.
@@ -55,7 +55,7 @@ _ROUNDERS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def quantised(
-    x: Float[Tensor, "*neuron"], cap: float, levels: int, offset: float
+    x: Float[Tensor, "*neuron"], cap: float, levels: int, offset: float, signed: bool = False
 ) -> Float[Tensor, "*neuron"]:
     """Apply the quantised activation that a site was trained with.
 
@@ -67,9 +67,10 @@ def quantised(
         cap: θ > 0, the top, in the unit of ``x``.
         levels: L ≥ 1.
         offset: φ in [0, 1), in levels: ½ rounds, 0 floors.
+        signed: Whether the staircase goes on below zero, down to -θ.
 
     Returns:
-        Multiples of θ/L between 0 and θ, same shape.
+        Multiples of θ/L between 0 (signed: -θ) and θ, same shape.
 
     References:
         T. Bu et al., QCFS, ICLR 2022, equation 8 (φ = ½); CASC, 2024 (φ = 0, θ = 1).
@@ -79,27 +80,29 @@ def quantised(
         [0.0, 0.0, 0.5, 1.0, 2.0]
     """
     y = (x / cap).mul_(levels).add_(offset).floor_()
-    return y.div_(levels).clamp_(0.0, 1.0).mul_(cap)
+    return y.div_(levels).clamp_(-1.0 if signed else 0.0, 1.0).mul_(cap)
 
 
 def find_staircases(graph: Graph) -> Graph:
-    """Return an equal graph in which every staircase is one ``sw.rectify`` node.
+    """Return an equal graph in which every staircase is one ``sw.rectify`` or relay node.
 
     Wherever a chain of elementwise operators with a rounding in it depends on one earlier value,
     the chain is evaluated in float64 on that value's line. If it is a staircase (0 below, θ above,
     L equal levels of width and height θ/L, the first reached at x = (1 - φ)·θ/L), its last node
     becomes ``sw.rectify`` with keyword arguments ``cap`` θ, ``levels`` L and ``offset`` φ, reading
-    the value. Of all chains with the same end the longest is taken. Straight-through estimators,
-    x + (q - x), and custom functions are such chains too.
+    the value. Signed staircases, for values between layers without activation, become relays with
+    the same arguments. Of all chains with the same end the longest is taken. Straight-through
+    estimators, x + (q - x), and custom functions are such chains too.
 
-    Left as they are, so that ``refusals`` names them: quantisers of another form (signed, uneven,
-    with a top between levels, with another slope) and those with more than `MAX_LEVELS` levels. A
+    Left as they are, so that ``refusals`` names them: quantisers of another form (uneven, with a
+    top between levels, with another slope) and those with more than `MAX_LEVELS` levels. A
     θ per channel is not taken as one site. Where the chain divides by θ first and multiplies by it
     last, the part between is a staircase, and both scales stay in the graph.
 
     θ and φ are right to about 1e-6 (of θ, of a level), which is what float32 constants allow; θ is
-    rounded to float32, and φ to 0 or ½ where it is that close. Where the trained network rounds
-    ties to even or downwards, inputs exactly on an edge come out one level higher here.
+    rounded to the network's own type, and φ to 0 or ½ where it is that close. Where the trained
+    network rounds ties to even or downwards, inputs exactly on an edge come out one level higher
+    here.
 
     Args:
         graph: A captured and simplified graph; not changed.
@@ -112,8 +115,9 @@ def find_staircases(graph: Graph) -> Graph:
         for source, chain in reversed(tuple(_chains(graph, name, order))):
             found = _measure(graph, source, chain)
             if found is not None:
+                op = ops.RELAY if found.pop("signed") else ops.RECTIFY
                 site = dataclasses.replace(
-                    graph[name], op=ops.RECTIFY, args=(Ref(source),), kwargs=found, pick=None
+                    graph[name], op=op, args=(Ref(source),), kwargs=found, pick=None
                 )
                 graph.update(site)
                 graph.prune()
@@ -127,8 +131,8 @@ def _merge_equal(graph: Graph) -> None:
     first: dict[tuple[Arg, ...], str] = {}
     for stale in graph:
         node = graph[stale.name]
-        if node.op == ops.RECTIFY and "levels" in node.kwargs:
-            key = (node.args, *node.kwargs.items())
+        if node.op in (ops.RECTIFY, ops.RELAY) and "levels" in node.kwargs:
+            key = (node.op, node.args, *node.kwargs.items())
             if first.setdefault(key, node.name) != node.name:
                 graph.redirect(node.name, first[key])
     graph.prune()
@@ -230,7 +234,7 @@ def _run(
 
 
 def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg] | None:
-    """Return cap, levels and offset if the chain computes a staircase, else None."""
+    """Return cap, levels, offset and sign if the chain computes a staircase, else None."""
 
     def at(points: Tensor | Sequence[float], snap: float = _SNAP) -> Tensor:
         x = torch.as_tensor(points, dtype=torch.float64)
@@ -239,7 +243,7 @@ def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg]
     rough = float(at([_FAR])[0])
     if not 1e-6 < rough < 0.01 * _FAR:
         return None
-    cap = float(at([16.0 * rough])[0].float())
+    cap = float(at([16.0 * rough])[0].to(graph.dtype))
     if not 0.5 * rough < cap < 2.0 * rough:
         return None
     small = 0.5 * cap / MAX_LEVELS
@@ -259,18 +263,20 @@ def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg]
     offset = next((o for o in (0.0, 0.5, 1.0) if abs(offset - o) < _CLOSE), offset)
     if not 0.0 <= offset < 1.0 or not 1 <= levels <= MAX_LEVELS:
         return None
-    points = _points(cap, levels, offset)
-    error = (at(points) - quantised(points, cap, levels, offset)).abs()
+    signed = float(at([-16.0 * cap])[0]) < -0.5 * cap
+    points = _points(cap, levels, offset, signed)
+    error = (at(points) - quantised(points, cap, levels, offset, signed)).abs()
     if not bool((error <= _CLOSE * cap).all()):
         return None
-    return {"cap": cap, "levels": levels, "offset": offset}
+    return {"cap": cap, "levels": levels, "offset": offset, "signed": signed}
 
 
-def _points(cap: float, levels: int, offset: float) -> Float[Tensor, " points"]:
+def _points(cap: float, levels: int, offset: float, signed: bool) -> Float[Tensor, " points"]:
     """Return where a staircase is checked: beside every edge, on every level, around, far out."""
     width = cap / levels
-    edges = (torch.arange(1, levels + 1, dtype=torch.float64) - offset) * width
-    beside = _CLOSE * (edges + width)
+    first = 1 - levels if signed else 1
+    edges = (torch.arange(first, levels + 1, dtype=torch.float64) - offset) * width
+    beside = _CLOSE * (edges.abs() + width)
     far = cap * torch.logspace(-3, 3, 25, dtype=torch.float64)
     around = torch.linspace(-cap, 2.0 * cap, 4999, dtype=torch.float64)
     points = torch.cat([around, -far, far, edges + 0.5 * width])

@@ -38,11 +38,14 @@ class Counter:
         self.network = network
         self.simulator = simulator(network, simulator_name)
         self._fan_out = FanOut(network) if counting else None
-        self._by_step = counting and network.schedule_kind == "synchronous"
+        self._by_step = counting and network.schedule_kind != "layered"
+        self._sleeps = counting and network.schedule_kind == "wake-sleep"
         self._ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
         plan = Stages(network)
         emitters = [n.name for group in plan.emitters.values() for n in group]
-        self._signed = {n for n in emitters if plan.is_signed(n)}
+        self._signed = {n for n in emitters if self._sleeps or plan.is_signed(n)}
+        self._last = torch.zeros(0, dtype=torch.int64)  # step of each input's last spike
+        self.at_rest = [0] * (network.code.steps + 1 if self._sleeps else 0)
         self._counts: dict[str, Tensor] = {}
         self.samples = 0
         self.correct = [0] * network.code.steps
@@ -62,10 +65,12 @@ class Counter:
         x = self.network.check_input(x)
         count = self._count if self._fan_out is not None else None
         with torch.no_grad():
-            found = [
-                [_decided(outputs) for outputs in self.simulator.over_time(part, count)]
-                for part in self.simulator.split(x)
-            ]
+            found = []
+            for part in self.simulator.split(x):
+                self._last = torch.zeros(part.shape[0], dtype=torch.int64, device=x.device)
+                found.append([_decided(o) for o in self.simulator.over_time(part, count)])
+                for step in self._last.tolist() if self._sleeps else ():
+                    self.at_rest[step] += 1
         decisions = [torch.cat(step) for step in zip(*found, strict=True)]
         self.samples += x.shape[0]
         if target is not None:
@@ -91,6 +96,10 @@ class Counter:
         ways = self._ways.get(name)
         added = None if ways is None else flat @ ways.flatten()
         own = ops.kind(self.network.graph[name]) != "pool"
+        if self._sleeps and own:
+            fired = (sent != 0).flatten(2).any(2)
+            steps = torch.arange(first, first + len(fired), device=fired.device)
+            torch.maximum(self._last, (fired * steps[:, None]).amax(0), out=self._last)
         for i in range(flat.shape[0]):
             self.spikes[first - 1 + i] += int(flat[i].sum()) if own else 0
             self.additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
@@ -114,6 +123,7 @@ class Counter:
             schedule=network.schedule_kind,
             spikes_by_step=tuple(accumulate(self.spikes)) if self._by_step else (),
             additions_by_step=tuple(accumulate(self.additions)) if self._by_step else (),
+            at_rest=tuple(self.at_rest),
         )
 
     def _layers(self, fan_out: FanOut) -> tuple[LayerCount, ...]:

@@ -56,10 +56,12 @@ class LengthResult:
         ticks_per_input: Ticks between inputs in steady state, two membranes a neuron.
         layers: Work per layer and per population.
         code: Name of the code.
-        schedule: ``"layered"`` or ``"synchronous"``.
-        spikes_by_step: Unit spikes of all neurons up to each step (synchronous schedule only:
-            a layered network sends everything before the read-out's last train ends).
+        schedule: ``"layered"``, ``"synchronous"`` or ``"wake-sleep"``.
+        spikes_by_step: Unit spikes of all neurons up to each step (not for the layered schedule:
+            such a network sends everything before the read-out's last train ends).
         additions_by_step: Additions up to each step, likewise.
+        at_rest: How many inputs had their last spike, of any neuron, in step 0 (none at all), 1, …
+            (wake-sleep schedule only).
     """
 
     T: int
@@ -77,6 +79,7 @@ class LengthResult:
     schedule: str = "layered"
     spikes_by_step: tuple[int, ...] = ()
     additions_by_step: tuple[int, ...] = ()
+    at_rest: tuple[int, ...] = ()
 
     def accuracy(self, t: int | None = None) -> float | None:
         """Return the share of right decisions after ``t`` steps, all by default."""
@@ -85,6 +88,23 @@ class LengthResult:
     def agreement(self, t: int | None = None) -> float | None:
         """Return the share of decisions equal to the original network's after ``t`` steps."""
         return self.agree[(t or self.steps) - 1] / self.compared if self.compared else None
+
+    def rest_step(self, share: float) -> int | None:
+        """Return the step after which so large a share of the inputs is at rest.
+
+        Args:
+            share: In (0, 1], e.g. 0.5 for the median.
+
+        Returns:
+            A step, None if the schedule has no rest. An input whose last spike comes in the very
+            last step counts as at rest from there on, whether or not it is.
+        """
+        total, seen = sum(self.at_rest), 0
+        for step, count in enumerate(self.at_rest):
+            seen += count
+            if total and seen >= share * total:
+                return step
+        return None
 
     def _sum(self, what: str) -> int:
         return sum(int(getattr(layer, what)) for layer in self.layers)
@@ -148,6 +168,7 @@ class LengthResult:
             agree=_sums(self.agree, other.agree),
             spikes_by_step=_sums(self.spikes_by_step, other.spikes_by_step),
             additions_by_step=_sums(self.additions_by_step, other.additions_by_step),
+            at_rest=_sums(self.at_rest, other.at_rest),
             layers=layers,
         )
 
@@ -182,7 +203,7 @@ class LengthResult:
             raise _not_ours(f"a field is missing or unknown ({error})") from error
         names = {"name", "kind"}
         whole = [v for x in layers for k, v in dataclasses.asdict(x).items() if k not in names]
-        for key in ("correct", "agree", "spikes_by_step", "additions_by_step"):
+        for key in ("correct", "agree", "spikes_by_step", "additions_by_step", "at_rest"):
             if not isinstance(plain[key], list | tuple):
                 raise _not_ours(f"{key} is no list")
             plain[key] = tuple(plain[key])
@@ -192,7 +213,12 @@ class LengthResult:
             raise _not_ours("a count is no whole number")
         sizes = {len(plain["correct"]), len(plain["agree"])}
         by_step = {len(plain["spikes_by_step"]), len(plain["additions_by_step"])}
-        if sizes != {plain["steps"]} or not by_step <= {0, plain["steps"]}:
+        rest = len(plain["at_rest"])
+        if (
+            sizes != {plain["steps"]}
+            or not by_step <= {0, plain["steps"]}
+            or rest not in (0, plain["steps"] + 1)
+        ):
             raise _not_ours("a list has not one number for each step")
         result = cls(layers=layers, **plain)
         if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
@@ -336,12 +362,18 @@ class Result:
                 percent(last.accuracy(t)),
                 percent(last.agreement(t)),
             ]
-            for t in range(1, last.steps + 1)
+            for t in range(1, (last.rest_step(1.0) or last.steps) + 1)
         ]
         head = [f"step (T={last.T})", "tick", "accuracy", "agrees with ANN"]
         text = table(head, rows, width=width, left=0)
+        rest = ""
+        if last.at_rest:
+            rest = (
+                f"at rest after {last.rest_step(0.5)} ticks (median), {last.rest_step(0.99)} "
+                f"(99 % of inputs), {last.rest_step(1.0)} (all), {last.T} of them awake\n"
+            )
         return (
-            f"{text}\n\nper input: {last.spikes_per_neuron:.3f} spikes a neuron, "
+            f"{text}\n\n{rest}per input: {last.spikes_per_neuron:.3f} spikes a neuron, "
             f"{number(last.additions_per_sample)} additions and {number(last.analog_macs)} "
             f"multiply-adds\n(ANN: {number(last.macs)} multiply-adds)\n"
             f"latency {last.latency_ticks} ticks, one input every {last.ticks_per_input} ticks "

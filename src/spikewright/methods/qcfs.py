@@ -73,4 +73,4 @@ class QCFS(ScaledConfig):
 
     def initial(self, node: Node) -> float:
         """Return the trained offset φ."""
-        return float(node.kwargs.get("offset", 0.0))
+        return float(node.kwargs.get("offset", 0.0)) if node.op == ops.RECTIFY else 0.0

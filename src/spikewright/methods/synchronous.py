@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration import Percentile, ScaleRule
-from spikewright.codes import Rate
+from spikewright.codes import Code, Rate
 from spikewright.graph import Graph, Node, fold_units, ops, place_sites
 from spikewright.graph.bias import add_bias
 from spikewright.methods.base import (
@@ -24,11 +24,11 @@ from spikewright.methods.base import (
     shaped,
     silent_site,
 )
-from spikewright.network import Site, SpikingNetwork
+from spikewright.network import ScheduleKind, Site, SpikingNetwork
 
 __all__ = ["Gate", "ScaledConfig", "SynchronousConfig", "input_scale"]
 
-Gate = Literal["lateral-inhibition", "accumulated-count"]
+Gate = Literal["lateral-inhibition", "accumulated-count", "spike-max"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +45,20 @@ class SynchronousConfig(MethodConfig):
         input: ``"analog"`` (constant current), ``"encoded"`` (regular spikes of soft-reset
             neurons) or ``"poisson"`` (random spikes of that mean; the same draws in every run).
         pool: How maxima of spikes are taken: ``"lateral-inhibition"`` (exact at every step) or
-            ``"accumulated-count"`` (the usual approximation).
+            ``"accumulated-count"`` (the usual approximation), or ``"spike-max"`` (the OR of each
+            step, for networks trained with it).
         analog_relays: Module paths, ``"re:…"`` patterns or ``"all"``: relays that stay analog;
             their current passes through at every tick.
         seed: Where the random numbers of Poisson input start.
     """
 
     anytime: ClassVar[bool] = True
+    schedule_kind: ClassVar[ScheduleKind] = "synchronous"
 
     T: int = 64
     v_init: float = 0.0
     input: Literal["analog", "encoded", "poisson"] = "analog"
-    pool: Literal["lateral-inhibition", "accumulated-count"] = "lateral-inhibition"
+    pool: Literal["lateral-inhibition", "accumulated-count", "spike-max"] = "lateral-inhibition"
     analog_relays: tuple[str, ...] = ()
     seed: int = 0
 
@@ -82,6 +84,14 @@ class SynchronousConfig(MethodConfig):
         """Return the name of the neuron model that turns the input into spikes."""
         return "poisson" if self.input == "poisson" else "if-soft"
 
+    def leakage(self) -> float:
+        """Return τ, the share of the potential that is left after a step; 1 keeps all."""
+        return 1.0
+
+    def firing_threshold(self) -> float:
+        """Return θ in the unit of λ; 1 makes spikes worth what they cost."""
+        return 1.0
+
     def largest_burst(self) -> int:
         """Return Γ, the most spikes of a neuron in one step."""
         return 1
@@ -102,8 +112,12 @@ class SynchronousConfig(MethodConfig):
         raise NotImplementedError
 
     def initial(self, node: Node) -> float:
-        """Return the initial potential of a rectified population as a share of θ."""
-        return self.v_init
+        """Return the initial potential of a population as a share of θ; 0 for signed ones."""
+        return 0.0 if node.op == ops.RELAY else self.v_init
+
+    def choose_code(self, graph: Graph) -> Code:
+        """Return the code: counts over T steps."""
+        return Rate(T=self.T)
 
     def convert(self, prepared: Prepared) -> SpikingNetwork:
         """Place sites, choose every λ, and fold them into weights.
@@ -130,10 +144,10 @@ class SynchronousConfig(MethodConfig):
         return SpikingNetwork(
             graph=folded,
             sites=sites,
-            code=Rate(T=self.T),
+            code=self.choose_code(folded),
             neuron=self.neuron(),
             gate=self.pool,
-            schedule_kind="synchronous",
+            schedule_kind=self.schedule_kind,
             provenance=provenance(prepared, self, folded),
             source=(prepared, self),
         )
@@ -155,10 +169,11 @@ class SynchronousConfig(MethodConfig):
             signed=signed,
             channel_axis=axis or 1,
             scale=scale,
-            threshold=torch.tensor(1.0),
-            pre_bias=torch.tensor(0.0 if signed or at_input else self.initial(node)),
+            threshold=torch.tensor(1.0 if at_input else self.firing_threshold()),
+            pre_bias=torch.tensor(0.0 if at_input else self.initial(node)),
             gamma=1 if at_input else self.largest_burst(),
             neuron=self.input_neuron() if at_input else "",
+            leak=1.0 if at_input else self.leakage(),
             seed=self.seed,
         )
 

@@ -8,11 +8,14 @@ from spikewright.models.digits import digits_cnn as digits_cnn
 from spikewright.models.exported import load_exported as load_exported
 from spikewright.models.graph_json import GraphModel as GraphModel
 from spikewright.models.graph_json import from_graph_json as from_graph_json
+from spikewright.models.mobilenet_cifar import mobilenetv2_cifar as mobilenetv2_cifar
 from spikewright.models.resnet_cifar import resnet20 as resnet20
+from spikewright.models.resnet_cifar import resnet20_wide as resnet20_wide
 from spikewright.models.resnet_cifar import resnet56 as resnet56
 from spikewright.models.resolve import names as names
 from spikewright.models.resolve import resolve as resolve
 from spikewright.models.vgg_cifar import vgg11_cifar as vgg11_cifar
 from spikewright.models.vgg_cifar import vgg11_half_cifar as vgg11_half_cifar
+from spikewright.models.vgg_cifar import vgg16_cifar as vgg16_cifar
 from spikewright.models.weights import apply_state as apply_state
 from spikewright.models.weights import load_state as load_state

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ResNet for 32 x 32 images, the form in which CIFAR-10 results of conversion papers are reported.
+"""ResNet for 32 x 32 images, in the two forms in which conversion papers report CIFAR results.
 
-K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2: 6n+2 layers,
-three stages of n blocks, shortcuts without parameters (option A). The parameter names are those of
-the widely used public weights (``conv1``, ``layerL.B.conv1``, ``linear``), so that these load as
-they are.
+`CifarResNet`: K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2:
+6n+2 layers, three stages of n blocks, shortcuts without parameters (option A). The parameter names
+are those of the widely used public weights (``conv1``, ``layerL.B.conv1``, ``linear``), so that
+these load as they are.
+
+`WideCifarResNet`: the "ResNet-20" of the conversion papers' tables, forty times as large: N. Rathi
+et al., "Enabling deep spiking neural networks with hybrid conversion and spike timing dependent
+backpropagation", ICLR 2020, and with them RMP-SNN (Han et al., 2020) and those that quote its rows.
 """
+
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["CifarResNet", "resnet20", "resnet56"]
+__all__ = ["CifarResNet", "WideCifarResNet", "resnet20", "resnet20_wide", "resnet56"]
 
 
 class _Block(nn.Module):
@@ -85,3 +91,75 @@ def resnet56(classes: int = 10) -> CifarResNet:
         853018
     """
     return CifarResNet(9, classes)
+
+
+class _WideBlock(nn.Module):
+    """Two 3 x 3 convolutions, and a 1 x 1 convolution around them where the shape changes."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            *_convolution(in_channels, channels, 3, stride, batch_norm),
+            nn.ReLU(),
+            *_convolution(channels, channels, 3, 1, batch_norm),
+        )
+        changes = stride != 1 or in_channels != channels
+        self.identity = nn.Sequential(
+            *(_convolution(in_channels, channels, 1, stride, batch_norm) if changes else ())
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.residual(x) + self.identity(x))
+
+
+class WideCifarResNet(nn.Module):
+    """ResNet-20 of the conversion papers, for images of 3 channels and 32 x 32 pixels.
+
+    Three 3 x 3 convolutions of 64 channels and an average pool of 2 x 2 stand in for the stem; then
+    come four stages of two basic blocks with 64, 128, 256 and 512 channels, of which the last three
+    begin with stride 2; the classifier reads all 2 x 2 x 512 values. 3 + 16 + 1 = 20 weighted
+    layers, not counting the three 1 x 1 convolutions of shortcuts.
+
+    Args:
+        classes: Number of outputs.
+        batch_norm: Whether every convolution has one. The papers' networks have none and are
+            trained with dropout instead; ours have, because they fold into the weights, so that
+            the converted network is of the same form.
+    """
+
+    def __init__(self, classes: int = 10, *, batch_norm: bool = True) -> None:
+        super().__init__()
+        stem: list[nn.Module] = []
+        for before in (3, 64, 64):
+            stem += [*_convolution(before, 64, 3, 1, batch_norm), nn.ReLU()]
+        self.stem = nn.Sequential(*stem, nn.AvgPool2d(2))
+        stages, before = list[nn.Module](), 64
+        for channels, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+            stages.append(_WideBlock(before, channels, stride, batch_norm))
+            stages.append(_WideBlock(channels, channels, 1, batch_norm))
+            before = channels
+        self.blocks = nn.Sequential(*stages)
+        self.classifier = nn.Linear(512 * 2 * 2, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images "batch 3 32 32" to scores "batch class"."""
+        scores: Tensor = self.classifier(self.blocks(self.stem(x)).flatten(1))
+        return scores
+
+
+def _convolution(
+    in_channels: int, channels: int, size: int, stride: int, batch_norm: bool
+) -> Sequence[nn.Module]:
+    """A convolution that keeps the size of the map but for its stride, without bias."""
+    conv = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=False)
+    return (conv, nn.BatchNorm2d(channels)) if batch_norm else (conv,)
+
+
+def resnet20_wide(classes: int = 10) -> WideCifarResNet:
+    """Build the conversion papers' ResNet-20, with batch norm and random weights.
+
+    Example:
+        >>> sum(p.numel() for p in resnet20_wide().parameters())
+        11263306
+    """
+    return WideCifarResNet(classes)

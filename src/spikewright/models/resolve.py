@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the short form in which a command line names a model to the model."""
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -16,19 +17,49 @@ from spikewright.errors import ConfigError, FileFormatError, UnknownNameError, u
 from spikewright.models.digits import digits_cnn
 from spikewright.models.exported import load_exported
 from spikewright.models.graph_json import GRAPH_SUFFIX, from_graph_json
-from spikewright.models.resnet_cifar import resnet20, resnet56
-from spikewright.models.vgg_cifar import vgg11_cifar, vgg11_half_cifar
+from spikewright.models.mobilenet_cifar import mobilenetv2_cifar
+from spikewright.models.resnet_cifar import resnet20, resnet20_wide, resnet56
+from spikewright.models.vgg_cifar import vgg11_cifar, vgg11_half_cifar, vgg16_cifar
 from spikewright.models.weights import apply_state, load_state
 
 __all__ = ["names", "resolve"]
 
+# These warn unless told whether to spend a minute on truncated normal numbers.
+_ASK_FOR_INITIALISATION = frozenset({"googlenet", "inception_v3"})
+
+
+def _from_torchvision(name: str) -> nn.Module:
+    models = torchvision().models
+    known = models.list_models(module=models)
+    if name not in known:
+        raise unknown_name("torchvision model", name, known)
+    settings = {"init_weights": False} if name in _ASK_FOR_INITIALISATION else {}
+    model: nn.Module = models.get_model(name, weights=None, **settings)
+    return model
+
+
 _NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "digits-cnn": digits_cnn,
+        "mobilenetv2-cifar": mobilenetv2_cifar,
         "resnet20": resnet20,
+        "resnet20-wide": resnet20_wide,
         "resnet56": resnet56,
         "vgg11-cifar": vgg11_cifar,
         "vgg11-half-cifar": vgg11_half_cifar,
+        "vgg16-cifar": vgg16_cifar,
+        # The papers' networks for ImageNet are torchvision's, short for torchvision:NAME.
+        **{
+            name: functools.partial(_from_torchvision, name)
+            for name in (
+                "mobilenet_v2",
+                "regnet_x_400mf",
+                "resnet34",
+                "resnext50_32x4d",
+                "vgg16",
+                "vgg16_bn",
+            )
+        },
     }
 )
 _FORMS = (
@@ -38,16 +69,14 @@ _FORMS = (
     f"FILE{GRAPH_SUFFIX}",
     "torchvision:NAME",
 )
-# These warn unless told whether to spend a minute on truncated normal numbers.
-_ASK_FOR_INITIALISATION = frozenset({"googlenet", "inception_v3"})
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the networks that this package builds itself.
+    """Return the names that stand for a network: those built here, and torchvision's in short.
 
     Example:
-        >>> names()
-        ('digits-cnn', 'resnet20', 'resnet56', 'vgg11-cifar', 'vgg11-half-cifar')
+        >>> names()  # doctest: +ELLIPSIS
+        ('digits-cnn', 'mobilenetv2-cifar', 'resnet20', ..., 'mobilenet_v2', ..., 'vgg16_bn')
     """
     return tuple(_NAMED)
 
@@ -58,7 +87,7 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
     Args:
         spec: One of
 
-            - a name of ``names()``;
+            - a name of ``names()``; ``resnet34`` is short for ``torchvision:resnet34``;
             - ``torchvision:NAME``, a classification network of torchvision;
             - ``package.module:function`` or ``path/file.py:function``: a function without arguments
               that returns the model, or the model itself. The code is executed, with the working
@@ -96,16 +125,6 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
         raise unknown_name("model", spec, [*_NAMED, *_FORMS])
     if weights is not None:
         apply_state(model, load_state(weights), Path(weights).name)
-    return model
-
-
-def _from_torchvision(name: str) -> nn.Module:
-    models = torchvision().models
-    known = models.list_models(module=models)
-    if name not in known:
-        raise unknown_name("torchvision model", name, known)
-    settings = {"init_weights": False} if name in _ASK_FOR_INITIALISATION else {}
-    model: nn.Module = models.get_model(name, weights=None, **settings)
     return model
 
 

@@ -9,6 +9,7 @@ from spikewright.network.schedule import LayeredSchedule as LayeredSchedule
 from spikewright.network.schedule import Phase as Phase
 from spikewright.network.schedule import depths as depths
 from spikewright.network.schedule import layered_schedule as layered_schedule
+from spikewright.network.spiking import ScheduleKind as ScheduleKind
 from spikewright.network.spiking import Site as Site
 from spikewright.network.spiking import SpikingNetwork as SpikingNetwork
 from spikewright.network.spiking import plain as plain

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,7 +18,7 @@ from spikewright.errors import FileFormatError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph
 from spikewright.graph.program import resolve_operator
-from spikewright.network.spiking import Site, SpikingNetwork
+from spikewright.network.spiking import ScheduleKind, Site, SpikingNetwork
 from spikewright.neurons import neurons
 
 __all__ = ["FORMAT", "VERSION", "load", "save"]
@@ -26,7 +26,7 @@ __all__ = ["FORMAT", "VERSION", "load", "save"]
 FORMAT = "spikewright.network"
 VERSION = 2
 _SITE_TENSORS = ("scale", "threshold", "pre_bias")
-_SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "seed")
+_SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
 
 
 def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
@@ -158,9 +158,10 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
         raise FileFormatError(
             f"sites: expected those of the graph, they differ in {sorted(wanted ^ set(sites))}."
         )
-    if data["schedule"] not in ("layered", "synchronous"):
+    if data["schedule"] not in get_args(ScheduleKind):
         raise FileFormatError(
-            f"schedule: expected 'layered' or 'synchronous', got {data['schedule']!r}."
+            f"schedule: expected one of {', '.join(get_args(ScheduleKind))}, got "
+            f"{data['schedule']!r}."
         )
     known = neurons()
     for name in {data["neuron"], data["gate"], *(s.neuron for s in sites.values() if s.neuron)}:

@@ -81,7 +81,7 @@ def to_integer(
             )
     graph.prune()
     largest = network.span * max(s.gamma for s in sites.values())
-    _check_range(graph, largest, 2 ** (input_bits - 1), network.code.max_value / network.span)
+    _check_range(graph, largest, 2 ** (input_bits - 1), _repeats(network))
     provenance = {
         **network.provenance,
         "integer": {"weight_bits": weight_bits, "input_bits": input_bits},
@@ -89,6 +89,12 @@ def to_integer(
     return dataclasses.replace(
         network, graph=graph, sites=sites, integer=True, provenance=provenance, source=None
     )
+
+
+def _repeats(network: SpikingNetwork) -> float:
+    """Return how often sums of one span are added up."""
+    layered = network.schedule_kind == "layered"
+    return network.code.max_value / network.span if layered else float(network.code.steps)
 
 
 def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:

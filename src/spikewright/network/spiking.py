@@ -16,7 +16,9 @@ from spikewright.network.schedule import LayeredSchedule, depths, layered_schedu
 from spikewright.network.synchronous import SynchronousSchedule
 from spikewright.neurons import Firing
 
-__all__ = ["Site", "SpikingNetwork"]
+__all__ = ["ScheduleKind", "Site", "SpikingNetwork"]
+
+ScheduleKind = Literal["layered", "synchronous", "wake-sleep"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Site:
             networks add what their biases lack.
         gamma: Γ ≥ 1, the most spikes of a neuron in one step.
         neuron: Name of its neuron model; that of the network if empty.
+        leak: τ in [0, 1], share of the potential that is left after a step, for neurons that leak.
         seed: Where its random numbers start, if it draws any.
     """
 
@@ -49,6 +52,7 @@ class Site:
     pre_bias: Tensor
     gamma: int = 1
     neuron: str = ""
+    leak: float = 1.0
     seed: int = 0
 
     def firing(self) -> Firing:
@@ -58,6 +62,7 @@ class Site:
             v_init=plain(self.pre_bias),
             gamma=self.gamma,
             signed=self.signed,
+            leak=self.leak,
             seed=self.seed,
         )
 
@@ -77,7 +82,7 @@ class SpikingNetwork:
         code: How a number becomes a train.
         neuron: Name of the neuron model.
         gate: Name of the gate that takes maxima of spikes.
-        schedule_kind: ``"layered"`` or ``"synchronous"``.
+        schedule_kind: ``"layered"``, ``"synchronous"`` or ``"wake-sleep"``.
         integer: Whether every weight, bias and threshold is an integer.
         provenance: Method, settings, versions, seed, digest of the statistics, macs and so on.
         source: What is needed to convert again at another code length; not saved to files.
@@ -88,7 +93,7 @@ class SpikingNetwork:
     code: Code
     neuron: str = "inverse-lif"
     gate: str = "streaming-max"
-    schedule_kind: Literal["layered", "synchronous"] = "layered"
+    schedule_kind: ScheduleKind = "layered"
     integer: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
     source: Any = field(default=None, repr=False, compare=False)
@@ -100,8 +105,13 @@ class SpikingNetwork:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating type in which the network is simulated; float64 for integer networks."""
-        return torch.float64 if self.integer else torch.float32
+        """Floating type of the simulation: the original network's; float64 for integers."""
+        return torch.float64 if self.integer else self.graph.dtype
+
+    @property
+    def awake(self) -> int:
+        """Ticks of a run in which the input is on."""
+        return self.code.T if self.schedule_kind == "wake-sleep" else self.code.steps
 
     @property
     def device(self) -> torch.device:
@@ -117,11 +127,17 @@ class SpikingNetwork:
         """
         return self.code.max_value if self.schedule_kind == "layered" else 1.0
 
+    def firing(self, site: str) -> Firing:
+        """Return the constants that a population's neurons step with."""
+        wake = self.awake if self.schedule_kind == "wake-sleep" else None
+        return dataclasses.replace(self.sites[site].firing(), wake=wake)
+
     def schedule(self) -> LayeredSchedule | SynchronousSchedule:
         """Return when every population works."""
         if self.schedule_kind == "layered":
             return layered_schedule(self.graph, self.code.steps)
-        return SynchronousSchedule(self.code.steps, max(depths(self.graph).values()))
+        depth = max(depths(self.graph).values())
+        return SynchronousSchedule(self.code.steps, depth, self.code.steps - self.awake)
 
     def neuron_of(self, site: str) -> str:
         """Return the name of a population's neuron model."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronous schedule: every population takes in and may fire in every tick."""
+"""The synchronous schedule: every population takes in and may fire in every tick.
+
+With ticks asleep at the end, in which input and biases are off, it is the wake-sleep schedule.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +22,12 @@ class SynchronousSchedule:
     Attributes:
         steps: Ticks that an input is shown.
         depth: Populations one behind the other, the read-out included.
+        sleep: How many of the steps, the last ones, pass asleep.
     """
 
     steps: int
     depth: int
+    sleep: int = 0
 
     @property
     def latency_ticks(self) -> int:
@@ -49,8 +54,9 @@ class SynchronousSchedule:
     def to_dict(self) -> dict[str, Any]:
         """Return the schedule as JSON-able data."""
         return {
-            "kind": "synchronous",
+            "kind": "wake-sleep" if self.sleep else "synchronous",
             "steps": self.steps,
+            **({"sleep": self.sleep} if self.sleep else {}),
             "depth": self.depth,
             "latency_ticks": self.latency_ticks,
             "ticks_per_input": self.ticks_per_input(),

@@ -42,7 +42,9 @@ class Firing:
         threshold: θ > 0 in the unit of the current; a number, or broadcastable with a value.
         v_init: Potential before the first step, in the same unit and forms.
         gamma: Γ ≥ 1, the most spikes that a neuron may send in one step.
-        signed: Whether spikes may be negative (an ON/OFF pair written as one neuron).
+        signed: Whether totals may be negative (an ON/OFF pair written as one neuron).
+        wake: Steps before the input goes off, for neurons that have to know; None: it never does.
+        leak: Share τ of the potential that is left after a step, in [0, 1]; 1 keeps all.
         seed: Where random numbers start, for neurons that draw any.
     """
 
@@ -50,6 +52,8 @@ class Firing:
     v_init: float | Tensor = 0.0
     gamma: int = 1
     signed: bool = False
+    wake: int | None = None
+    leak: float = 1.0
     seed: int = 0
 
 

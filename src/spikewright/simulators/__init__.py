@@ -2,7 +2,8 @@
 """Simulators that must agree, by schedule: the tick-by-tick definition and a faster way to it.
 
 Layered networks have ``collapsed`` (one pass on decoded trains), synchronous ones ``timefold``
-(time folded into the batch); both have ``reference``.
+(time folded into the batch); both have ``reference``. Wake-sleep networks are synchronous ones
+that end with ticks without input.
 """
 
 from spikewright.errors import ConfigError
@@ -14,6 +15,8 @@ from spikewright.simulators.collapsed import Collapsed as Collapsed
 from spikewright.simulators.layered import LayeredReference as LayeredReference
 from spikewright.simulators.pipeline import PipelineRun as PipelineRun
 from spikewright.simulators.pipeline import run_pipelined as run_pipelined
+from spikewright.simulators.settled import Settlement as Settlement
+from spikewright.simulators.settled import settle as settle
 from spikewright.simulators.stages import Stages as Stages
 from spikewright.simulators.synchronous import SynchronousReference as SynchronousReference
 from spikewright.simulators.timefold import Timefold as Timefold
@@ -23,6 +26,7 @@ from spikewright.simulators.verify import verify as verify
 _BY_SCHEDULE: dict[str, dict[str, type[Simulator]]] = {
     "layered": {"collapsed": Collapsed, "reference": LayeredReference},
     "synchronous": {"timefold": Timefold, "reference": SynchronousReference},
+    "wake-sleep": {"timefold": Timefold, "reference": SynchronousReference},
 }
 
 

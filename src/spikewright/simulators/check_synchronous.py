@@ -46,7 +46,13 @@ def _trains(
     outputs: tuple[Tensor, ...] = ()
     for step in run.over_time(x, keep):
         outputs = step
-    return {name: torch.cat(found) for name, found in parts.items()}, outputs
+    return {n: _whole(torch.cat(found), run.network) for n, found in parts.items()}, outputs
+
+
+def _whole(train: Tensor, network: SpikingNetwork) -> Tensor:
+    """Return a train with the steps after it came to rest, which nobody was told of."""
+    rest = network.code.steps - train.shape[0]
+    return torch.cat([train, train.new_zeros(rest, *train.shape[1:])]) if rest else train
 
 
 class _Forced:
@@ -58,6 +64,8 @@ class _Forced:
         self._network, self._plan, self._x, self._seen = network, plan, x, seen
         self._stages = Stages(network)
         self._sizes = Stages(absolute(network))
+        self._asleep = Stages(network, asleep=True)
+        self._sizes_asleep = Stages(absolute(network), asleep=True)
         self._states: dict[str, State] = {}
         self._size: dict[str, Tensor] = {}
         self._open: dict[str, Tensor] = {}  # trains that have not differed yet
@@ -70,7 +78,12 @@ class _Forced:
         start = dict(zip(stages.inputs, stages.prefix(x), strict=True))
         inputs = [n for n in stages.emitters.get(0, ()) if n.op == ops.INPUT_SITE]
         entering = Program(self._network.graph, outputs=[n.inputs[0] for n in inputs])(x)
+        stages_now, sizes_now = stages.stages, self._sizes.stages
         for t in range(self._network.code.steps):
+            if t == self._network.awake:
+                start = {n: torch.zeros_like(v) for n, v in start.items()}
+                entering = tuple(map(torch.zeros_like, entering))
+                stages_now, sizes_now = self._asleep.stages, self._sizes_asleep.stages
             values = dict(start)
             sizes = {n: v.abs() for n, v in values.items()}
             for name, train in self._seen.items():
@@ -78,7 +91,7 @@ class _Forced:
                 sizes[name] = values[name].abs()
             for node, value in zip(inputs, entering, strict=True):
                 self._step(node, value, value.abs(), t)
-            for stage, size in zip(stages.stages, self._sizes.stages, strict=True):
+            for stage, size in zip(stages_now, sizes_now, strict=True):
                 currents = stage.program(*(values[s] for s in stage.sources))
                 summed = size.program(*(sizes[s] for s in size.sources))
                 for node, current, total in zip(stage.targets, currents, summed, strict=True):

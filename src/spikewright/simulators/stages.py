@@ -72,16 +72,17 @@ class Stages:
     Args:
         network: The network.
         tick: Whether biases are those of one tick or totals over the network's ``span``.
+        asleep: Whether biases are off.
     """
 
-    def __init__(self, network: SpikingNetwork, *, tick: bool = True) -> None:
+    def __init__(self, network: SpikingNetwork, *, tick: bool = True, asleep: bool = False) -> None:
         graph = network.graph
         self.network, self.graph, self.code = network, graph, network.code
         self.depth = depths(graph)
         values = flow(graph)
         self.full = network.span
         self.biases = bias_params(graph)
-        share = 1.0 / self.full if tick else 1.0
+        share = 0.0 if asleep else 1.0 / self.full if tick else 1.0
         params = {b: graph.params[b] * share for b in self.biases}
         self.inputs = analog_inputs(graph)
         self.prefix = Program(graph, outputs=self.inputs)

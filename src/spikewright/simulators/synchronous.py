@@ -36,6 +36,7 @@ class _Run:
     entered: dict[str, Tensor] = field(default_factory=dict)
     sent: dict[str, Tensor] = field(default_factory=dict)
     t: int = 0
+    at_rest: bool = False  # no neuron fired in this tick asleep, so none will again
 
 
 class SynchronousReference:
@@ -63,7 +64,8 @@ class SynchronousReference:
         for part in self.split(x):
             total = Total(self.plan, part)
             for currents in self._ticks(part, None, None):
-                total.add(currents)
+                if currents is not None:
+                    total.add(currents)
             found.append(total.outputs())
         return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
 
@@ -75,20 +77,25 @@ class SynchronousReference:
         self, x: Tensor, count: Count | None = None, probe: Probe | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step; see :class:`Simulator`."""
-        total = Total(self.plan, x)
+        total, outputs = Total(self.plan, x), tuple[Tensor, ...]()
         for currents in self._ticks(x, count, probe):
-            total.add(currents)
-            yield total.outputs()
+            if currents is not None:
+                total.add(currents)
+                outputs = total.outputs()
+            yield outputs
 
     def _ticks(
         self, x: Tensor, count: Count | None, probe: Probe | None
-    ) -> Iterator[tuple[Tensor, ...]]:
-        """Run tick by tick, yielding the read-outs' currents."""
+    ) -> Iterator[tuple[Tensor, ...] | None]:
+        """Run tick by tick, yielding the read-outs' currents; None once all is at rest."""
         run, constants = _Run(), self.plan.once(x)
         for t in range(1, self.network.code.steps + 1):
-            run.t = t
+            if run.at_rest:
+                yield None
+                continue
+            run.t, run.at_rest = t, t > self.network.awake
             self._run, self._count, self._probe = run, count, probe
-            yield self.plan.run(constants)
+            yield self.plan.run(constants, asleep=t > self.network.awake)
         self._run, self._count, self._probe = _Run(), None, None
         if probe is not None:
             for name, entered in run.entered.items():
@@ -113,6 +120,7 @@ class SynchronousReference:
             # The current's own memory, still in the cache, takes the spikes.
             spikes = x if overwrite else torch.empty_like(x)
             out = neuron.step_(run.neurons[name], x, firing, spikes)
+            run.at_rest = run.at_rest and not bool(out.any())
         if self._count is not None:
             self._count(name, run.t, out.unsqueeze(0))
         if self._probe is not None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A synchronous network cut into what is computed once a run and what is computed every tick."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Node, ops
@@ -11,6 +13,7 @@ from spikewright.graph.program import Program, SiteFunction
 from spikewright.graph.units import shape_value
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, Stepping, neurons, stepping
+from spikewright.simulators.stages import bias_params
 
 __all__ = ["GateStep", "TickPlan", "Total", "unfold"]
 
@@ -22,7 +25,8 @@ class TickPlan:
 
     What depends on the constant input alone (the first layer's current, above all) is computed
     once. The rest is one program that a simulator runs every tick, or for several ticks that are
-    folded into the batch: batch axis "(time batch)".
+    folded into the batch: batch axis "(time batch)". Asleep, the same program runs without input
+    and biases.
 
     Args:
         network: A network with the synchronous schedule.
@@ -43,20 +47,37 @@ class TickPlan:
         names = [n.name for n in self._constants]
         self._once = Program(graph, outputs=names, fast=True)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
-        self._every = Program(
-            graph,
-            outputs=self.readouts,
-            given=(*names, *(n.name for n in self._shapes)),
-            site=site,
-            pools=True,
-            fast=True,
-        )
+        self._site = site
+        self._given = (*names, *(n.name for n in self._shapes))
+        self._every = self._program({})
         self.tail = Program(graph, given=(*self.readouts, graph.input))
-        self.firing: dict[str, Firing] = {n: s.firing() for n, s in network.sites.items()}
+        self.firing: dict[str, Firing] = {n: network.firing(n) for n in network.sites}
         names_of = {n.name: network.neuron_of(n.name) for n in network.spiking_nodes()}
         known = {name: stepping(name) for name in set(names_of.values())}  # each looked up once
         self.neuron: dict[str, type[Stepping]] = {n: known[name] for n, name in names_of.items()}
         self.gate: GateStep = neurons()[network.gate].step  # type: ignore[attr-defined]
+
+    def _program(self, params: Mapping[str, Tensor]) -> Program:
+        return Program(
+            self._graph,
+            outputs=self.readouts,
+            given=self._given,
+            site=self._site,
+            params=params,
+            pools=True,
+            fast=True,
+        )
+
+    @cached_property
+    def _asleep(self) -> Program:
+        """What runs while the network sleeps: the same without biases."""
+        params = self._graph.params
+        return self._program({b: torch.zeros_like(params[b]) for b in bias_params(self._graph)})
+
+    def ticks_left_in_phase(self, t: int) -> int:
+        """Return how many ticks after the first ``t`` belong to the same phase."""
+        awake, steps = self.network.awake, self.network.code.steps
+        return awake - t if t < awake else steps - t
 
     def once(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the constant values that every tick needs.
@@ -66,12 +87,15 @@ class TickPlan:
         """
         return self._once(x)
 
-    def run(self, constants: tuple[Tensor, ...], ticks: int = 1) -> tuple[Tensor, ...]:
+    def run(
+        self, constants: tuple[Tensor, ...], ticks: int = 1, *, asleep: bool = False
+    ) -> tuple[Tensor, ...]:
         """Run the program for one tick, or for several that are folded into the batch.
 
         Args:
             constants: What :meth:`once` returned.
             ticks: How many.
+            asleep: Whether input and biases are off.
 
         Returns:
             The currents of the read-outs, "(time batch) *feature"; those of a read-out that reads
@@ -79,11 +103,12 @@ class TickPlan:
         """
         batch = constants[0].shape[0] if constants else 1
         values: list[Any] = []
-        for node, value in zip(self._constants, constants, strict=True):
+        for node, constant in zip(self._constants, constants, strict=True):
+            value = torch.zeros_like(constant) if asleep else constant
             repeat = ticks > 1 and node.name not in self.only_sites
             values.append(value.repeat(ticks, *[1] * (value.ndim - 1)) if repeat else value)
         shapes = [shape_value(self._graph, n, batch * ticks) for n in self._shapes]
-        return self._every(*values, *shapes)
+        return (self._asleep if asleep else self._every)(*values, *shapes)
 
 
 def _fixed(graph: Graph) -> set[str]:
@@ -100,7 +125,9 @@ def _is_read(users: list[Node], fixed: set[str]) -> bool:
 
 
 class Total:
-    """A running sum over time that yields its value after every tick.
+    """A running sum over time that yields the outputs after every tick.
+
+    Spikes that come asleep correct what was sent awake, so the mean is over the awake ticks.
 
     Args:
         plan: The network's plan.
@@ -123,7 +150,8 @@ class Total:
 
     def outputs(self) -> tuple[Tensor, ...]:
         """Return the network's outputs from the mean current so far."""
-        return self._plan.tail(*(v / self.t for v in self._v), self._x)
+        awake = min(self.t, self._plan.network.awake)
+        return self._plan.tail(*(v / awake for v in self._v), self._x)
 
     def each(self, currents: tuple[Tensor, ...], ticks: int) -> Iterator[None]:
         """Add several ticks, "(time batch) *feature", in order; pause after each."""

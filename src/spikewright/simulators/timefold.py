@@ -45,6 +45,7 @@ class _Run:
     sent: dict[str, Tensor] = field(default_factory=dict)
     t: int = 0
     ticks: int = 1
+    at_rest: bool = False  # no neuron fired in the last tick, asleep, so none will again
 
 
 class Timefold:
@@ -109,13 +110,18 @@ class Timefold:
     ) -> Iterator[None]:
         """Run chunk by chunk, pausing after every tick that has been added to the total."""
         run, constants = _Run(), self.plan.once(x)
-        steps, chunk = self.network.code.steps, self.chunk(x.shape[0])
-        for start in range(0, steps, chunk):
-            run.t, run.ticks = start + 1, min(chunk, steps - start)
+        steps, chunk, done = self.network.code.steps, self.chunk(x.shape[0]), 0
+        while done < steps and not run.at_rest:
+            asleep = done >= self.network.awake
+            run.t, run.ticks = done + 1, min(chunk, self.plan.ticks_left_in_phase(done))
+            run.at_rest = asleep
             self._run, self._count, self._probe = run, count, probe
-            currents = self.plan.run(constants, run.ticks)
+            currents = self.plan.run(constants, run.ticks, asleep=asleep)
             self._run, self._count, self._probe = _Run(), None, None
             yield from total.each(currents, run.ticks)
+            done += run.ticks
+        for _ in range(done, steps):
+            yield
         if probe is not None:
             for name, entered in run.entered.items():
                 pool = self._pool.get(name)
@@ -145,6 +151,7 @@ class Timefold:
                 _add(run.entered, name, train)
             own = overwrite and not constant
             out = scan(neuron, state, train, firing, train if own else None)
+            run.at_rest = run.at_rest and not bool(out[-1].any())
         if self._count is not None:
             self._count(name, run.t, out)
         if self._probe is not None:

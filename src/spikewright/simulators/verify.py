@@ -24,6 +24,7 @@ __all__ = ["SiteCheck", "Verification", "verify"]
 _CHECKS = {
     "layered": ("collapsed", check_layered),
     "synchronous": ("timefold", check_synchronous),
+    "wake-sleep": ("timefold", check_synchronous),
 }
 
 

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adaptive thresholds: θ of each layer chosen on what really arrives there, for short codes.
+
+The first of CASC's open questions. Settled neurons have a closed form, so a whole calibration
+batch passes the network once; no spikes need to be simulated.
+"""
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import Graph, Node, Program, ops
+from spikewright.graph.activation import activate
+from spikewright.graph.staircase import quantised
+from spikewright.methods.base import channel_axis, shaped
+
+__all__ = ["adaptive_thresholds"]
+
+_ROUNDS = 3
+"""Times that the mean is corrected: flooring makes the response to a correction uneven."""
+
+
+def adaptive_thresholds(
+    graph: Graph, inputs: Tensor, T: int, offset: float, scales: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Correct the mean of every population's value, front to back.
+
+    For population l with original activation a and quantised input y (from the layers in front as
+    they have been quantised), of each channel
+
+        b_l = Σ_rounds mean(a - θ·clip(floor(T·(y + b_l)/θ + φ)/T, 0, 1)).
+
+    A bias b moves where a neuron's thresholds lie, T of them at multiples of θ. Ours; the
+    correction is that of SNN Calibration (Li et al., ICML 2021), applied to settled neurons.
+    Populations with a trained staircase are left alone.
+
+    Args:
+        graph: The network with its sites, in its own numbers.
+        inputs: Calibration inputs, "batch *feature".
+        T: Levels.
+        offset: φ, in levels.
+        scales: Site to θ, "channels" or "".
+
+    Returns:
+        Site to b of the rectified populations, "channels" or "".
+    """
+    shifts: dict[str, Tensor] = {}
+
+    def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
+        if node.op not in ops.SPIKING_OPS or node.op == ops.INPUT_SITE:
+            return value
+        x, y = value.chunk(2)
+        wanted = activate(node, x)
+        if "levels" in node.kwargs:
+            return torch.cat([wanted, activate(node, y)])
+        signed, axis = node.op == ops.RELAY, channel_axis(graph, node)
+        scale = shaped(scales[node.name], axis or 1, node)
+        sent = quantised_to(y, scale, T, offset, signed)
+        if not signed:
+            shift = torch.zeros_like(_mean(wanted, axis))
+            for _ in range(_ROUNDS):
+                shift += _mean(wanted - sent, axis)
+                sent = quantised_to(y + shaped(shift, axis or 1, node), scale, T, offset, signed)
+            shifts[node.name] = shift
+        return torch.cat([wanted, sent])
+
+    with torch.no_grad():
+        Program(graph, site=site)(torch.cat([inputs, inputs]))
+    return shifts
+
+
+def quantised_to(x: Tensor, scale: float | Tensor, T: int, offset: float, signed: bool) -> Tensor:
+    """Return what settled neurons send, in the numbers of ``x``; θ may differ by channel."""
+    return quantised(x / scale, 1.0, T, offset, signed) * scale
+
+
+def _mean(value: Tensor, axis: int | None) -> Tensor:
+    return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)

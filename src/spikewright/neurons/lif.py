@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The leaky neuron of directly trained networks (STBP)."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from spikewright.neurons.base import Firing, State, Stepping
+from spikewright.neurons.if_soft import fire_once_
+from spikewright.shapes import Current, Spikes
+
+__all__ = ["LIF"]
+
+
+class LIF(Stepping):
+    """v ← τ·v·(1 - s') + I;  s = [v ≥ θ], s' the spike of the step before (τ = ``Firing.leak``).
+
+    The potential is set to zero where a spike was, at once: the same, since a spike of the step
+    before always empties it. Ties fire. Signed: s = [v ≥ θ] - [v ≤ -θ].
+
+    References:
+        Y. Wu, L. Deng, G. Li, J. Zhu, L. Shi, Spatio-temporal backpropagation for training
+        high-performance spiking neural networks, Frontiers in Neuroscience 2018, equations 9 to 12.
+
+    Example:
+        >>> import torch
+        >>> firing, current = Firing(leak=0.5), torch.tensor([0.6])
+        >>> state, out = LIF.begin(current, firing), torch.empty(1)
+        >>> [int(LIF.step_(state, current, firing, out)) for _ in range(5)]
+        [0, 0, 1, 0, 0]
+    """
+
+    name: ClassVar[str] = "lif"
+
+    @staticmethod
+    def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:
+        """Advance one step; see :meth:`Stepping.step_`."""
+        v: Tensor = state["v"]
+        v.mul_(firing.leak).add_(current)
+        fire_once_(v, firing, out)
+        v.addcmul_(out.abs() if firing.signed else out, v, value=-1.0)
+        return out
