@@ -14,6 +14,7 @@ from spikewright.measure.result import number, percent
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Verification
 from spikewright.text import table
+from spikewright.training import TrainingResult
 
 __all__ = [
     "OPENING",
@@ -21,6 +22,7 @@ __all__ = [
     "conversion",
     "measurement",
     "pipeline",
+    "settling",
     "training",
     "verification",
 ]
@@ -143,6 +145,25 @@ def pipeline(snn: SpikingNetwork) -> str:
             *(line.rstrip() for line in snn.timeline().splitlines()),
             "The last depth is the read-out: it accumulates class scores and does not fire.",
         ]
+    )
+
+
+def settling(trained: TrainingResult, result: Result) -> str:
+    """Say what training for the conversion brings."""
+    at = result.lengths[-1]
+    median, last = at.rest_step(0.5), at.rest_step(1.0)
+    return _block(
+        "6. Or train for the conversion: CASC, without any loss",
+        network=f"the same one; its activations take {at.T} levels only, and {trained.cost.epochs} "
+        f"more passes over the data ({trained.cost.seconds:.1f} s) get it used to them",
+        method=f"CASC (2024): {at.T} ticks awake, then asleep, without input, until every neuron "
+        "has taken back the spikes that were too many and sent those that were missing",
+        quantised=f"{percent(result.reference_accuracy)} right (the ANN with {at.T} levels)",
+        spiking=f"{percent(at.accuracy(at.T))} right when it falls asleep, "
+        f"{percent(at.accuracy())} at rest, where it decides like the quantised ANN on "
+        f"{at.agree[-1]} of {at.compared} scans",
+        rest=f"after {median} ticks (median), {last} (all scans); {at.spikes_per_neuron:.2f} "
+        f"spikes a neuron, {number(at.additions_per_sample)} additions",
     )
 
 
