@@ -6,8 +6,9 @@
 Prints for each network the comparison, whether the papers' order holds at equal T (hard reset <
 soft reset < burst ≤ SpikeConverter), and what burst spikes save against the typical conversion
 (largest activation, soft reset, taken to the same accuracy). The vgg11 with max pools is trained
-first if it has not been. An interrupted run goes on where it stopped. Exit code 1 if a stated
-claim does not hold.
+first if it has not been, and so are the networks that rows of their own need (directly trained
+spikes, quantised activations: ``train_casc.py``, about half an hour). An interrupted run goes on
+where it stopped. Exit code 1 if a stated claim does not hold.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import spikewright as sw
 from spikewright.comparison import Comparison, Entry
@@ -24,6 +26,7 @@ from spikewright.methods import configure
 sys.path.insert(0, str(Path(__file__).parent))
 from _data import case
 from _machine import machine
+from train_casc import RECIPES, trained
 
 SAMPLES = 512
 STEPS = (16, 32, 64)
@@ -52,7 +55,27 @@ def entries() -> list[Entry]:
         Entry(FINE, configure("burst", v_init=0.5, scale=sw.Percentile(97.0)), STEPS),
         Entry(RADIX, configure("spikeconverter", k=1.2), STEPS),
         Entry("spikeconverter", configure("spikeconverter"), (4, 6, 8, 16)),
+        Entry("casc, no training", configure("casc"), (4, 8, 16, 32)),
+        Entry("casc adapt, no training", configure("casc", adapt=True), (4, 8, 16)),
     ]
+
+
+def own_entries(network: str) -> list[Entry]:
+    """Return the rows whose networks are trained for them, from the same checkpoint."""
+    rows = []
+    for name, recipe in RECIPES.items():
+        if recipe.network != network:
+            continue
+        found, result = trained(name)
+        passes = f"{result.cost.epochs} epochs, {result.cost.seconds / 60:.0f} min"
+        model: nn.Module = result.model
+        label, method = f"casc trained Q={recipe.levels}", "casc"
+        if recipe.activation == "stbp":
+            model, method = found.model, "stbp"
+            model.load_state_dict(result.model.weights())
+            label = "directly trained (stbp)"
+        rows.append(Entry(label, configure(method), (recipe.levels,), model, passes))
+    return rows
 
 
 def accuracy(found: Comparison, label: str, T: int) -> float:
@@ -117,7 +140,7 @@ def main() -> int:
         network = case(name)
         found = sw.compare(
             network.model,
-            entries(),
+            [*entries(), *own_entries(name)],
             calibration=list(network.calibration(SAMPLES)),
             data=list(network.test(options.limit)),
             store=options.store,

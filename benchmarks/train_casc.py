@@ -43,11 +43,11 @@ class Recipe:
 
 
 RECIPES = {
-    "resnet20-q4": Recipe("resnet20", "casc", 4, 6),
+    "resnet20-q4": Recipe("resnet20", "casc", 4, 5),
     "resnet20-q8": Recipe("resnet20", "casc", 8, 6),
     "resnet20-q16": Recipe("resnet20", "casc", 16, 4),
     "vgg11-q8": Recipe("vgg11", "casc", 8, 2),
-    "resnet20-stbp4": Recipe("resnet20", "stbp", 4, 3, lr=0.05),
+    "resnet20-stbp4": Recipe("resnet20", "stbp", 4, 2, lr=0.05),
 }
 
 

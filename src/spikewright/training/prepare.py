@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From any model to one that can be trained for conversion: its activations become staircases."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from torch import Tensor, nn
+
+from spikewright.calibration import MinError, ScaleRule
+from spikewright.calibration.collect import Collector
+from spikewright.calibration.statistics import Statistics
+from spikewright.codes import Rate
+from spikewright.errors import ConfigError, UnsupportedModuleError
+from spikewright.graph import (
+    Graph,
+    Node,
+    capture,
+    check_parameters,
+    find_activations,
+    fold_batch_norm,
+    ops,
+    place_sites,
+    simplify,
+)
+from spikewright.graph.ir import Ref
+from spikewright.training import processes
+from spikewright.training.activations import (
+    QCFS,
+    ClipFloor,
+    SignedSteps,
+    SiteActivation,
+    ThresholdReLU,
+)
+from spikewright.training.network import BATCH_NORM, TrainableNetwork
+from spikewright.training.parameters import with_parameters
+from spikewright.training.stbp import LIF, TimeFolded
+
+__all__ = ["Activation", "ActivationSettings", "conversion_ready"]
+
+Activation = Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"]
+INPUT_STATISTICS = "input/neurons"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationSettings:
+    """What is put in the place of a network's activations.
+
+    Attributes:
+        activation: ``"casc"`` (floor, fixed top), ``"qcfs"`` (rounding, learned top),
+            ``"threshold-relu"`` (a learned clip, no levels), ``"stbp"`` (leaky neurons that spike:
+            the spiking network itself is trained), or ``"relu"``: the network's own activations
+            stay, for training the original itself.
+        levels: Levels above zero, Q or L; of ``"stbp"``, the time steps T.
+        relays: Whether signed values between weighted layers get levels, too (of either sign),
+            where activations do.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+    """
+
+    activation: Activation = "casc"
+    levels: int = 8
+    relays: bool = True
+
+    def __post_init__(self) -> None:
+        if self.activation not in get_args(Activation):
+            known = " or ".join(map(repr, get_args(Activation)))
+            raise ConfigError(f"activation: expected {known}, got {self.activation!r}.")
+        if self.levels < 1:
+            raise ConfigError(f"levels: expected at least 1, got {self.levels}.")
+
+    @property
+    def quantised(self) -> bool:
+        """Whether activations have levels."""
+        return self.activation in ("casc", "qcfs")
+
+    @property
+    def rounding(self) -> bool:
+        """Whether a value goes to the nearest level, not to the one below."""
+        return self.activation in ("qcfs", "threshold-relu")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ActivationSettings":
+        """Build from what ``to_dict`` wrote; ConfigError for unknown keys."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(data) - known):
+            raise ConfigError(
+                f"activation settings: unknown {', '.join(unknown)}. Known: "
+                f"{', '.join(sorted(known))}."
+            )
+        return cls(**data)
+
+    def site(self, node: Node, cap: float) -> SiteActivation:
+        """Make the module of one site."""
+        if node.op == ops.RELAY:
+            return SignedSteps(self.levels, cap, learned=self.activation == "qcfs")
+        if self.activation == "casc":
+            return ClipFloor(self.levels, cap)
+        if self.activation == "qcfs":
+            return QCFS(self.levels, cap)
+        if self.activation == "stbp":
+            return LIF(self.levels)
+        return ThresholdReLU(cap, learned=True)
+
+
+def conversion_ready(
+    model: nn.Module,
+    example: Tensor,
+    activation: Activation = "casc",
+    levels: int = 8,
+    *,
+    calibration: Iterable[Any] | Tensor | None = None,
+    scale: ScaleRule | None = None,
+    relays: bool = True,
+) -> TrainableNetwork:
+    """Build a trainable copy of a model whose activations are those that spikes can carry.
+
+    Args:
+        model: Any model that :func:`spikewright.convert` takes; it is not changed.
+        example: One input batch, "batch *feature"; its values do not matter.
+        activation: See :class:`ActivationSettings`.
+        levels: Levels above zero.
+        calibration: Tensors or (input, target) pairs, or one tensor: a few hundred inputs that say
+            where the tops θ are, for a model that is trained already. Without them θ is what the
+            activation itself says (6 for ReLU6), else 1, for training from scratch.
+        scale: How θ follows from the values seen. Default: least squared error with these levels.
+        relays: Whether signed values between weighted layers get levels, too.
+
+    Returns:
+        A new network in training mode.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+        UnsupportedModuleError: If the model cannot be taken; everything is listed.
+        CalibrationError: If the calibration data are empty, of another kind, or not finite.
+        ShapeError: If their shape does not fit.
+    """
+    settings = ActivationSettings(activation=activation, levels=levels, relays=relays)
+    return build(model, example, settings, calibration=calibration, scale=scale)
+
+
+def build(
+    model: nn.Module,
+    example: Tensor,
+    settings: ActivationSettings,
+    *,
+    calibration: Iterable[Any] | Tensor | None = None,
+    scale: ScaleRule | None = None,
+) -> TrainableNetwork:
+    """Do what :func:`conversion_ready` does, from settings."""
+    captured = capture(model, example)
+    check_parameters(captured)
+    graph = simplify(captured)
+    state = dict(model.state_dict(keep_vars=True))
+    trainable = {
+        n: p.requires_grad for n, p in model.named_parameters(remove_duplicate=False) if n in state
+    }
+    nodes: list[Node] = []
+    if settings.activation != "relu":
+        graph = find_activations(graph)
+        if settings.quantised and settings.relays:
+            graph = _with_relays(graph)
+        kinds = (ops.RECTIFY, ops.RELAY) if settings.quantised else (ops.RECTIFY,)
+        nodes = [n for n in graph if n.op in kinds]
+        if not nodes:
+            raise UnsupportedModuleError(
+                "model: expected at least one activation that can spike (ReLU, ReLU6, clamp …), "
+                "got none."
+            )
+    caps = {n.name: _own_cap(n) for n in nodes}
+    if calibration is not None and nodes and settings.activation != "stbp":
+        caps = _calibrated(graph, nodes, calibration, settings, scale)
+    sites = {n.name: settings.site(n, caps[n.name]) for n in nodes}
+    graph = with_parameters(captured, graph, {n for n, asks in trainable.items() if asks})
+    made = TimeFolded if settings.activation == "stbp" else TrainableNetwork
+    return made(graph, sites, state, trainable, settings.to_dict())
+
+
+def _own_cap(node: Node) -> float:
+    """Return the top that the activation itself has, else 1."""
+    cap = node.kwargs.get("cap")
+    return 1.0 if cap is None else float(cap)
+
+
+def _calibrated(
+    graph: Graph,
+    nodes: list[Node],
+    calibration: Iterable[Any] | Tensor,
+    settings: ActivationSettings,
+    scale: ScaleRule | None,
+) -> dict[str, float]:
+    """Choose every site's top from the values seen there."""
+    statistics = observe(graph, calibration)
+    rule = MinError() if scale is None else scale
+    caps = {}
+    for node in nodes:
+        chosen = rule.scale(
+            statistics[node.name].histogram,
+            Rate(T=settings.levels),
+            per_channel=False,
+            rounding=settings.rounding or node.op == ops.RELAY,
+            cap=node.kwargs.get("cap"),
+        )
+        caps[node.name] = float(chosen)
+    return caps
+
+
+def observe(graph: Graph, calibration: Iterable[Any] | Tensor) -> Statistics:
+    """Run calibration data through a graph with sites and watch each as a whole.
+
+    Several processes divide the batches among them and end up with the same statistics.
+    """
+    axes: dict[str, int | None] = {n.name: None for n in graph if n.op in ops.SPIKING_OPS}
+    collector = Collector(graph, axes, INPUT_STATISTICS)
+    batches = iter([calibration] if isinstance(calibration, Tensor) else calibration)
+    some = False
+    for index, batch in enumerate(batches):
+        if index % processes.count() == processes.rank():
+            collector.add(batch, index)
+            some = True
+    return processes.merge_over_processes(collector.statistics() if some else None)
+
+
+def _with_relays(graph: Graph) -> Graph:
+    """Put a relay wherever conversion would: behind the batch norm that would be folded there."""
+    graph = graph.copy()
+    folded = place_sites(fold_batch_norm(graph))
+    users = graph.users()
+    for relay in folded:
+        if relay.op != ops.RELAY or relay.name in graph.nodes:
+            continue
+        target = relay.args[0].name
+        while target not in graph.nodes:  # a pool of a part of a concatenation
+            target = folded[target].inputs[0]
+        readers = users[target]
+        if ops.weighted(graph[target]) and len(readers) == 1 and readers[0].op == BATCH_NORM:
+            target = readers[0].name
+        node = dataclasses.replace(relay, args=(Ref(target),), shape=graph[target].shape)
+        graph.redirect(target, node.name)
+        graph.insert([node], after=target)
+    return graph

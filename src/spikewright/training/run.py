@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of one training run and how a step, an epoch changes it.
+
+Nothing random is kept from one step to the next: every step seeds its random numbers with the run's
+seed and its own number. So weights, optimizer and counters are all there is to a checkpoint.
+"""
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spikewright.errors import ConfigError, ShapeError
+from spikewright.progress import Interrupts
+from spikewright.training import processes
+from spikewright.training.checkpoint import Checkpoint
+from spikewright.training.config import TrainConfig
+from spikewright.training.display import Display
+from spikewright.training.images import Source
+from spikewright.training.network import TrainableNetwork
+from spikewright.training.result import Cost, EpochRecord
+from spikewright.training.store import Store
+
+__all__ = ["Run", "accuracy"]
+
+
+class Run:
+    """One training run.
+
+    Args:
+        network: Trained in place.
+        items: The training images.
+        config: How.
+    """
+
+    def __init__(self, network: TrainableNetwork, items: Source, config: TrainConfig) -> None:
+        self.config, self.items = config, items
+        self.network = network
+        _lay_out(network, _memory(network))
+        processes.broadcast(network)
+        self.optimizer = _optimizer(network, config)
+        self.ema = None if config.ema is None else _copied(network.state_dict())
+        self.history: list[EpochRecord] = []
+        self._epoch = self._step = self._steps = self._images = 0
+        self._seconds = self._epoch_seconds = 0.0
+        self._sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, images
+        self._best = -1.0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in one pass over the images."""
+        return math.ceil(len(self.items) / (self.config.batch_size * self.config.accumulate))
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self._epoch >= self.config.epochs
+
+    @property
+    def cost(self) -> Cost:
+        """What it took so far."""
+        return Cost(
+            epochs=self._epoch, steps=self._steps, images=self._images, seconds=self._seconds
+        )
+
+    def trained(self) -> TrainableNetwork:
+        """Return the network as it is now, its moving average if one is kept."""
+        network = copy.deepcopy(self.network)
+        if self.ema is not None:
+            network.load_state_dict(self.ema)
+        network.zero_grad(set_to_none=True)
+        _lay_out(network, torch.contiguous_format)
+        network.eval()
+        return network
+
+    def epoch(
+        self,
+        validation: Source | None,
+        store: Store | None,
+        interrupts: Interrupts,
+        *,
+        show: bool,
+    ) -> EpochRecord | None:
+        """Do the rest of an epoch; return its record, or None if it was interrupted."""
+        order = self._order()
+        rate = 0.0
+        self.network.train()
+        title = f"epoch {self._epoch + 1}/{self.config.epochs}"
+        show = show and processes.rank() == 0
+        with Display(title, self._step, self.steps_per_epoch, show=show) as display:
+            for step in range(self._step, self.steps_per_epoch):
+                if float(processes.total(torch.tensor(float(interrupts.requested)))):
+                    break
+                start = time.perf_counter()
+                rate = self.config.rate(
+                    self._epoch * self.steps_per_epoch + step, self.steps_per_epoch
+                )
+                self._update(order[step], step, rate)
+                self._step, self._steps = step + 1, self._steps + 1
+                self._took(time.perf_counter() - start)
+                loss, right, count = self._sums.tolist()
+                display.advance(loss / max(count, 1), 100 * right / max(count, 1))
+                if store is not None and self._step < self.steps_per_epoch:
+                    store.step(self.checkpoint)
+        if self._step < self.steps_per_epoch:
+            if store is not None:
+                store.save(self.checkpoint)
+            return None
+        record = self._close(validation, rate)
+        best = self._is_best(record)
+        if store is not None:
+            if best:
+                store.save_best(self.final)
+            store.save(self.checkpoint)
+        return record
+
+    def _order(self) -> list[list[Tensor]]:
+        """Say which images each step of this epoch takes, batch by batch."""
+        generator = torch.Generator().manual_seed(self._seed(self._epoch, "order"))
+        images = torch.randperm(len(self.items), generator=generator)
+        batches = torch.split(images, self.config.batch_size)
+        size = self.config.accumulate
+        return [list(batches[i : i + size]) for i in range(0, len(batches), size)]
+
+    def _seed(self, *what: object) -> int:
+        text = "/".join(map(str, (self.config.seed, *what)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+    def _update(self, batches: list[Tensor], step: int, rate: float) -> None:
+        """Do one step on some batches."""
+        total = sum(len(b) for b in batches)
+        device = next(self.network.parameters()).device
+        with _seeded(self._seed(self._epoch, step, processes.rank()), device):
+            self.optimizer.zero_grad(set_to_none=True)
+            for chosen in batches:
+                x, y = self.items.batch(processes.share(chosen), self.config.augment)
+                x, y = x.to(device, _type(self.network)), y.to(device)
+                scores = self._scores(x.contiguous(memory_format=_memory(self.network, x)))
+                loss = F.cross_entropy(
+                    scores, y, reduction="sum", label_smoothing=self.config.label_smoothing
+                )
+                (loss / total).backward()  # type: ignore[no-untyped-call]
+                self._count(loss, scores, y)
+            self._images += total
+            processes.add_gradients(self.network)
+        if self.config.clip_grad is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_grad)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self._follow()
+
+    def _scores(self, x: Tensor) -> Tensor:
+        with autocast(x.device.type, self.config.precision):
+            output = self.network(x)
+        scores: Tensor = output[0] if isinstance(output, tuple) else output
+        if scores.ndim != 2 or len(scores) != len(x):
+            raise ShapeError(
+                f"model: expected scores (batch, class), got shape {tuple(scores.shape)}. "
+                "Train a classifier."
+            )
+        return scores if scores.dtype == torch.float64 else scores.float()
+
+    def _count(self, loss: Tensor, scores: Tensor, y: Tensor) -> None:
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ConfigError(
+                f"training: expected a finite loss, got {value} in epoch {self._epoch + 1}, step "
+                f"{self._step + 1}. Lower lr, add warmup epochs, or set clip_grad."
+            )
+        right = int((scores.argmax(1) == y).sum())
+        self._sums += torch.tensor([value, right, len(y)], dtype=torch.float64)
+
+    def _follow(self) -> None:
+        """Move the average towards the weights; early steps count more."""
+        if self.ema is None or self.config.ema is None:
+            return
+        decay = min(self.config.ema, (1 + self._steps) / (10 + self._steps))
+        with torch.no_grad():
+            for name, tensor in self.network.state_dict().items():
+                if tensor.is_floating_point():
+                    self.ema[name].lerp_(tensor, 1.0 - decay)
+                else:
+                    self.ema[name].copy_(tensor)
+
+    def _took(self, seconds: float) -> None:
+        self._seconds += seconds
+        self._epoch_seconds += seconds
+
+    def _close(self, validation: Source | None, rate: float) -> EpochRecord:
+        """End an epoch: measure, write it down, start the next one."""
+        start = time.perf_counter()
+        score = None
+        if validation is not None:
+            score = accuracy(self._evaluated(), validation, self.config.batch_size)
+        self._took(time.perf_counter() - start)
+        loss, right, count = processes.total(self._sums).tolist()
+        record = EpochRecord(
+            epoch=self._epoch + 1,
+            loss=loss / count,
+            accuracy=100.0 * right / count,
+            validation=score,
+            lr=rate,
+            seconds=self._epoch_seconds,
+        )
+        self.history.append(record)
+        self._epoch, self._step, self._epoch_seconds = self._epoch + 1, 0, 0.0
+        self._sums = torch.zeros_like(self._sums)
+        return record
+
+    def _evaluated(self) -> TrainableNetwork:
+        if self.ema is None:
+            return self.network
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self.ema)
+        return network
+
+    def _is_best(self, record: EpochRecord) -> bool:
+        if record.validation is None or record.validation <= self._best:
+            return False
+        self._best = record.validation
+        return True
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is no tensor: all that a resumed run needs or must agree with."""
+        return {
+            "config": self.config.to_dict(),
+            "activation": self.network.settings,
+            "digest": self.network.digest(),
+            "input_shape": list(self.network.input_shape),
+            "images": len(self.items),
+            "processes": processes.count(),
+            "epoch": self._epoch,
+            "step": self._step,
+            "steps": self._steps,
+            "seen": self._images,
+            "seconds": self._seconds,
+            "epoch_seconds": self._epoch_seconds,
+            "sums": self._sums.tolist(),
+            "best": self._best,
+            "history": [asdict(r) for r in self.history],
+        }
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the whole state."""
+        names = {id(p): n for n, p in self.network.named_parameters()}
+        kept: dict[str, dict[str, Tensor]] = {}
+        for parameter, values in self.optimizer.state.items():
+            for key, value in values.items():
+                if isinstance(value, Tensor):
+                    kept.setdefault(key, {})[names[id(parameter)]] = value
+        return Checkpoint(
+            run=self.facts(),
+            model=self.network.state_dict(),
+            ema=self.ema or {},
+            optimizer=kept,
+        )
+
+    def final(self) -> Checkpoint:
+        """Return the state without what only a resumed run needs."""
+        model = self.network.state_dict() if self.ema is None else self.ema
+        return Checkpoint(run=self.facts(), model=model)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a state of the same network and settings."""
+        run = checkpoint.run
+        self.network.load_state_dict(dict(checkpoint.model))
+        if self.ema is not None:
+            for name, tensor in self.ema.items():
+                tensor.copy_(checkpoint.ema[name])
+        parameters = dict(self.network.named_parameters())
+        for key, values in checkpoint.optimizer.items():
+            for name, value in values.items():
+                like = parameters[name]
+                own = torch.empty_like(like) if value.shape == like.shape else value.clone()
+                self.optimizer.state[like][key] = own.copy_(value) if own is not value else own
+        self._epoch, self._step = run["epoch"], run["step"]
+        self._steps, self._images = run["steps"], run["seen"]
+        self._seconds, self._epoch_seconds = run["seconds"], run["epoch_seconds"]
+        self._sums = torch.tensor(run["sums"], dtype=torch.float64)
+        self._best = run["best"]
+        self.history = [EpochRecord(**r) for r in run["history"]]
+
+
+def accuracy(network: TrainableNetwork, items: Source, batch_size: int) -> float:
+    """Return the top-1 in percent; the network is left in evaluation mode."""
+    network.eval()
+    device = next(network.parameters()).device
+    right = torch.zeros(1, dtype=torch.float64)
+    with torch.no_grad():
+        for chosen in torch.split(torch.arange(len(items)), batch_size):
+            part = processes.share(chosen)
+            if not len(part):
+                continue
+            x, y = items.batch(part, "none")
+            x = x.to(device, _type(network)).contiguous(memory_format=_memory(network, x))
+            output = network(x)
+            scores = output[0] if isinstance(output, tuple) else output
+            right += int((scores.argmax(1).cpu() == y).sum())
+    return 100.0 * float(processes.total(right)) / len(items)
+
+
+def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
+    """Multiply in bfloat16 if asked to."""
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        parameters,
+        config.lr,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n: t.detach().clone() for n, t in state.items()}
+
+
+def _lay_out(network: nn.Module, memory: torch.memory_format) -> None:
+    """Lay out convolution weights so in memory."""
+    network.to(memory_format=memory)  # type: ignore[call-overload]
+
+
+def _type(network: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _memory(network: TrainableNetwork, x: Tensor | None = None) -> torch.memory_format:
+    """Channels last where there are images: convolutions are faster so."""
+    images = x.ndim == 4 if x is not None else len(network.input_shape) == 4
+    return torch.channels_last if images else torch.contiguous_format
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw random numbers from a seed, and go on with the old ones afterwards."""
+    if device.type == "cpu":
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            yield
+    else:
+        with torch.random.fork_rng(devices=[device], device_type=device.type):
+            torch.manual_seed(seed)
+            yield
