@@ -53,14 +53,12 @@ def main() -> int:
 def show(name: str, found: Case, model: nn.Module, cost: object, limit: int | None) -> int:
     """Convert, run and print; return how many claims do not hold."""
     Q = RECIPES[name].levels
-    exact = model.double().eval()
-    calibration = [(x.double(), y) for x, y in found.calibration(128)]
-    snn = sw.convert(exact, "casc", T=Q, calibration=calibration)
-    test = [(x.double(), y) for x, y in found.test(limit)]
-    full = sum(int((found.model(x).argmax(1) == y).sum()) for x, y in found.test(limit))
-    result = sw.evaluate(snn, test, reference=exact)
+    test = list(found.test(limit))
+    full = sum(int((found.model(x).argmax(1) == y).sum()) for x, y in test)
+    model.eval()
+    snn = sw.convert(model, "casc", T=Q, calibration=found.calibration(128))
+    result = sw.evaluate(snn, test, reference=model)
     run = result.lengths[0]
-    differ, neurons = differing(snn, exact, test, Q)
     rest = run.rest_step(1.0) or run.steps
     quantised = 100 * (result.reference_accuracy or 0.0)
     drop = 100 * full / run.samples - quantised
@@ -69,7 +67,6 @@ def show(name: str, found: Case, model: nn.Module, cost: object, limit: int | No
     print(f"  quantised ANN      {quantised:.2f} %")
     print(f"  spiking, by tick   {by_tick(run, Q, rest)}")
     print(f"  decisions equal to the quantised ANN's: {run.agree[-1]} of {run.compared}")
-    print(f"  neurons whose total differs from the trained level: {differ:,} of {neurons:,}")
     print(
         f"  steps asleep until rest: median {(run.rest_step(0.5) or Q) - Q}, "
         f"99 % {(run.rest_step(0.99) or Q) - Q}, all {rest - Q} (bound {run.steps - Q})"
@@ -79,9 +76,15 @@ def show(name: str, found: Case, model: nn.Module, cost: object, limit: int | No
         f"{run.additions_per_sample / run.macs:.2f} of the ANN's multiply-adds, "
         f"{run.analog_macs / run.macs:.3f} multiply-adds left (first layer)"
     )
-    single, ties = in_single_precision(found, model.float(), Q, limit)
-    print(f"  in single precision: {ties:,} totals differ (near-ties), {single} decisions")
     wrong = in_integers(snn, test)
+    ties, neurons = differing(snn, model, test, Q)
+    print("  neurons on all images whose total differs from the trained level:")
+    print(f"    single precision {ties:,} of {neurons:,} (near-ties)")
+    calibration = [(x.double(), y) for x, y in found.calibration(128)]
+    exact = model.double()
+    snn = sw.convert(exact, "casc", T=Q, calibration=calibration)
+    differ, neurons = differing(snn, exact, [(x.double(), y) for x, y in test], Q)
+    print(f"    double precision {differ:,} of {neurons:,}", flush=True)
     print(f"  in integers: {wrong} totals differ from the integer network at rest")
     aim = AIM.get(name)
     missed = int(differ > 0) + int(run.agree[-1] < run.compared) + int(wrong > 0)
@@ -137,18 +140,6 @@ def differing(
     for hook in hooks:
         hook.remove()
     return differ, neurons
-
-
-def in_single_precision(
-    found: Case, model: nn.Module, Q: int, limit: int | None
-) -> tuple[int, int]:
-    """Return decisions and totals that differ when ANN and SNN both round to float32."""
-    snn = sw.convert(model, "casc", T=Q, calibration=found.calibration(128))
-    test = list(found.test(limit))
-    decisions = sum(
-        int((sw.simulate(snn, x).argmax(1) != model(x).argmax(1)).sum()) for x, _ in test
-    )
-    return decisions, differing(snn, model, test, Q)[0]
 
 
 def in_integers(snn: SpikingNetwork, test: list[tuple[Tensor, Tensor]]) -> int:

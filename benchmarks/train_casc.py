@@ -39,13 +39,13 @@ class Recipe:
     activation: str
     levels: int
     epochs: int
-    lr: float = 0.02
+    lr: float = 0.01
 
 
 RECIPES = {
-    "resnet20-q4": Recipe("resnet20", "casc", 4, 5),
-    "resnet20-q8": Recipe("resnet20", "casc", 8, 6),
-    "resnet20-q16": Recipe("resnet20", "casc", 16, 4),
+    "resnet20-q4": Recipe("resnet20", "casc", 4, 4),
+    "resnet20-q8": Recipe("resnet20", "casc", 8, 4),
+    "resnet20-q16": Recipe("resnet20", "casc", 16, 3),
     "vgg11-q8": Recipe("vgg11", "casc", 8, 2),
     "resnet20-stbp4": Recipe("resnet20", "stbp", 4, 2, lr=0.05),
 }

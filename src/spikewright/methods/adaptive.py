@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adaptive thresholds: θ of each layer chosen on what really arrives there, for short codes.
+"""Adaptive thresholds: each layer corrected on what really arrives there, for short codes.
 
 The first of CASC's open questions. Settled neurons have a closed form, so a whole calibration
 batch passes the network once; no spikes need to be simulated.

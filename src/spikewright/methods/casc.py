@@ -6,6 +6,7 @@ awake, then steps without input and biases in which neurons correct themselves, 
 is the trained level.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -40,9 +41,10 @@ class CASC(ScaledConfig):
             nothing happens afterwards.
         scale: How θ is chosen where training left it open; by least error, ours.
         v_init: Initial potential there, as a share of θ; ½ (ours) turns flooring into rounding.
-        adapt: Adaptive thresholds, the paper's first open question: choose θ there layer by layer
-            on what arrives from the layers in front as they are quantised, and correct each
-            channel's mean through its bias; see :func:`adaptive_thresholds`.
+        adapt: Adaptive thresholds, the paper's first open question, so that fewer steps are
+            enough: one θ a channel there, and layer by layer a bias that brings each channel's
+            mean back to the original network's, given what arrives from the layers in front as
+            they are quantised; see :func:`adaptive_thresholds`.
         samples: Calibration inputs that ``adapt`` looks at.
 
     References:
@@ -98,7 +100,8 @@ class CASC(ScaledConfig):
         """Return the trained θ, or one by the rule."""
         if "levels" in node.kwargs:
             return torch.tensor(float(node.kwargs["cap"]), dtype=graph.dtype)
-        return super().choose_scale(graph, node, prepared).to(graph.dtype)
+        config = dataclasses.replace(self, per_channel=True) if self.adapt else self
+        return super(CASC, config).choose_scale(graph, node, prepared).to(graph.dtype)
 
     def choose_scales(
         self, graph: Graph, prepared: Prepared
