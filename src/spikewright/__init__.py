@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spikewright.network import SpikingNetwork as SpikingNetwork
     from spikewright.network import load as load
     from spikewright.simulators import run_pipelined as run_pipelined
+    from spikewright.training import train as train
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _WHERE = {
     "diagnose": "api",
     "SpikeConverter": "methods.spikeconverter",
     "run_pipelined": "simulators",
+    "train": "training",
 }
 
 __all__ = ["__version__", *sorted(_WHERE)]

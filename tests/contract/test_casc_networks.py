@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Law 5 on whole networks: made quantised by the training room, converted, counted neuron by neuron.
+"""Law 5 on whole networks: quantised by the training room, converted, counted neuron by neuron.
 
 The levels come from the modules of the quantised ANN itself, not from the converted graph.
 """

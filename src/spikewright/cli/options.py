@@ -46,7 +46,8 @@ _CONFIG_HELP = (
 )
 _MODEL_HELP = (
     "MODULE:FUNCTION, FILE.py:FUNCTION (this code is run), FILE.pt2, FILE.graph.json, "
-    "torchvision:NAME, or a name that `spikewright list models` shows."
+    "torchvision:NAME, trained:FILE (what `spikewright train` wrote), or a name that "
+    "`spikewright list models` shows."
 )
 _CALIBRATION_HELP = (
     "A few hundred training inputs: a name that `spikewright list data` shows, folder:PATH, "

@@ -67,6 +67,10 @@ def open_model(options: ModelOptions, terminal: Terminal) -> nn.Module:
     """
     if options.model is None:
         raise ConfigError("--model: expected a model, got none. Name one, e.g. --model resnet20.")
+    if options.model.startswith("trained:"):
+        from spikewright.cli.trained import open_trained
+
+        return open_trained(options.model, options.weights)
     model = models.resolve(options.model, options.weights)
     untrained = options.model in models.names() or options.model.startswith("torchvision:")
     if untrained and options.weights is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from spikewright.data.ag_news import TextSet, load_ag_news
 from spikewright.data.cifar import load_cifar10
 from spikewright.data.digits import DIGITS_PREPROCESS, load_digits
 from spikewright.data.folder import from_folder
@@ -15,7 +16,15 @@ from spikewright.data.npz import from_npz
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import ConfigError, unknown_name
 
-__all__ = ["default_preprocess", "describe", "named", "names", "resolve"]
+__all__ = [
+    "default_preprocess",
+    "describe",
+    "named",
+    "names",
+    "resolve",
+    "text_names",
+    "texts",
+]
 
 CIFAR10 = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
 MNIST = Preprocess(channels="L", mean=(0.1307,), std=(0.3081,))
@@ -77,10 +86,28 @@ _SETS: Mapping[str, _Named] = MappingProxyType(
     }
 )
 
+_TEXTS: Mapping[str, tuple[str, Callable[[Path], TextSet]]] = MappingProxyType(
+    {
+        "ag-news-train": (
+            "120000 news articles in 4 classes, or a part of them",
+            lambda root: load_ag_news(root, "train"),
+        ),
+        "ag-news-test": (
+            "7600 news articles in 4 classes, or a part of them",
+            lambda root: load_ag_news(root, "test"),
+        ),
+    }
+)
+
 
 def names() -> tuple[str, ...]:
-    """Return the names that ``named`` takes."""
+    """Return the names of image sets, which ``named`` takes."""
     return tuple(_SETS)
+
+
+def text_names() -> tuple[str, ...]:
+    """Return the names of text sets, which ``texts`` takes."""
+    return tuple(_TEXTS)
 
 
 def describe(name: str) -> str:
@@ -89,7 +116,7 @@ def describe(name: str) -> str:
     Raises:
         UnknownNameError: If no set has that name.
     """
-    return _entry(name).text
+    return _TEXTS[name][0] if name in _TEXTS else _entry(name).text
 
 
 def default_preprocess(name: str) -> Preprocess:
@@ -124,7 +151,7 @@ def named(
 
     Raises:
         UnknownNameError: If no set has that name.
-        ConfigError: If the set needs a root folder and none is given.
+        ConfigError: If the set needs a root folder and none is given, or holds texts.
         FileFormatError: If files are missing or damaged.
 
     Example:
@@ -138,6 +165,25 @@ def named(
             f"{name}: expected the folder that holds {entry.root}, got none. Give it as the root."
         )
     return entry.load(Path(root or "."), preprocess or entry.preprocess)
+
+
+def texts(name: str, root: str | Path) -> TextSet:
+    """Open a set of texts by name. Nothing is downloaded.
+
+    Args:
+        name: One of ``text_names()``.
+        root: The folder that holds its files.
+
+    Returns:
+        Items are (text, class).
+
+    Raises:
+        UnknownNameError: If no set of texts has that name.
+        FileFormatError: If files are missing or damaged.
+    """
+    if name not in _TEXTS:
+        raise unknown_name("set of texts", name, _TEXTS)
+    return _TEXTS[name][1](Path(root))
 
 
 def resolve(
@@ -170,6 +216,11 @@ def resolve(
 
 
 def _entry(name: str) -> _Named:
+    if name in _TEXTS:
+        raise ConfigError(
+            f"{name}: expected a set of images, got one of texts. "
+            "Open it with spikewright.data.texts()."
+        )
     if name not in _SETS:
         raise unknown_name("data set", name, [*_SETS, "folder:PATH", "FILE.npz"])
     return _SETS[name]

@@ -14,6 +14,7 @@ from spikewright.models.resnet_cifar import resnet20_wide as resnet20_wide
 from spikewright.models.resnet_cifar import resnet56 as resnet56
 from spikewright.models.resolve import names as names
 from spikewright.models.resolve import resolve as resolve
+from spikewright.models.text_rnn import TextRNN as TextRNN
 from spikewright.models.vgg_cifar import vgg11_cifar as vgg11_cifar
 from spikewright.models.vgg_cifar import vgg11_half_cifar as vgg11_half_cifar
 from spikewright.models.vgg_cifar import vgg16_cifar as vgg16_cifar

@@ -2,7 +2,7 @@
 """Train a network, so that an interrupted run goes on as if it had never stopped."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def train(
     save_seconds: float = SAVE_SECONDS,
     progress: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    note: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train a copy of a model with activations that spikes can carry.
 
@@ -64,6 +65,7 @@ def train(
         save_seconds: Seconds between two checkpoints within an epoch.
         progress: Whether to show a progress bar.
         on_epoch: Called after every epoch, in the first process only.
+        note: Kept in the checkpoints as it is, e.g. what the model was made from; JSON-able.
 
     Under ``torchrun`` all processes train one network together: every batch is divided among them,
     batch norms and the gradient are those of the whole batch, and the first process writes.
@@ -100,7 +102,7 @@ def train(
         network = _network(model, items, activation, levels, calibration, scale, relays)
         for where, some in (("dataset", items), ("validation", checked)):
             _check_shape(network, some, where)
-        run = Run(network, items, config)
+        run = Run(network, items, config, note or {})
         store = None if folder is None else Store(Path(folder), save_seconds)
         if store is not None and resume:
             earlier = store.resumed(run.facts())

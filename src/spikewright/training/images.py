@@ -126,6 +126,8 @@ class _Pixels:
 
     def _read(self, items: Tensor) -> Tensor:
         """Decode images: "image channel height width", uint8, channels in the network's order."""
+        if not len(items):
+            return torch.empty((0, *self._first), dtype=torch.uint8)
         return _stacked([self._stored[int(i)][0] for i in items], self._where).to(torch.uint8)
 
 
@@ -161,6 +163,8 @@ class _Items:
         return self._shape
 
     def batch(self, chosen: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
+        if not len(chosen):  # one process of several may get nothing of a last, short batch
+            return torch.empty((0, *self._shape)), torch.empty(0, dtype=torch.long)
         items = [self._item(int(i)) for i in chosen]
         inputs = _stacked([x for x, _ in items], self._where)
         return _changed(inputs, augment), torch.tensor([y for _, y in items])

@@ -144,6 +144,10 @@ class TrainableNetwork(nn.Module):
             owner.register_buffer(attribute, tensor, persistent=persistent)
         self._tensors[key or name] = (path, attribute)
 
+    def tensor(self, name: str) -> Tensor:
+        """Return a tensor of the graph by its name there."""
+        return self._tensor(name)
+
     def _tensor(self, name: str) -> Tensor:
         path, attribute = self._tensors[name]
         tensor: Tensor = getattr(self.get_submodule(path), attribute)

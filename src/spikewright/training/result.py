@@ -41,7 +41,7 @@ class Cost:
         epochs: Whole passes over the images.
         steps: Updates of the weights.
         images: Images seen, repeats counted.
-        seconds: Wall time of all sessions, validation included.
+        seconds: Wall time of all its parts, validation included.
     """
 
     epochs: int

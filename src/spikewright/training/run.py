@@ -9,8 +9,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikewright.errors import ConfigError, ShapeError
+from spikewright.errors import ConfigError
 from spikewright.progress import Interrupts
-from spikewright.training import processes
+from spikewright.training import engine, processes
 from spikewright.training.checkpoint import Checkpoint
 from spikewright.training.config import TrainConfig
 from spikewright.training.display import Display
@@ -29,7 +28,7 @@ from spikewright.training.network import TrainableNetwork
 from spikewright.training.result import Cost, EpochRecord
 from spikewright.training.store import Store
 
-__all__ = ["Run", "accuracy"]
+__all__ = ["Run"]
 
 
 class Run:
@@ -39,14 +38,21 @@ class Run:
         network: Trained in place.
         items: The training images.
         config: How.
+        note: Kept in the checkpoints as it is.
     """
 
-    def __init__(self, network: TrainableNetwork, items: Source, config: TrainConfig) -> None:
-        self.config, self.items = config, items
+    def __init__(
+        self,
+        network: TrainableNetwork,
+        items: Source,
+        config: TrainConfig,
+        note: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config, self.items, self.note = config, items, dict(note or {})
         self.network = network
-        _lay_out(network, _memory(network))
+        engine.lay_out(network, channels_last=True)
         processes.broadcast(network)
-        self.optimizer = _optimizer(network, config)
+        self.optimizer = engine.optimizer(network, config)
         self.ema = None if config.ema is None else _copied(network.state_dict())
         self.history: list[EpochRecord] = []
         self._epoch = self._step = self._steps = self._images = 0
@@ -77,7 +83,7 @@ class Run:
         if self.ema is not None:
             network.load_state_dict(self.ema)
         network.zero_grad(set_to_none=True)
-        _lay_out(network, torch.contiguous_format)
+        engine.lay_out(network, channels_last=False)
         network.eval()
         return network
 
@@ -138,12 +144,13 @@ class Run:
         """Do one step on some batches."""
         total = sum(len(b) for b in batches)
         device = next(self.network.parameters()).device
-        with _seeded(self._seed(self._epoch, step, processes.rank()), device):
+        with engine.seeded(self._seed(self._epoch, step, processes.rank()), device):
             self.optimizer.zero_grad(set_to_none=True)
             for chosen in batches:
                 x, y = self.items.batch(processes.share(chosen), self.config.augment)
-                x, y = x.to(device, _type(self.network)), y.to(device)
-                scores = self._scores(x.contiguous(memory_format=_memory(self.network, x)))
+                x, y = x.to(device, engine.dtype(self.network)), y.to(device)
+                scores = engine.scores(self.network, x, self.config.precision)
+                engine.check_classes(scores, y)
                 loss = F.cross_entropy(
                     scores, y, reduction="sum", label_smoothing=self.config.label_smoothing
                 )
@@ -157,17 +164,6 @@ class Run:
             group["lr"] = rate
         self.optimizer.step()
         self._follow()
-
-    def _scores(self, x: Tensor) -> Tensor:
-        with autocast(x.device.type, self.config.precision):
-            output = self.network(x)
-        scores: Tensor = output[0] if isinstance(output, tuple) else output
-        if scores.ndim != 2 or len(scores) != len(x):
-            raise ShapeError(
-                f"model: expected scores (batch, class), got shape {tuple(scores.shape)}. "
-                "Train a classifier."
-            )
-        return scores if scores.dtype == torch.float64 else scores.float()
 
     def _count(self, loss: Tensor, scores: Tensor, y: Tensor) -> None:
         value = float(loss.detach())
@@ -200,7 +196,7 @@ class Run:
         start = time.perf_counter()
         score = None
         if validation is not None:
-            score = accuracy(self._evaluated(), validation, self.config.batch_size)
+            score = engine.accuracy(self._evaluated(), validation, self.config.batch_size)
         self._took(time.perf_counter() - start)
         loss, right, count = processes.total(self._sums).tolist()
         record = EpochRecord(
@@ -247,6 +243,7 @@ class Run:
             "sums": self._sums.tolist(),
             "best": self._best,
             "history": [asdict(r) for r in self.history],
+            "note": self.note,
         }
 
     def checkpoint(self) -> Checkpoint:
@@ -290,69 +287,5 @@ class Run:
         self.history = [EpochRecord(**r) for r in run["history"]]
 
 
-def accuracy(network: TrainableNetwork, items: Source, batch_size: int) -> float:
-    """Return the top-1 in percent; the network is left in evaluation mode."""
-    network.eval()
-    device = next(network.parameters()).device
-    right = torch.zeros(1, dtype=torch.float64)
-    with torch.no_grad():
-        for chosen in torch.split(torch.arange(len(items)), batch_size):
-            part = processes.share(chosen)
-            if not len(part):
-                continue
-            x, y = items.batch(part, "none")
-            x = x.to(device, _type(network)).contiguous(memory_format=_memory(network, x))
-            output = network(x)
-            scores = output[0] if isinstance(output, tuple) else output
-            right += int((scores.argmax(1).cpu() == y).sum())
-    return 100.0 * float(processes.total(right)) / len(items)
-
-
-def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
-    """Multiply in bfloat16 if asked to."""
-    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        parameters,
-        config.lr,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-    )
-
-
 def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n: t.detach().clone() for n, t in state.items()}
-
-
-def _lay_out(network: nn.Module, memory: torch.memory_format) -> None:
-    """Lay out convolution weights so in memory."""
-    network.to(memory_format=memory)  # type: ignore[call-overload]
-
-
-def _type(network: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
-
-
-def _memory(network: TrainableNetwork, x: Tensor | None = None) -> torch.memory_format:
-    """Channels last where there are images: convolutions are faster so."""
-    images = x.ndim == 4 if x is not None else len(network.input_shape) == 4
-    return torch.channels_last if images else torch.contiguous_format
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw random numbers from a seed, and go on with the old ones afterwards."""
-    if device.type == "cpu":
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            yield
-    else:
-        with torch.random.fork_rng(devices=[device], device_type=device.type):
-            torch.manual_seed(seed)
-            yield

@@ -89,5 +89,5 @@ def _check_same(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -
     if differ:
         raise ConfigError(
             f"{path}: expected a checkpoint of this run, got one with {'; '.join(differ)}. "
-            "Name another folder, or pass resume=False to replace it."
+            "Name another folder, or start anew (resume=False, --anew) to replace it."
         )

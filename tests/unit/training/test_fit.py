@@ -3,6 +3,7 @@
 
 import copy
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,19 @@ from torch.utils.data import TensorDataset
 import spikewright as sw
 from spikewright.errors import ConfigError, ShapeError, UnsupportedModuleError
 from spikewright.training import TrainConfig, TrainingResult, conversion_ready, train
+from spikewright.training.images import source
 from spikewright.training.result import EpochRecord
+from spikewright.training.run import Run
 from tests.unit.training.nets import Residual, built
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small only wait for a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def rings(count: int = 240, seed: int = 0) -> TensorDataset:
@@ -130,9 +142,8 @@ def test_the_average_follows_the_weights() -> None:
     plain = config(epochs=1, batch_size=16)
     averaged = train(model, data, activation="relu", config=settings)
     expected = {n: p.detach().clone() for n, p in model.named_parameters()}
-    from spikewright.training import run
 
-    class Watched(run.Run):
+    class Watched(Run):
         def _follow(self) -> None:
             seen.append({n: p.detach().clone() for n, p in self.network.named_parameters()})
             super()._follow()
@@ -223,10 +234,8 @@ def test_misuse() -> None:
         UnsupportedModuleError, match=r"ask for gradients, got none.*requires_grad_"
     ):
         train(frozen, rings(), config=config())
-    with pytest.raises(
-        ShapeError, match=r"validation: expected inputs of shape \(2,\), got \(3,\)"
-    ):
-        other = TensorDataset(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+    other = TensorDataset(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+    with pytest.raises(ShapeError, match=r"validation: expected inputs of shape \(2,\), got \(3"):
         train(mlp(), rings(), config=config(), validation=other)
     with pytest.raises(ConfigError, match=r"model: expected a torch\.nn\.Module, got str"):
         train("resnet20", rings())  # type: ignore[arg-type]
@@ -237,3 +246,20 @@ def test_misuse() -> None:
 
     with pytest.raises(ShapeError, match=r"expected scores \(batch, class\), got shape \(16, 6"):
         train(Maps(), pictures(), config=config())
+
+
+def test_every_epoch_shows_all_images_once_in_another_order() -> None:
+    network = conversion_ready(mlp(), torch.zeros(2, 2))
+    going = Run(network, source(rings(50)), config(batch_size=8, accumulate=3))
+    orders = []
+    for _ in range(2):
+        steps = going._order()
+        assert [[len(b) for b in step] for step in steps] == [[8, 8, 8], [8, 8, 8], [2]]
+        orders.append(torch.cat([b for step in steps for b in step]))
+        assert sorted(orders[-1].tolist()) == list(range(50))
+        going._epoch += 1
+    assert not torch.equal(*orders)
+    seeds = {
+        going._seed(epoch, step, rank) for epoch in (0, 1) for step in (0, 1) for rank in (0, 1)
+    }
+    assert len(seeds) == 8

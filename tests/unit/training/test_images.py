@@ -103,6 +103,18 @@ def test_a_batch_never_changes_the_data() -> None:
     assert torch.equal(opened.batch(torch.arange(12), "none")[0], before)
 
 
+def test_an_empty_batch_has_the_right_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.randn(10, 3, 8, 8), torch.arange(10)
+    kept = source(pictures())
+    monkeypatch.setattr(images, "KEPT_BYTES", 0)
+    kinds = [kept, *map(source, (pictures(), ArraySet("a", x.numpy(), y.numpy())))]
+    for opened in (*kinds, source(TensorDataset(x, y))):
+        none, labels = opened.batch(torch.arange(0), "crop-flip")
+        assert (none.shape, none.dtype) == ((0, 3, 8, 8), torch.float32)
+        assert (labels.shape, labels.dtype) == ((0,), torch.int64)
+    assert kept.batch(torch.arange(0), "autoaugment-cutout")[0].shape == (0, 3, 8, 8)
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_misuse() -> None:
     with pytest.raises(ConfigError, match="got list_iterator"):

@@ -166,6 +166,22 @@ def test_one_layer_of_neurons_computes_the_trained_staircase() -> None:
         torch.testing.assert_close(sw.simulate(snn, x), network(x), rtol=1e-5, atol=1e-6)
 
 
+def test_a_threshold_relu_converts_to_its_clip() -> None:
+    """Deng & Gu's shift makes T steps round to T levels, the top is the trained one."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3)), torch.randn(20, 6)
+    network = conversion_ready(model, x, "threshold-relu", calibration=x / 2).eval()
+    (site,) = network.sites.values()
+    top = float(site.cap.detach())  # type: ignore[operator, union-attr]
+    with torch.no_grad():
+        hidden = model[0](x).clamp(0, top)
+        torch.testing.assert_close(network(x), model[2](hidden))
+        assert float(model[0](x).max()) > top  # something is clipped
+        snn = sw.convert(network, "threshold-relu", T=512, calibration=x)
+        bound = model[2].weight.abs().sum(1).max() * top / 512  # half a level in every neuron
+        assert (sw.simulate(snn, x) - network(x)).abs().max() < bound
+
+
 def test_layers_keep_their_names() -> None:
     model, x = built("residual")
     network = conversion_ready(model, x, "casc", 8).eval()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``spikewright train`` does once its options are read."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikewright import training
+from spikewright.cli.options import (
+    CALIBRATION_SAMPLES,
+    CalibrationOptions,
+    DataOptions,
+    ModelOptions,
+)
+from spikewright.cli.sources import (
+    RANDOM,
+    Items,
+    batches,
+    describe,
+    open_data,
+    open_model,
+    require_runs,
+    sample_shape,
+    spread,
+)
+from spikewright.cli.terminal import Terminal, command
+from spikewright.cli.trained import PREFIX
+from spikewright.cli.training import RecipeOptions, TrainingImages, first_process, tuned
+from spikewright.errors import ConfigError
+from spikewright.training import TrainConfig, TrainingResult
+from spikewright.training.checkpoint import LAST, read_run
+from spikewright.training.prepare import Activation
+from spikewright.training.result import EpochRecord
+
+__all__ = ["run"]
+
+_METHODS = {"relu": "spikeconverter"}  # the others convert by the method of their own name
+
+
+def run(
+    data: str | None,
+    validation: str | None,
+    activation: Activation | None,
+    levels: int | None,
+    *,
+    relays: bool,
+    folder: Path,
+    anew: bool,
+    model: ModelOptions,
+    calibration: CalibrationOptions,
+    recipe: RecipeOptions,
+    images: TrainingImages,
+    terminal: Terminal,
+) -> int:
+    """Train, print the outcome, and return the exit code; cheap checks come first.
+
+    Raises:
+        ConfigError: If an option is missing or out of range; see also
+            :func:`spikewright.training.train`.
+    """
+    config = TrainConfig.from_dict(tuned(recipe, images.batch_size))
+    if data is None:
+        raise ConfigError("--data: expected labelled inputs to train on, got none. Name a set.")
+    network = open_model(model, Terminal(quiet=True))
+    items = _labelled(data, "--data", images, model.shape)
+    require_runs(network, sample_shape(items), f"--data {data}")
+    checked = None
+    if validation is not None:
+        checked = _labelled(validation, "--validation", images, sample_shape(items))
+    some = calibration.calibration
+    chosen = None if some is None else _calibration(calibration, images, sample_shape(items))
+    if not first_process():
+        terminal = Terminal(quiet=True)
+    result = training.train(
+        network,
+        items,
+        activation=activation,
+        levels=levels,
+        relays=relays,
+        calibration=chosen,
+        config=config,
+        folder=folder,
+        validation=checked,
+        resume=not anew,
+        progress=terminal.progress,
+        on_epoch=lambda record: terminal.tell(_line(record, config)),
+        note={"model": _origin(model), "data": describe(items)},
+    )
+    if first_process():
+        terminal.result(_text(result, items, folder), _report(result, items, checked))
+    return 130 if result.interrupted else 0
+
+
+def _labelled(spec: str, flag: str, images: DataOptions, shape: tuple[int, ...] | None) -> Items:
+    if spec == RANDOM:
+        raise ConfigError(f"{flag}: expected labelled inputs, got random noise. Name a data set.")
+    return open_data(spec, flag, images, shape=shape)
+
+
+def _calibration(
+    options: CalibrationOptions, images: DataOptions, shape: tuple[int, ...]
+) -> list[torch.Tensor]:
+    count = options.calibration_samples
+    items = spread(
+        open_data(str(options.calibration), "--calibration", images, shape=shape),
+        CALIBRATION_SAMPLES if count is None else count,
+        "--calibration-samples",
+    )
+    return [batch[0] for batch in batches(items, images)]
+
+
+def _origin(model: ModelOptions) -> str:
+    """Return the model that a chain of trainings began with."""
+    spec = str(model.model)
+    if not spec.startswith(PREFIX):
+        return spec
+    note = read_run(Path(spec.removeprefix(PREFIX)))["note"]
+    return str(note["model"])
+
+
+def _line(record: EpochRecord, config: TrainConfig) -> str:
+    checked = "" if record.validation is None else f", validation {record.validation:.2f} %"
+    return (
+        f"epoch {record.epoch}/{config.epochs}: loss {record.loss:.4f}, training "
+        f"{record.accuracy:.2f} %{checked}, {record.seconds:.1f} s"
+    )
+
+
+def _text(result: TrainingResult, items: Items, folder: Path) -> str:
+    settings, cost, source = result.model.settings, result.cost, describe(items)
+    method = _METHODS.get(settings["activation"], settings["activation"])
+    left = result.config.epochs - cost.epochs
+    ended = f", interrupted with {left} epochs to go: the same command goes on" if left else ""
+    levels = "" if method in ("spikeconverter", "threshold-relu") else f" --T {settings['levels']}"
+    return (
+        f"{result.table()}\n\n"
+        f"trained: {settings['activation']}, levels {settings['levels']}, on "
+        f"{source['samples']:,} inputs of {source['name']}{ended}\n"
+        f"cost:    {cost.epochs} epochs, {cost.steps:,} steps, {cost.images:,} images seen, "
+        f"{cost.seconds:.1f} s\n"
+        f"written: {folder / LAST}\n"
+        f"next:    {command()} convert --model {PREFIX}{folder / LAST} --method {method}{levels} "
+        "--calibration SPEC"
+    )
+
+
+def _report(result: TrainingResult, items: Items, checked: Items | None) -> dict[str, Any]:
+    return {
+        **result.to_dict(),
+        "data": describe(items),
+        "validation": None if checked is None else describe(checked),
+    }

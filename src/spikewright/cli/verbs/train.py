@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``spikewright train``: a network with activations that spikes can carry, with checkpoints."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from spikewright.cli.options import (
+    CALIBRATION,
+    COMMON,
+    MODEL,
+    CalibrationOptions,
+    CommonOptions,
+    ModelOptions,
+    Spec,
+)
+from spikewright.cli.terminal import Terminal
+from spikewright.cli.tokens import Whole
+from spikewright.cli.training import (
+    RECIPE,
+    TRAINING_IMAGES,
+    RecipeOptions,
+    TrainingImages,
+)
+
+__all__ = ["train"]
+
+FOLDER = Path("trained")
+
+
+def train(
+    *,
+    data: Spec = None,
+    validation: Spec = None,
+    activation: Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"] | None = None,
+    levels: Whole = None,
+    relays: Annotated[bool, Parameter(negative="--no-relays")] = True,
+    folder: Annotated[Path, Parameter(metavar="FOLDER")] = FOLDER,
+    anew: bool = False,
+    model: ModelOptions = MODEL,
+    calibration: CalibrationOptions = CALIBRATION,
+    recipe: RecipeOptions = RECIPE,
+    images: TrainingImages = TRAINING_IMAGES,
+    common: CommonOptions = COMMON,
+) -> int:
+    """Train a network whose activations spikes can carry, or go on with it.
+
+    For example: spikewright train --model resnet20 --weights resnet20.safetensors
+    --data train.npz --calibration train.npz --levels 8 --epochs 10 --lr 0.02
+    --augment crop-flip --folder runs/q8
+
+    The same command goes on where an earlier one was stopped, bit for bit. Ctrl-C ends it after
+    the step at hand, with a checkpoint. Under torchrun, processes share every batch.
+    The result is named trained:FOLDER/last.safetensors wherever a --model is asked for.
+
+    Args:
+        data: Labelled training inputs: a name that `spikewright list data` shows, folder:PATH,
+            FILE.npz or FILE.npz:PART.
+        validation: Inputs to measure the accuracy on after every epoch; not those that the result
+            is reported on. The best network is then kept as best.safetensors.
+        activation: What takes the place of ReLU: casc (levels, fixed top), qcfs (levels, learned
+            top), threshold-relu (learned top), stbp (leaky spiking neurons), relu (nothing: the
+            network itself is trained). [default: casc]
+        levels: Levels above zero; of stbp, the time steps. [default: 8]
+        relays: Give levels to signed values between layers, too.
+        folder: Where the checkpoints are kept. [default: trained]
+        anew: Start from the beginning, replacing the checkpoints in the folder.
+        model: The network to start from: trained (then name --calibration), or not.
+        calibration: Where the tops of the activations start, for a trained network.
+        recipe: How it is trained.
+        images: How images become inputs.
+        common: What every verb takes.
+    """
+    from spikewright.cli.training_run import run
+
+    return run(
+        data,
+        validation,
+        activation,
+        levels,
+        relays=relays,
+        folder=folder,
+        anew=anew,
+        model=model,
+        calibration=calibration,
+        recipe=recipe,
+        images=images,
+        terminal=Terminal(common.json, common.quiet),
+    )

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recurrent networks as spiking ones: a run of the converted cell for every token."""
+
+from spikewright.recurrent.check import CountCheck as CountCheck
+from spikewright.recurrent.check import check_counts as check_counts
+from spikewright.recurrent.convert import convert_recurrent as convert_recurrent
+from spikewright.recurrent.network import RecurrentSNN as RecurrentSNN
+from spikewright.recurrent.network import TextRun as TextRun
