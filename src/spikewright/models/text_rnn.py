@@ -78,9 +78,9 @@ class TextRNN(nn.Module):
         activation: Of the cell; ReLU clipped at ``CAP`` by default. A network that is to be
             converted without loss has a quantised one, θ·clip(⌊Q·x/θ + φ⌋/Q, 0, 1).
         pool: What the head reads: ``"mean"``, the mean of the states after every token, or
-            ``"last"``, the state after the last. The mean trains better on a few thousand texts;
-            in the spiking form the spikes of every token then reach the head. But it can do
-            without memory, and on AG News does. The last state holds what U has kept, nothing else.
+            ``"last"``, the state after the last. The mean trains more easily; in the spiking
+            form the spikes of every token then reach the head. But it can do without memory, and
+            on AG News does. The last state holds what U has kept, nothing else.
         keep: See :class:`RecurrentCell`.
         spread: See :class:`RecurrentCell`.
 
