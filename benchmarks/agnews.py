@@ -2,8 +2,9 @@
 """AG News with recurrent networks: trained, quantised, converted, counted token by token.
 
 Run ``python benchmarks/agnews.py`` with SPIKEWRIGHT_DATA set; without trained weights in
-``.cache/`` it trains them first. All takes about two minutes on an idle core. The exit status is 1 if one hidden
-neuron, at one token of one test article, sends another count than the quantised network computes.
+``.cache/`` it trains them first. All takes about two minutes on an idle core. The exit status is 1
+if one hidden neuron, at one token of one test article, sends another count than the quantised
+network computes.
 
 Two networks: the head of one reads the mean of the states after every token, which trains easily
 but does not need the recurrence; that of the other reads the last state, which is all memory.

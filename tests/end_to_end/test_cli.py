@@ -20,7 +20,10 @@ from spikewright.cli import demo_text, main
 from spikewright.network import load
 
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
-VERBS = ("demo", "inspect", "convert", "evaluate", "verify", "compare", "diagnose", "list", "env")
+VERBS = (
+    *("demo", "inspect", "train", "convert", "evaluate", "verify", "compare", "diagnose"),
+    *("list", "env"),
+)
 
 MODELS = """
 from torch import nn

@@ -34,6 +34,7 @@ _MODEL_FORMS = {
     "FILE.py:FUNCTION": "the same, in a file",
     "FILE.pt2": "written by torch.export.save",
     "FILE.graph.json": "a network described as data",
+    "trained:FILE.safetensors": "a checkpoint of spikewright train",
 }
 
 
@@ -46,6 +47,10 @@ def everything() -> dict[str, list[dict[str, Any]]]:
         "data": [
             *({"name": name, "text": data.describe(name)} for name in data.names()),
             *({"name": name, "text": line} for name, line in _DATA_FORMS.items()),
+            *(
+                {"name": name, "text": f"{data.describe(name)} (data.texts in Python)"}
+                for name in data.text_names()
+            ),
         ],
         "models": [
             *({"name": name, "text": "random weights unless --weights"} for name in models.names()),
