@@ -174,3 +174,30 @@ def test_the_help_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, out.splitlines())) <= 80
     for option in ("--methods", "--T", "--store", "--csv", "--figures", "--limit"):
         assert option in out
+
+
+@pytest.mark.slow
+def test_a_method_takes_a_network_that_was_trained_for_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = [
+        *("train", "--model", "digits-cnn", "--weights", "digits.safetensors"),
+        *("--data", "digits-train", "--activation", "stbp", "--levels", "3"),
+        *("--epochs", "1", "--lr", "0.02", "--folder", "spikes", "--quiet"),
+    ]
+    assert main(training) == 0
+    capsys.readouterr()
+    words = [*WORDS, "--methods", "burst@4", "direct=stbp@3", "--json"]
+    assert main([*words, "--networks", "dierct=resnet20"]) == 2
+    assert "--networks: label 'dierct': not known. Did you mean 'direct'" in capsys.readouterr().err
+    assert main([*words, "--networks", "direct"]) == 2
+    assert "--networks: expected LABEL=MODEL, got 'direct'." in capsys.readouterr().err
+    assert main([*words, "--networks", "direct=trained:spikes/last.safetensors"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    by_label = {row["label"]: row for row in data["rows"]}
+    assert by_label["burst"]["training"] == ""
+    assert by_label["direct"]["training"].startswith("1 epochs, ")
+    assert main([*words]) == 0  # the same method on the weights that were trained with ReLU
+    converted = json.loads(capsys.readouterr().out)["rows"][1]
+    assert converted["training"] == ""
+    assert converted["accuracy"] < by_label["direct"]["accuracy"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work of ``spikewright compare``: cheap checks first, then one comparison, then its files."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,16 +24,18 @@ from spikewright.cli.sources import (
     spread,
 )
 from spikewright.cli.terminal import Terminal
-from spikewright.comparison import Comparison, compare
+from spikewright.cli.trained import PREFIX, training_of
+from spikewright.comparison import Comparison, Entry, compare
 from spikewright.comparison.entries import DEFAULT_T, entries_of
 from spikewright.comparison.result import FIGURES
-from spikewright.errors import CalibrationError, ConfigError
+from spikewright.errors import CalibrationError, ConfigError, unknown_name
 
 __all__ = ["report", "run"]
 
 
 def run(
     methods: tuple[str, ...],
+    networks: tuple[str, ...],
     T: tuple[int, ...] | None,
     data: str | None,
     *,
@@ -73,6 +76,7 @@ def run(
     if figures is not None:
         _check_folder(figures[0], figures[1], force=force)
     network = open_model(model, terminal)
+    entries = _with_networks(entries, networks, terminal)
     count = calibration.calibration_samples
     chosen = spread(
         open_data(calibration.calibration, "--calibration", images, shape=model.shape),
@@ -105,6 +109,23 @@ def run(
     facts = {"calibration": describe(chosen), "data": describe(items)}
     terminal.result(report(found, facts), {**found.to_dict(), **facts})
     return 130 if found.interrupted else 0
+
+
+def _with_networks(
+    entries: tuple[Entry, ...], networks: tuple[str, ...], terminal: Terminal
+) -> tuple[Entry, ...]:
+    """Give entries the networks that are named for them."""
+    found = {e.label: e for e in entries}
+    for text in networks:
+        label, equals, spec = (part.strip() for part in text.partition("="))
+        if not equals or not spec:
+            raise ConfigError(f"--networks: expected LABEL=MODEL, got {text!r}.")
+        if label not in found:
+            raise unknown_name("--networks: label", label, list(found))
+        own = open_model(ModelOptions(model=spec), terminal)
+        took = training_of(spec) if spec.startswith(PREFIX) else "not stated"
+        found[label] = dataclasses.replace(found[label], model=own, training=took)
+    return tuple(found.values())
 
 
 def report(found: Comparison, facts: Mapping[str, Mapping[str, Any]]) -> str:

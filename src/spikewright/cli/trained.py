@@ -9,7 +9,7 @@ from spikewright import models
 from spikewright.errors import ConfigError, FileFormatError
 from spikewright.training.checkpoint import load_trained, read_run
 
-__all__ = ["PREFIX", "open_trained"]
+__all__ = ["PREFIX", "open_trained", "training_of"]
 
 PREFIX = "trained:"
 
@@ -50,3 +50,15 @@ def open_trained(spec: str, weights: Path | None) -> nn.Module:
         return network
     model.load_state_dict(network.weights())
     return model
+
+
+def training_of(spec: str) -> str:
+    """Say what the training of a checkpoint took, e.g. ``"4 epochs, 3 min"``.
+
+    Raises:
+        FileFormatError: If the file is missing, damaged, or no checkpoint.
+    """
+    run = read_run(Path(spec.removeprefix(PREFIX)))
+    seconds = float(run["seconds"])
+    time = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+    return f"{run['epoch']} epochs, {time}"

@@ -30,6 +30,7 @@ Folder = Annotated[Path | None, Parameter(metavar="FOLDER")]
 def compare(
     *,
     methods: Specs = (),
+    networks: Specs = (),
     T: Annotated[Wholes, Parameter(name="--T")] = None,
     data: Spec = None,
     limit: Whole = None,
@@ -55,6 +56,8 @@ def compare(
     Args:
         methods: What to compare, one or several: NAME, NAME:key=value,key=value, NAME@4,8,16 (its
             own T), or both with a label in front, LABEL=NAME:...@... . Repeatable.
+        networks: Networks of their own for some methods, which are trained for them: LABEL=MODEL,
+            MODEL as for --model, e.g. stbp=trained:runs/stbp/last.safetensors. Repeatable.
         T: Time steps of the methods that have none of their own. [default: 4,8,16]
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
             FILE.npz:PART, or random (noise without labels: agreement only).
@@ -73,6 +76,7 @@ def compare(
 
     return run(
         methods,
+        networks,
         T,
         data,
         limit=limit,
