@@ -18,6 +18,7 @@ from torch.nn import functional as F
 import spikewright as sw
 from spikewright.calibration.collect import Collector
 from spikewright.graph import Graph, Node, capture, fold_batch_norm, ops, place_sites, simplify
+from spikewright.graph.activation import activate
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
 from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
@@ -243,7 +244,8 @@ def early(y: Tensor) -> Tensor:
 
 
 MISSES: dict[str, Fn] = {
-    "signed": lambda x, t, n: torch.round((x / t).clamp(-1, 1) * n) / n * t,
+    "signed, with another bottom": lambda x, t, n: torch.round((x / t).clamp(-0.5, 1) * n) / n * t,
+    "signed, with a gap at zero": lambda x, t, n: torch.trunc((x / t).clamp(-1, 1) * n) / n * t,
     "no top": lambda x, t, n: torch.floor(x.relu() * n) / n,
     "no bottom": lambda x, t, n: torch.floor(x.clamp(max=1) * n) / n,
     "top between levels": lambda x, t, n: (torch.floor(x.relu() * n) / n).clamp(max=0.8),
@@ -276,7 +278,29 @@ def test_near_misses_are_left_alone_and_refused(miss: str) -> None:
     found = inspect_graph(find_activations(graph))
     assert not found.is_convertible
     refused = {r.operator for r in found.rows if r.becomes == "refused"}
-    assert refused & {"floor", "ceil", "round"}
+    assert refused & {"floor", "ceil", "round", "trunc"}
+
+
+SIGNED: dict[str, tuple[Fn, float]] = {
+    "rounded": (lambda x, t, n: torch.round((x / t).clamp(-1, 1) * n) / n * t, 0.5),
+    "floored and lifted": (lambda x, t, n: torch.floor(x / t * n + 0.5).clamp(-n, n) / n * t, 0.5),
+    "floored": (lambda x, t, n: torch.floor((x / t).clamp(-1, 1) * n) / n * t, 0.0),
+}
+
+
+@pytest.mark.parametrize("spelling", SIGNED)
+@pytest.mark.parametrize("levels", [1, 4, 8])
+def test_signed_staircases_become_relays_with_levels(spelling: str, levels: int) -> None:
+    fn, offset = SIGNED[spelling]
+    graph = find_staircases(graph_of(between(Act(fn, levels=levels)), DATA))
+    (site,) = [n for n in graph if n.op == ops.RELAY]
+    assert site.kwargs["cap"] == pytest.approx(THETA, rel=1e-6)
+    assert site.kwargs["levels"] == levels
+    assert site.kwargs["offset"] == pytest.approx(offset, abs=1e-5)
+    x = torch.linspace(-3.0, 3.0, 997) * THETA
+    wanted = fn(x, torch.tensor([THETA]), levels)
+    torch.testing.assert_close(activate(site, x), wanted, rtol=1e-6, atol=1e-6)
+    assert float(wanted.min()) == pytest.approx(-THETA)
 
 
 INNER: dict[str, tuple[Fn, set[str]]] = {
