@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from spikewright.codes.greedy import check_type
 from spikewright.codes.uniform import UniformCode
 from spikewright.errors import ConfigError
 from spikewright.shapes import Decoded, Train
@@ -74,7 +75,7 @@ class WakeSleep(UniformCode):
 
     def quantise_(self, target: Decoded, signed: bool = False) -> Decoded:
         """Overwrite numbers by what settled neurons send: clip(floor(target), 0 or -T, T)."""
-        super().quantise_(target.clone()[:0])  # the type is checked
+        check_type(target)
         return target.floor_().clamp_(-self.max_value if signed else 0.0, self.max_value)
 
     def count(self, n: Tensor, signed: bool = True) -> Tensor:

@@ -64,8 +64,6 @@ class _Forced:
         self._network, self._plan, self._x, self._seen = network, plan, x, seen
         self._stages = Stages(network)
         self._sizes = Stages(absolute(network))
-        self._asleep = Stages(network, asleep=True)
-        self._sizes_asleep = Stages(absolute(network), asleep=True)
         self._states: dict[str, State] = {}
         self._size: dict[str, Tensor] = {}
         self._open: dict[str, Tensor] = {}  # trains that have not differed yet
@@ -83,7 +81,8 @@ class _Forced:
             if t == self._network.awake:
                 start = {n: torch.zeros_like(v) for n, v in start.items()}
                 entering = tuple(map(torch.zeros_like, entering))
-                stages_now, sizes_now = self._asleep.stages, self._sizes_asleep.stages
+                stages_now = Stages(self._network, asleep=True).stages
+                sizes_now = Stages(absolute(self._network), asleep=True).stages
             values = dict(start)
             sizes = {n: v.abs() for n, v in values.items()}
             for name, train in self._seen.items():

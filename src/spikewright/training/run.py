@@ -79,9 +79,7 @@ class Run:
 
     def trained(self) -> TrainableNetwork:
         """Return the network as it is now, its moving average if one is kept."""
-        network = copy.deepcopy(self.network)
-        if self.ema is not None:
-            network.load_state_dict(self.ema)
+        network = copy.deepcopy(self.network) if self.ema is None else self._evaluated()
         network.zero_grad(set_to_none=True)
         engine.lay_out(network, channels_last=False)
         network.eval()
