@@ -15,9 +15,16 @@ __all__ = ["Code"]
 
 @runtime_checkable
 class Code(Protocol):
-    """A frozen description of a code; see ``Radix`` for what each member means in one of them."""
+    """A frozen description of a code; see ``Radix`` for what each member means in one of them.
+
+    Attributes:
+        name: Public name.
+        holds: Whether the receiver keeps the weights that are switched on and adds their sum to its
+            potential in every step, instead of adding a weight for each spike.
+    """
 
     name: ClassVar[str]
+    holds: ClassVar[bool]
 
     @property
     def T(self) -> int:

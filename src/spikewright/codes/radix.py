@@ -68,6 +68,7 @@ class Radix:
     """
 
     name: ClassVar[str] = "radix"
+    holds: ClassVar[bool] = False
 
     k: float = 2.0
     T: int = 8

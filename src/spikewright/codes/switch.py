@@ -38,6 +38,7 @@ class Switch(UniformCode):
     """
 
     name: ClassVar[str] = "switch"
+    holds: ClassVar[bool] = True
 
     def encode(self, target: Decoded, signed: bool = False) -> Train:
         """Write numbers as runs: s[t] = (t ≤ clip(floor(target), 0, T)).

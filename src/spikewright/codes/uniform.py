@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -28,6 +28,8 @@ class UniformCode:
     Raises:
         ConfigError: If T < 1, or T ≥ 2^24, beyond which float32 does not count exactly.
     """
+
+    holds: ClassVar[bool] = False
 
     T: int = 64
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a network over data and count: accuracy at every step, spikes, additions, agreement."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Any
@@ -10,9 +11,13 @@ from torch import Tensor
 
 from spikewright.calibration.collect import inputs_of
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.graph import ops
+from spikewright.graph import Node, ops
+from spikewright.measure.examples import Example, look_at
+from spikewright.measure.layer_count import LayerCount
+from spikewright.measure.length import LengthResult
 from spikewright.measure.paths import FanOut
-from spikewright.measure.result import LayerCount, LengthResult, Result
+from spikewright.measure.result import Result
+from spikewright.measure.work import work_of
 from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
 from spikewright.simulators import Stages, simulator
@@ -124,40 +129,48 @@ class Counter:
             spikes_by_step=tuple(accumulate(self.spikes)) if self._by_step else (),
             additions_by_step=tuple(accumulate(self.additions)) if self._by_step else (),
             at_rest=tuple(self.at_rest),
+            awake=network.awake,
+            largest=network.code.max_value * max(s.gamma for s in network.sites.values()),
+            plan=schedule.to_dict(),
+            settles=network.provenance.get("config", {}).get("sleep") == "settle",
         )
 
     def _layers(self, fan_out: FanOut) -> tuple[LayerCount, ...]:
         graph, neurons = self.network.graph, self.network.neurons()
         additions = fan_out.additions(self._counts)
-        order = {n: i for i, n in enumerate(graph.nodes)}
-        found = [
-            (
-                order[r.name],
-                LayerCount(
-                    name=r.module or r.name
-                    if ops.weighted(graph[r.name])
-                    else f"{r.name} (shortcut)",
-                    kind="layer" if ops.weighted(graph[r.name]) else "shortcut",
-                    additions=additions.get(r.name, 0),
-                    macs=r.macs,
-                    analog_macs=r.analog_macs,
-                ),
+        found: dict[str, list[LayerCount]] = {name: [] for name in graph.nodes}
+        for r in fan_out.receivers:
+            weighted = ops.weighted(graph[r.name]) is not None
+            layer = LayerCount(
+                name=(r.module or r.name) if weighted else f"{r.name} (shortcut)",
+                kind="layer" if weighted else "shortcut",
+                additions=additions.get(r.name, 0),
+                macs=r.macs,
+                analog_macs=r.analog_macs,
+                inputs=r.inputs,
+                values=r.values,
+                weights=r.weights,
+                biases=r.biases,
             )
-            for r in fan_out.receivers
-        ]
-        found += [
-            (
-                order[n],
-                LayerCount(
-                    name=n,
-                    kind="neurons",
-                    spikes=int(self._counts[n].sum()) if n in self._counts else 0,
-                    neurons=size,
-                ),
+            found[r.name].append(layer)
+        for name, work in work_of(self.network).items():
+            layer = LayerCount(
+                name=name,
+                kind=_kind(graph[name]),
+                spikes=int(self._counts[name].sum()) if name in self._counts else 0,
+                neurons=neurons.get(name, 0),
+                **dataclasses.asdict(work),
             )
-            for n, size in neurons.items()
-        ]
-        return tuple(layer for _, layer in sorted(found, key=lambda pair: pair[0]))
+            found[name].append(layer)
+        return tuple(layer for layers in found.values() for layer in layers)
+
+
+def _kind(node: Node) -> str:
+    if ops.kind(node) == "pool":
+        return "gate"
+    if node.op == ops.READOUT:
+        return "read-out"
+    return "relay left analog" if node.op == ops.ANALOG_RELAY else "neurons"
 
 
 def evaluate(
@@ -167,6 +180,7 @@ def evaluate(
     reference: Callable[[Tensor], Tensor] | None = None,
     simulator: str | None = None,
     counting: bool = True,
+    examples: int = 0,
 ) -> Result:
     """Measure one or several code lengths of a network on the same inputs.
 
@@ -176,6 +190,7 @@ def evaluate(
         reference: The original network as a function of the input.
         simulator: Name of the simulator; the fastest of the networks' schedule by default.
         counting: Whether spikes and additions are counted.
+        examples: How many of the first inputs to look at closely, on the longest code.
 
     Raises:
         ConfigError: If the schedule has no such simulator, or outputs are no class scores.
@@ -186,10 +201,17 @@ def evaluate(
         Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
     ]
     right = known = 0
+    seen: list[Example] = []
     with Interrupts() as interrupts:
         for index, batch in enumerate(batches):
-            right_here, known_here = _add_batch(counters, batch, index, reference)
-            right, known = right + right_here, known + known_here
+            x, target, outputs = _read(batch, index, reference)
+            if outputs is not None and target is not None:
+                right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
+                known += x.shape[0]
+            if len(seen) < examples and counters:
+                seen += _look(counters[-1], x, target, outputs, examples - len(seen))
+            for counter in counters:
+                counter.add(x, target, outputs)
             if interrupts.requested:
                 break
     if not counters or not counters[0].samples:
@@ -203,6 +225,7 @@ def evaluate(
         simulator=counters[0].simulator.name,
         interrupted=interrupts.requested,
         provenance=dict(counters[-1].network.provenance),
+        examples=tuple(seen),
     )
 
 
@@ -216,25 +239,30 @@ def _decided(outputs: tuple[Tensor, ...]) -> Tensor:
     return outputs[0].argmax(1)
 
 
-def _add_batch(
-    counters: list[Counter],
+def _read(
     batch: Any,  # noqa: ANN401 - a tensor or an (input, class) pair
     index: int,
     reference: Callable[[Tensor], Tensor] | None,
-) -> tuple[int, int]:
-    """Add one batch to all counters; return the reference's right decisions, of how many."""
-    right = known = 0
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return a batch's inputs, their classes if known, and what the reference makes of them."""
     x = inputs_of(batch)
     target = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
-    target = target if target is None else torch.as_tensor(target)
     if not bool(x.isfinite().all()):
         raise CalibrationError(
             f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
         )
-    outputs = None if reference is None else reference(x)
-    if outputs is not None and target is not None:
-        right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
-        known += x.shape[0]
-    for counter in counters:
-        counter.add(x, target, outputs)
-    return right, known
+    classes = None if target is None else torch.as_tensor(target)
+    return x, classes, None if reference is None else reference(x)
+
+
+def _look(
+    counter: Counter, x: Tensor, target: Tensor | None, outputs: Tensor | None, most: int
+) -> tuple[Example, ...]:
+    """Look closely at the first inputs of a batch that nobody has counted yet."""
+    return look_at(
+        counter.network,
+        x[:most],
+        first=counter.samples,
+        target=None if target is None else target[:most],
+        reference=None if outputs is None else outputs[:most],
+    )

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Program, Ref, flow, ops
+from spikewright.graph.ir import Param
+from spikewright.graph.simplify import element_count
 from spikewright.graph.windows import to_sum
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import Stages
@@ -30,6 +32,10 @@ class Receiver:
         name: Node name of the weighted layer, or of the site for shortcut wires.
         module: Its module path.
         macs: Multiply-adds of the original layer; padding is not multiplied.
+        inputs: Values that the original layer reads.
+        values: Values that it writes.
+        weights: Weights it stores; none if a layer before it stores the same ones.
+        biases: Biases it stores, likewise.
         analog_macs: Those that stay multiply-adds because their input is analog; once for a
             constant input, at every tick where a relay left analog changes with it.
     """
@@ -38,6 +44,10 @@ class Receiver:
     module: str
     macs: int
     analog_macs: int
+    inputs: int
+    values: int
+    weights: int
+    biases: int
 
 
 def path_graph(graph: Graph) -> Graph:
@@ -75,11 +85,6 @@ def path_graph(graph: Graph) -> Graph:
         ):
             to_sum(graph, node, ways=True)
     return graph
-
-
-def _is_ref(arg: object) -> bool:
-
-    return isinstance(arg, Ref)
 
 
 def _ones(graph: Graph, like: Tensor) -> object:
@@ -210,15 +215,42 @@ class FanOut:
         }
         analog = self._total(ones, spiking=False)
         names = dict.fromkeys([p[0] for p in self._parts] + [d[0] for d in self._direct])
+        stored: set[str] = set()
         found = []
         for name in names:
             node = graph[name]
-            macs = 0
-            if ops.weighted(node) is not None:
+            macs = inputs = weights = biases = 0
+            spec = ops.weighted(node)
+            if spec is not None:
                 source = node.inputs[0]
                 one = torch.ones(self._shape[source], dtype=torch.float64, device=self.device)
                 (out,) = Program(graph, outputs=(name,), given=(source,))(one)
-                macs = int(out.sum())
-            found.append(Receiver(name, node.module, macs, analog.get(name, 0)))
+                macs, inputs = int(out.sum()), one.numel()
+                weights, biases = _stored(self._plan.graph, name, spec, stored)
+            found.append(
+                Receiver(
+                    name=name,
+                    module=node.module,
+                    macs=macs,
+                    analog_macs=analog.get(name, 0),
+                    inputs=inputs,
+                    values=element_count(node.shape),
+                    weights=weights,
+                    biases=biases,
+                )
+            )
         order = {n: i for i, n in enumerate(graph.nodes)}
         return sorted(found, key=lambda r: order[r.name])
+
+
+def _stored(graph: Graph, name: str, spec: ops.Weighted, stored: set[str]) -> tuple[int, int]:
+    """Return how many weights and biases a layer is the first to read."""
+    sizes = []
+    for index in (spec.weight, spec.bias):
+        arg = graph[name].args[index] if len(graph[name].args) > index else None
+        if isinstance(arg, Param) and arg.name not in stored:
+            stored.add(arg.name)
+            sizes.append(graph.params[arg.name].numel())
+        else:
+            sizes.append(0)
+    return sizes[0], sizes[1]

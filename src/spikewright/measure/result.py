@@ -7,223 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikewright.errors import ConfigError, FileFormatError
+from spikewright.errors import ConfigError
+from spikewright.measure.examples import Example
+from spikewright.measure.layer_count import not_ours
+from spikewright.measure.length import LengthResult
 from spikewright.text import table
 
-__all__ = ["LayerCount", "LengthResult", "Result"]
+__all__ = ["SCHEMA", "Result", "number", "percent"]
 
-SCHEMA = "spikewright.result/1"
-_WHOLE = ("T", "steps", "samples", "labelled", "compared", "latency_ticks", "ticks_per_input")
-
-
-@dataclass(frozen=True)
-class LayerCount:
-    """Work of one layer over all samples.
-
-    Attributes:
-        name: Module path, or the site's name for shortcut wires.
-        kind: ``"layer"``, ``"shortcut"`` or ``"neurons"``.
-        spikes: Unit spikes sent (neurons only).
-        neurons: Neurons (neurons only); an ON/OFF pair counts as two.
-        additions: Additions caused by spikes (layers and shortcuts only).
-        macs: Multiply-adds of the original layer per sample.
-        analog_macs: Multiply-adds that remain, per sample.
-    """
-
-    name: str
-    kind: str
-    spikes: int = 0
-    neurons: int = 0
-    additions: int = 0
-    macs: int = 0
-    analog_macs: int = 0
-
-
-@dataclass(frozen=True)
-class LengthResult:
-    """Everything measured at one code length; sums over samples, so results can be merged.
-
-    Attributes:
-        T: Nominal time steps.
-        steps: Steps of a train (one more with an extra step).
-        k: Inflation of the code.
-        samples: Inputs evaluated.
-        labelled: Inputs that had a label.
-        correct: Right decisions after each step 1..steps of the read-out.
-        agree: Decisions equal to the original network's, after each step.
-        compared: Inputs that the original network was run on.
-        latency_ticks: Ticks from input to decision.
-        ticks_per_input: Ticks between inputs in steady state, two membranes a neuron.
-        layers: Work per layer and per population.
-        code: Name of the code.
-        schedule: ``"layered"``, ``"synchronous"`` or ``"wake-sleep"``.
-        spikes_by_step: Unit spikes of all neurons up to each step (not for the layered schedule:
-            such a network sends everything before the read-out's last train ends).
-        additions_by_step: Additions up to each step, likewise.
-        at_rest: How many inputs had their last spike, of any neuron, in step 0 (none at all), 1, …
-            (wake-sleep schedule only).
-    """
-
-    T: int
-    steps: int
-    k: float
-    samples: int
-    labelled: int
-    correct: tuple[int, ...]
-    agree: tuple[int, ...]
-    compared: int
-    latency_ticks: int
-    ticks_per_input: int
-    layers: tuple[LayerCount, ...]
-    code: str = "radix"
-    schedule: str = "layered"
-    spikes_by_step: tuple[int, ...] = ()
-    additions_by_step: tuple[int, ...] = ()
-    at_rest: tuple[int, ...] = ()
-
-    def accuracy(self, t: int | None = None) -> float | None:
-        """Return the share of right decisions after ``t`` steps, all by default."""
-        return self.correct[(t or self.steps) - 1] / self.labelled if self.labelled else None
-
-    def agreement(self, t: int | None = None) -> float | None:
-        """Return the share of decisions equal to the original network's after ``t`` steps."""
-        return self.agree[(t or self.steps) - 1] / self.compared if self.compared else None
-
-    def rest_step(self, share: float) -> int | None:
-        """Return the step after which so large a share of the inputs is at rest.
-
-        Args:
-            share: In (0, 1], e.g. 0.5 for the median.
-
-        Returns:
-            A step, None if the schedule has no rest. An input whose last spike comes in the very
-            last step counts as at rest from there on, whether or not it is.
-        """
-        total, seen = sum(self.at_rest), 0
-        for step, count in enumerate(self.at_rest):
-            seen += count
-            if total and seen >= share * total:
-                return step
-        return None
-
-    def _sum(self, what: str) -> int:
-        return sum(int(getattr(layer, what)) for layer in self.layers)
-
-    @property
-    def spikes_per_neuron(self) -> float:
-        """Mean unit spikes of a neuron for one input."""
-        return self._sum("spikes") / max(1, self._sum("neurons") * self.samples)
-
-    @property
-    def additions_per_sample(self) -> float:
-        """Mean additions for one input."""
-        return self._sum("additions") / max(1, self.samples)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of the original network for one input."""
-        return self._sum("macs")
-
-    @property
-    def analog_macs(self) -> int:
-        """Multiply-adds that remain for one input."""
-        return self._sum("analog_macs")
-
-    def merge(self, other: "LengthResult") -> "LengthResult":
-        """Add another part of the same evaluation.
-
-        Raises:
-            ConfigError: If it is of another network or code.
-        """
-        mine, theirs = (
-            {(x.name, x.kind, x.neurons, x.macs) for x in r.layers} for r in (self, other)
-        )
-        same = (self.T, self.steps, self.k, self.code, self.schedule) == (
-            other.T,
-            other.steps,
-            other.k,
-            other.code,
-            other.schedule,
-        )
-        if not same or mine != theirs:
-            raise ConfigError(
-                f"merge: expected results of one network, got T={self.T}, k={self.k:g} and "
-                f"T={other.T}, k={other.k:g} or different layers."
-            )
-        by_name = {(x.name, x.kind): x for x in other.layers}
-        layers = tuple(
-            dataclasses.replace(
-                x,
-                spikes=x.spikes + by_name[x.name, x.kind].spikes,
-                additions=x.additions + by_name[x.name, x.kind].additions,
-            )
-            for x in self.layers
-        )
-        return dataclasses.replace(
-            self,
-            samples=self.samples + other.samples,
-            labelled=self.labelled + other.labelled,
-            compared=self.compared + other.compared,
-            correct=_sums(self.correct, other.correct),
-            agree=_sums(self.agree, other.agree),
-            spikes_by_step=_sums(self.spikes_by_step, other.spikes_by_step),
-            additions_by_step=_sums(self.additions_by_step, other.additions_by_step),
-            at_rest=_sums(self.at_rest, other.at_rest),
-            layers=layers,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as JSON-able data, ratios included."""
-        plain = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "layers"
-        }
-        plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
-        plain.update(
-            accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
-            agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
-            spikes_per_neuron=self.spikes_per_neuron,
-            additions_per_sample=self.additions_per_sample,
-            macs=self.macs,
-            analog_macs=self.analog_macs,
-        )
-        return plain
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "LengthResult":
-        """Rebuild what :meth:`to_dict` wrote, also after it has been JSON.
-
-        Raises:
-            FileFormatError: If a field is missing, unknown or of another kind, or a ratio does not
-                follow from the counts.
-        """
-        try:
-            plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name != "layers"}
-            layers = tuple(LayerCount(**x) for x in data["layers"])
-        except (KeyError, TypeError) as error:
-            raise _not_ours(f"a field is missing or unknown ({error})") from error
-        names = {"name", "kind"}
-        whole = [v for x in layers for k, v in dataclasses.asdict(x).items() if k not in names]
-        for key in ("correct", "agree", "spikes_by_step", "additions_by_step", "at_rest"):
-            if not isinstance(plain[key], list | tuple):
-                raise _not_ours(f"{key} is no list")
-            plain[key] = tuple(plain[key])
-            whole += plain[key]
-        whole += [plain[key] for key in _WHOLE]
-        if any(type(v) is not int or v < 0 for v in whole) or type(plain["k"]) not in (int, float):
-            raise _not_ours("a count is no whole number")
-        sizes = {len(plain["correct"]), len(plain["agree"])}
-        by_step = {len(plain["spikes_by_step"]), len(plain["additions_by_step"])}
-        rest = len(plain["at_rest"])
-        if (
-            sizes != {plain["steps"]}
-            or not by_step <= {0, plain["steps"]}
-            or rest not in (0, plain["steps"] + 1)
-        ):
-            raise _not_ours("a list has not one number for each step")
-        result = cls(layers=layers, **plain)
-        if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
-            raise _not_ours("its ratios do not follow from its counts")
-        return result
+SCHEMA = "spikewright.result/2"
 
 
 @dataclass(frozen=True)
@@ -237,6 +29,7 @@ class Result:
         simulator: Which simulator computed it.
         interrupted: Whether the user stopped it before all inputs were done.
         provenance: What was evaluated.
+        examples: Some of the inputs, looked at closely, on the longest code.
     """
 
     lengths: tuple[LengthResult, ...]
@@ -245,6 +38,7 @@ class Result:
     simulator: str
     interrupted: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
 
     @property
     def reference_accuracy(self) -> float | None:
@@ -286,6 +80,7 @@ class Result:
             reference_correct=self.reference_correct + other.reference_correct,
             reference_samples=self.reference_samples + other.reference_samples,
             interrupted=self.interrupted or other.interrupted,
+            examples=tuple(sorted((*self.examples, *other.examples), key=lambda e: e.index)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -299,7 +94,50 @@ class Result:
             "reference_samples": self.reference_samples,
             "reference_accuracy": self.reference_accuracy,
             "lengths": [x.to_dict() for x in self.lengths],
+            "examples": [dataclasses.asdict(x) for x in self.examples],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Result":
+        """Rebuild what :meth:`to_dict` wrote; what else is in the dictionary is left out.
+
+        Raises:
+            FileFormatError: If it is something else, or its numbers contradict each other.
+        """
+        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
+            schema = data.get("schema") if isinstance(data, Mapping) else None
+            raise not_ours(f"its schema is {schema!r}, not {SCHEMA!r}")
+        try:
+            result = cls(
+                lengths=tuple(LengthResult.from_dict(x) for x in data["lengths"]),
+                reference_correct=data["reference_correct"],
+                reference_samples=data["reference_samples"],
+                simulator=data["simulator"],
+                interrupted=data["interrupted"],
+                provenance=data["provenance"],
+                examples=tuple(Example.from_dict(x) for x in data["examples"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise not_ours(f"a field is missing or of another kind ({error})") from error
+        counts = (result.reference_correct, result.reference_samples)
+        if any(type(c) is not int or c < 0 for c in counts) or not result.lengths:
+            raise not_ours("a count is no whole number, or nothing was measured")
+        if type(result.interrupted) is not bool or not isinstance(result.provenance, dict):
+            raise not_ours("a field is of another kind")
+        return result
+
+    @classmethod
+    def from_json(cls, text: str) -> "Result":
+        """Rebuild what :meth:`to_json` wrote, or a file that holds more besides.
+
+        Raises:
+            FileFormatError: If the text is cut off or something else; see :meth:`from_dict`.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise not_ours(f"it is no whole JSON ({error})") from error
+        return cls.from_dict(data)
 
     def to_json(self) -> str:
         """Return the outcome as JSON text."""
@@ -336,8 +174,8 @@ class Result:
                 f"{x.spikes_per_neuron:.3f}",
                 number(x.additions_per_sample),
                 f"{x.additions_per_sample / max(1, x.macs):.3f}",
-                f"{x.latency_ticks}",
-                f"{x.ticks_per_input}",
+                f"{x.most_ticks}",
+                f"{x.mean_ticks:.1f}" if x.settles else f"{x.ticks_per_input}",
             ]
             for x in self.lengths
         ]
@@ -376,8 +214,7 @@ class Result:
             f"{text}\n\n{rest}per input: {last.spikes_per_neuron:.3f} spikes a neuron, "
             f"{number(last.additions_per_sample)} additions and {number(last.analog_macs)} "
             f"multiply-adds\n(ANN: {number(last.macs)} multiply-adds)\n"
-            f"latency {last.latency_ticks} ticks, one input every {last.ticks_per_input} ticks "
-            "(two membranes a neuron)"
+            f"{_latency(last)}"
         )
 
     def _by_layer(self, width: int) -> str:
@@ -397,12 +234,11 @@ class Result:
         return table(head, rows, width=width, left=2)
 
 
-def _not_ours(what: str) -> FileFormatError:
-    return FileFormatError(f"result: expected what to_dict() wrote, but {what}. Measure it again.")
-
-
-def _sums(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+def _latency(length: LengthResult) -> str:
+    if length.settles:
+        return f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most"
+    every = f"one input every {length.ticks_per_input} ticks (two membranes a neuron)"
+    return f"latency {length.latency_ticks} ticks, {every}"
 
 
 def percent(share: float | None) -> str:

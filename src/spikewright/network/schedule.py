@@ -192,6 +192,6 @@ def _sources(graph: Graph, name: str, emitters: set[str]) -> set[str]:
         seen.add(node.name)
         if node.name in emitters:
             found.add(node.name)
-        elif ops.kind(node) != "site":
+        elif ops.kind(node) not in ("site", "shape"):  # who reads a shape reads no spikes
             todo.extend(node.inputs)
     return found

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikewright.shapes import Current, Spikes
 
-__all__ = ["Firing", "Neuron", "State", "Stepping"]
+__all__ = ["Effort", "Firing", "Neuron", "State", "Stepping"]
 
 State = dict[str, Any]
 """What a population carries from step to step: tensors "batch *neuron" by name."""
@@ -57,6 +57,21 @@ class Firing:
     seed: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """The arithmetic of one neuron besides its synapses, as its equations write it.
+
+    Attributes:
+        comparisons: Comparisons a step.
+        factor: What the potential is multiplied by every step; 1 for nothing.
+        per_spike: Additions that a unit spike costs the neuron that sends it.
+    """
+
+    comparisons: int = 1
+    factor: float = 1.0
+    per_spike: int = 1
+
+
 class Stepping:
     """Base of neurons that take in a current and may spike in every step.
 
@@ -74,6 +89,11 @@ class Stepping:
         if "v" in state:
             state["v"].add_(firing.v_init)
         return state
+
+    @classmethod
+    def effort(cls, firing: Firing) -> Effort:
+        """Return what a step costs: a threshold (two if signed), and a subtraction a spike."""
+        return Effort(comparisons=2 if firing.signed else 1)
 
     @staticmethod
     def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spikewright.neurons.base import Firing, State, Stepping
+from spikewright.neurons.base import Effort, Firing, State, Stepping
 from spikewright.neurons.if_soft import reset_by_subtraction_
 from spikewright.shapes import Current, Spikes
 
@@ -31,6 +31,11 @@ class Burst(Stepping):
     """
 
     name: ClassVar[str] = "burst"
+
+    @classmethod
+    def effort(cls, firing: Firing) -> Effort:
+        """Return what a step costs: a comparator for each spike that it may send."""
+        return Effort(comparisons=firing.gamma * (2 if firing.signed else 1))
 
     @staticmethod
     def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:

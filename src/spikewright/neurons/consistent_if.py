@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spikewright.neurons.base import Firing, State, Stepping
+from spikewright.neurons.base import Effort, Firing, State, Stepping
 from spikewright.neurons.if_soft import reset_by_subtraction_
 from spikewright.shapes import Current, Spikes
 
@@ -44,6 +44,11 @@ class ConsistentIF(Stepping):
     def begin(cls, like: Tensor, firing: Firing) -> State:
         """Return the state before the first step; ``t`` is the clock τ."""
         return {**super().begin(like, firing), "t": 0}
+
+    @classmethod
+    def effort(cls, firing: Firing) -> Effort:
+        """Return what a step costs: two thresholds and two bounds, and N to keep with a spike."""
+        return Effort(comparisons=4, per_spike=2)
 
     @staticmethod
     def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spikewright.neurons.base import Firing, State, Stepping
+from spikewright.neurons.base import Effort, Firing, State, Stepping
 from spikewright.neurons.if_soft import fire_once_
 from spikewright.shapes import Current, Spikes
 
@@ -30,6 +30,11 @@ class HardResetIF(Stepping):
     """
 
     name: ClassVar[str] = "if-hard"
+
+    @classmethod
+    def effort(cls, firing: Firing) -> Effort:
+        """Return what a step costs: a threshold; a reset to zero adds nothing."""
+        return Effort(comparisons=2 if firing.signed else 1, per_spike=0)
 
     @staticmethod
     def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spikewright.neurons.base import Firing, State, Stepping
+from spikewright.neurons.base import Effort, Firing, State, Stepping
 from spikewright.shapes import Current, Spikes
 
 __all__ = ["Poisson"]
@@ -39,6 +39,11 @@ class Poisson(Stepping):
     def begin(cls, like: Tensor, firing: Firing) -> State:
         """Return a generator at its start, the same on every device."""
         return {"generator": torch.Generator().manual_seed(firing.seed)}
+
+    @classmethod
+    def effort(cls, firing: Firing) -> Effort:
+        """Return what a step costs: one comparison with a draw; nothing is kept or reset."""
+        return Effort(per_spike=0)
 
     @staticmethod
     def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:

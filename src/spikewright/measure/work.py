@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that does not depend on the spikes: constant currents, neuron steps, gates, memory.
+
+Counted as the tick-by-tick definition does it. Every constant that reaches a potential (biases,
+the current of an analog input) is one addition a tick, however many layers it comes through,
+because it can be summed before the run. A neuron's own arithmetic is what it declares
+(`Stepping.effort`); that of the inverse-LIF neuron is two inflations and a comparison a step, the
+first and the last inflation of a train left out, since they act on zero and on what is dropped.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import Graph, Node, ops
+from spikewright.graph.simplify import element_count
+from spikewright.network import LayeredSchedule, SpikingNetwork
+from spikewright.neurons import neurons, stepping
+from spikewright.neurons.base import Effort
+from spikewright.simulators.stages import Stages, pool_operator
+
+__all__ = ["Work", "equal_bits", "is_shift", "work_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one population, read-out or gate does for one input whatever its spikes are.
+
+    Attributes:
+        values: Values that it stands for in the original network.
+        potentials: Numbers kept from step to step.
+        updates: Ticks in which each of its neurons works, summed over them.
+        constants: Additions of constant or held currents.
+        factors: Multiplications of potentials (inflation, leak).
+        shifts: Those by a power of two.
+        comparisons: Comparisons with thresholds and bounds, in gates with other members.
+        per_spike: Additions for each unit spike that it sends.
+        delayed: Symbols that its delay line holds.
+    """
+
+    values: int = 0
+    potentials: int = 0
+    updates: int = 0
+    constants: int = 0
+    factors: int = 0
+    shifts: int = 0
+    comparisons: int = 0
+    per_spike: int = 0
+    delayed: int = 0
+
+
+def is_shift(factor: float) -> bool:
+    """Tell whether a multiplication is a shift of binary digits.
+
+    Example:
+        >>> [is_shift(f) for f in (2.0, 0.5, 1.0, 1.5, 0.0)]
+        [True, True, True, False, False]
+    """
+    return factor > 0 and float(torch.frexp(torch.tensor(factor, dtype=torch.float64))[0]) == 0.5
+
+
+def equal_bits(largest: float) -> int:
+    """Return the bits of a whole number that can be as large as a train: ⌈log2(largest + 1)⌉.
+
+    T bits for a binary radix code of T steps, ⌈log2(T + 1)⌉ for a rate code.
+
+    Example:
+        >>> equal_bits(255.0), equal_bits(16.0), equal_bits(15.0), equal_bits(87.4)
+        (8, 5, 4, 7)
+    """
+    bits = 0
+    while 2.0**bits < largest + 1.0:
+        bits += 1
+    return bits
+
+
+def work_of(network: SpikingNetwork) -> dict[str, Work]:
+    """Return the work of every population, read-out and gate, in execution order."""
+    plan = Stages(network)
+    graph, constants = network.graph, plan.constants
+    delays: dict[str, int] = {}
+    schedule = network.schedule()
+    if isinstance(schedule, LayeredSchedule):
+        for line in schedule.delays:  # one line with taps serves all that read it
+            delays[line.source] = max(delays.get(line.source, 0), line.ticks)
+    emitters = {n.name for group in plan.emitters.values() for n in group}
+    found: dict[str, Work] = {}
+    for node in graph:
+        delayed = delays.get(node.name, 0) * element_count(node.shape)
+        if node.name in emitters and ops.kind(node) == "pool":
+            found[node.name] = _gate(network, node, delayed)
+        elif ops.kind(node) == "site":
+            constant = _is_constant(graph, node, emitters, constants)
+            found[node.name] = _site(network, node, constant, delayed)
+    return found
+
+
+def _site(network: SpikingNetwork, node: Node, constant: bool, delayed: int) -> Work:
+    code, steps = network.code, network.code.steps
+    values, fires = element_count(node.shape), node.op in ops.SPIKING_OPS
+    signed = fires and network.sites[node.name].signed
+    layered = network.schedule_kind == "layered"
+    at_input = node.op == ops.INPUT_SITE
+    if fires and not layered:
+        neuron = stepping(network.neuron_of(node.name))
+        effort, kept = neuron.effort(network.firing(node.name)), len(neuron.states)
+    else:
+        effort = Effort(comparisons=(2 if signed else 1) if fires else 0, per_spike=int(fires))
+        kept = 1
+    accumulating = 0 if layered and at_input else 1  # an input's value is loaded at once
+    held = code.holds and accumulating == 1
+    inflations = (steps - 1) * (accumulating + int(fires)) if layered and code.k != 1.0 else 0
+    leaks = steps if effort.factor != 1.0 else 0
+    shifting = is_shift(code.k) if inflations else is_shift(effort.factor)
+    trains = accumulating + int(fires) if layered else 1  # takes in one, then sends one
+    return Work(
+        values=values,
+        potentials=values * (kept + int(held)),
+        updates=values * steps * trains,
+        constants=values * network.awake * accumulating * int(constant or held),
+        factors=values * (inflations + leaks) * int(not shifting),
+        shifts=values * (inflations + leaks) * int(shifting),
+        comparisons=values * steps * effort.comparisons,
+        per_spike=effort.per_spike,
+        delayed=delayed,
+    )
+
+
+def _gate(network: SpikingNetwork, node: Node, delayed: int) -> Work:
+    """Count a gate's members: each is compared, and a state kept for each and for the winner."""
+    members = _members(network.graph, node)
+    before, values = element_count(network.graph[node.inputs[0]].shape), element_count(node.shape)
+    kept = len(neurons()[network.gate].states)
+    return Work(
+        values=values,
+        potentials=before + values if kept else 0,
+        updates=values * network.code.steps,
+        comparisons=members * network.code.steps,
+        delayed=delayed,
+    )
+
+
+def _members(graph: Graph, node: Node) -> int:
+    """Return how many inputs all windows of a max pool have together; padding is none.
+
+    Windows are products of intervals, so those along each axis are counted and multiplied.
+    """
+    before = [size or 1 for size in graph[node.inputs[0]].shape or ()]
+    if node.op == "aten.amax.default":
+        return element_count(tuple(before))  # its windows share nothing
+    pool = pool_operator(graph, node)
+    total = before[1]
+    for axis, size in enumerate(before[2:], start=2):
+        view = [size, 1, *(size if a == axis else 1 for a in range(2, len(before)))]
+        probe = torch.eye(size).view(view).expand(size, 1, *before[2:])
+        reached: Tensor = pool(probe.contiguous()) > 0
+        total *= int(reached.transpose(1, axis).flatten(2).any(2).sum())
+    return total
+
+
+def _is_constant(
+    graph: Graph, site: Node, emitters: Iterable[str], constants: Iterable[str]
+) -> bool:
+    """Tell whether a bias or an analog value reaches a site between it and the spikes before."""
+    stop, analog = set(emitters), set(constants)
+    todo, seen = list(site.inputs[:1]), set[str]()
+    while todo:
+        node = graph[todo.pop()]
+        if node.name in seen or node.name in stop:
+            continue
+        seen.add(node.name)
+        spec = ops.weighted(node)
+        biased = spec is not None and len(node.args) > spec.bias and node.args[spec.bias]
+        if node.name in analog or node.name == graph.input or biased or ops.is_constant_add(node):
+            return True
+        todo.extend(node.inputs)
+    return False
