@@ -2,11 +2,12 @@
 """The work of ``spikewright compare``: cheap checks first, then one comparison, then its files."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from spikewright.cli.files import check_outputs
+from spikewright.cli.files import check_outputs, write
 from spikewright.cli.options import (
     CALIBRATION_SAMPLES,
     CalibrationOptions,
@@ -42,6 +43,7 @@ def run(
     limit: int | None,
     store: Path | None,
     csv: Path | None,
+    output: Path | None,
     figures: tuple[Path, Literal["svg", "png"]] | None,
     force: bool,
     model: ModelOptions,
@@ -72,7 +74,7 @@ def run(
             "--calibration: expected data to choose the scales on, got none. Name a few hundred "
             "training inputs, e.g. --calibration folder:PATH, or random for a first try."
         )
-    check_outputs([] if csv is None else [csv], force=force)
+    check_outputs([path for path in (csv, output) if path is not None], force=force)
     if figures is not None:
         _check_folder(figures[0], figures[1], force=force)
     network = open_model(model, terminal)
@@ -107,6 +109,9 @@ def run(
         for path in found.figures(*figures):
             terminal.note(f"figure written to {path}")
     facts = {"calibration": describe(chosen), "data": describe(items)}
+    if output is not None:
+        write(output, json.dumps({**found.to_dict(), **facts}, indent=1) + "\n")
+        terminal.note(f"comparison written to {output}; spikewright report makes a page of it")
     terminal.result(report(found, facts), {**found.to_dict(), **facts})
     return 130 if found.interrupted else 0
 

@@ -28,7 +28,8 @@ class LayerCount:
         analog_macs: Multiply-adds that remain.
         inputs: Values that the original layer reads.
         values: Values that it writes, or that the neurons stand for.
-        weights: Weights it stores; of a layer that is used twice, at its first place.
+        weights: Weights it stores; a layer that is used twice is stored twice where the scales
+            of its places differ.
         biases: Biases it stores, likewise.
         potentials: Numbers kept from step to step; see :class:`spikewright.measure.work.Work`.
         updates: Ticks in which each neuron works, summed over them, likewise.

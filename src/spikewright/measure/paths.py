@@ -34,7 +34,7 @@ class Receiver:
         macs: Multiply-adds of the original layer; padding is not multiplied.
         inputs: Values that the original layer reads.
         values: Values that it writes.
-        weights: Weights it stores; none if a layer before it stores the same ones.
+        weights: Weights it stores; none if a layer before it stores the same tensor.
         biases: Biases it stores, likewise.
         analog_macs: Those that stay multiply-adds because their input is analog; once for a
             constant input, at every tick where a relay left analog changes with it.

@@ -36,6 +36,7 @@ def compare(
     limit: Whole = None,
     store: Folder = None,
     csv: File = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     figures: Folder = None,
     figure_format: Literal["svg", "png"] = "svg",
     force: bool = False,
@@ -64,6 +65,7 @@ def compare(
         limit: Use so many inputs, evenly spread over the set.
         store: Keep every finished cell there, and read those of earlier runs.
         csv: Write every method, T and step to this file, too.
+        output: Write everything to this file as JSON, for `spikewright report`.
         figures: Write figures to this folder, too: accuracy over steps, ticks and additions.
         figure_format: Kind of the figures. [default: svg]
         force: Replace files that exist.
@@ -82,6 +84,7 @@ def compare(
         limit=limit,
         store=store,
         csv=csv,
+        output=output,
         figures=None if figures is None else (figures, figure_format),
         force=force,
         model=model,
