@@ -16,6 +16,7 @@ from spikewright.cli.options import DataOptions, ModelOptions, given
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ArraySet, ImageSet, Preprocess
 from spikewright.errors import ConfigError, ShapeError
+from spikewright.processes import shard
 
 __all__ = [
     "Items",
@@ -24,6 +25,7 @@ __all__ = [
     "describe",
     "open_data",
     "open_model",
+    "part",
     "preprocess_of",
     "require_runs",
     "sample_shape",
@@ -171,6 +173,12 @@ def spread(items: Items, count: int | None, flag: str) -> Items:
     if count >= length:
         return items
     return Subset(items, [i * length // count for i in range(count)])
+
+
+def part(items: Items) -> Items | None:
+    """Return what this process takes of a set, of several that work together; None if nothing."""
+    mine = shard(items)
+    return mine if len(mine) else None
 
 
 def batches(items: Items, options: DataOptions) -> DataLoader[Any]:

@@ -5,8 +5,6 @@ Every sum is taken over all processes, never a mean of means, so that the result
 process up to the order in which numbers are added.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +13,11 @@ from torch import Tensor, nn
 
 from spikewright.calibration import Statistics
 from spikewright.errors import CalibrationError
+from spikewright.processes import count as count
+from spikewright.processes import joined as joined
+from spikewright.processes import rank as rank
+from spikewright.processes import share as share
+from spikewright.processes import total as total
 
 __all__ = [
     "add_gradients",
@@ -29,52 +32,16 @@ __all__ = [
 ]
 
 
-def rank() -> int:
-    """Return the number of this process, 0 if it is alone."""
-    return dist.get_rank() if _several() else 0
-
-
-def count() -> int:
-    """Return how many processes train together."""
-    return dist.get_world_size() if _several() else 1
-
-
-@contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Meet the other processes if ``torchrun`` started this one and nobody has done so yet."""
-    mine = dist.is_available() and dist.is_torchelastic_launched() and not dist.is_initialized()
-    if mine:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        if mine:
-            dist.destroy_process_group()
-
-
-def share(chosen: Tensor) -> Tensor:
-    """Return this process's part of a batch: every n-th item, nothing added to make parts equal."""
-    return chosen[rank() :: count()]
-
-
-def total(values: Tensor) -> Tensor:
-    """Return the sum over all processes."""
-    if _several():
-        values = values.clone()
-        dist.all_reduce(values)
-    return values
-
-
 def broadcast(network: nn.Module) -> None:
     """Give every process the weights of the first one."""
-    if _several():
+    if count() > 1:
         for tensor in network.state_dict().values():
             dist.broadcast(tensor, 0)
 
 
 def add_gradients(network: nn.Module) -> None:
     """Replace every gradient by its sum over all processes."""
-    if not _several():
+    if count() == 1:
         return
     for parameter in network.parameters():
         if parameter.grad is not None:  # none on any process: the graph does not read it
@@ -97,8 +64,8 @@ def merge_over_processes(statistics: Statistics | None) -> Statistics:
         CalibrationError: If no process has seen anything, or the sites differ.
     """
     parts: list[Any] = [None if statistics is None else statistics.to_tensors()]
-    if _several():
-        parts = [None] * dist.get_world_size()
+    if count() > 1:
+        parts = [None] * count()
         dist.all_gather_object(parts, None if statistics is None else statistics.to_tensors())
     seen = [Statistics.from_tensors(part) for part in parts if part is not None]
     if not seen:
@@ -167,7 +134,3 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ANN401 - as above
         return total(grad.contiguous())
-
-
-def _several() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -48,6 +48,7 @@ def evaluate(
 
     Takes a saved network (--snn), or a model to convert on the fly (--model, --calibration).
     Ctrl-C ends it after the batch at hand; what is done by then is shown and written.
+    Under torchrun, processes divide the inputs; the numbers are those of one process.
 
     Args:
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
@@ -68,43 +69,25 @@ def evaluate(
         images: How images become inputs.
         common: What every verb takes.
     """
-    import dataclasses
-    import json
+    from functools import partial
 
-    from spikewright import api
-    from spikewright.cli.files import check_output, write
-    from spikewright.cli.networks import original, subject
-    from spikewright.cli.report import evaluation
-    from spikewright.cli.sources import batches, describe, spread
-    from spikewright.errors import ConfigError
+    from spikewright.cli.evaluation_run import run
+    from spikewright.cli.together import together
 
-    terminal = Terminal(common.json, common.quiet)
-    if data is None:
-        raise ConfigError("--data: expected inputs to measure on, got none. Name a data set.")
-    if lengths is not None and snn is not None:
-        raise ConfigError(
-            "--lengths: expected --model, got --snn. A saved network holds one code length; "
-            "convert the model again."
-        )
-    if output is not None:
-        check_output(output, force=force)
-    if lengths:
-        method = dataclasses.replace(method, T=max(lengths))
-    found = subject(snn, model, calibration, method, images, terminal)
-    items = found.inputs(data, images)
-    items = spread(items, limit, "--limit")
-    ann = original(found, ModelOptions(model=reference, weights=reference_weights), terminal)
-    result = api.evaluate(
-        found.snn,
-        batches(items, images),
-        reference=ann,
-        code_lengths=lengths,
+    verb = partial(
+        run,
+        data=data,
+        snn=snn,
+        reference=ModelOptions(model=reference, weights=reference_weights),
+        lengths=lengths,
+        limit=limit,
         simulator=simulator,
-        progress=terminal.progress,
+        layers=layers,
+        output=output,
+        force=force,
+        model=model,
+        calibration=calibration,
+        method=method,
+        images=images,
     )
-    report = {**result.to_dict(), "data": describe(items)}
-    if output is not None:
-        write(output, json.dumps(report, indent=1) + "\n")
-        terminal.note(f"result written to {output}")
-    terminal.result(evaluation(result, found.snn, describe(items), layers=layers), report)
-    return 130 if result.interrupted else 0
+    return together(verb, Terminal(common.json, common.quiet))
