@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report says, whatever it is written as: verdict, figures in words, what is left out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikewright.errors import ConfigError
+from spikewright.measure.energy import OPPONENTS, Energy, energy_of
+from spikewright.measure.energy_model import EnergyModel
+from spikewright.measure.result import percent
+from spikewright.measure.verdict import opponent_name, verdict
+from spikewright.report.read import Measured, Run
+from spikewright.text import counted
+
+__all__ = ["Content", "Priced", "content", "joules", "model_name", "not_counted", "times"]
+
+
+_ROUNDING = 1e-9  # 100 · (0.91 − 0.90) is a little more than 1
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A run with what it costs.
+
+    Attributes:
+        run: The run.
+        energies: Energy for one input, one entry for each model.
+        verdict: Accuracy, energy and latency, a sentence each.
+    """
+
+    run: Run
+    energies: tuple[Energy, ...]
+    verdict: tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What every form of a report is made from.
+
+    Attributes:
+        measured: What was measured.
+        models: The energy models, the one first that energy is split and drawn by.
+        runs: Every run with what it costs.
+        verdict: Three sentences on the whole.
+    """
+
+    measured: Measured
+    models: tuple[EnergyModel, ...]
+    runs: tuple[Priced, ...]
+    verdict: tuple[str, str, str]
+
+    @property
+    def main(self) -> Priced:
+        """The run that a report without rivals is about: that of the longest code."""
+        return self.runs[-1]
+
+
+def content(measured: Measured, models: Sequence[EnergyModel]) -> Content:
+    """Work out what a report says.
+
+    Args:
+        measured: What was measured.
+        models: Energy models, at least one.
+
+    Raises:
+        ConfigError: If the work of a run was not counted, or no model is given.
+    """
+    if not models:
+        raise ConfigError("report: expected at least one energy model, got none. Name one.")
+    runs = []
+    for run in measured.runs:
+        if not run.result.macs or not run.result.samples:
+            raise ConfigError(
+                f"{run.label}: expected a result with its work counted, got one without. "
+                "Evaluate with counting=True, on at least one input."
+            )
+        energies = tuple(energy_of(run.result, model) for model in models)
+        said = verdict(run.result, measured.ann_accuracy, energies)
+        runs.append(Priced(run, energies, said))
+    last = runs[-1].verdict
+    found = (
+        (_accuracy(measured), _energy(runs), _latency(measured.runs)) if measured.compares else last
+    )
+    return Content(measured, tuple(models), tuple(runs), found)
+
+
+def joules(pj: float) -> str:
+    """Write an energy with three digits and its unit.
+
+    Example:
+        >>> joules(950.0), joules(12_345_678.0)
+        ('950 pJ', '12.3 µJ')
+    """
+    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
+        if pj >= size:
+            return f"{pj / size:.3g} {unit}"
+    return f"{pj:.3g} pJ"
+
+
+def times(ratio: float) -> str:
+    """Write a ratio; never rounded to 1, which is where a saving ends.
+
+    Example:
+        >>> times(0.3012), times(0.9996), times(1234.0)
+        ('0.301×', '0.9996×', '1,234×')
+    """
+    text = f"{ratio:,.0f}" if ratio >= 1000 else f"{ratio:.3g}"
+    if text == "1" and ratio != 1:
+        text = f"{ratio:.6g}"
+    return f"{text}×"
+
+
+def model_name(model: EnergyModel) -> str:
+    """Return what a model is called: its title, and its name where that is another."""
+    same = model.title.casefold() == model.name.casefold()
+    return model.title if same else f"{model.title} ({model.name})"
+
+
+def not_counted(models: Sequence[EnergyModel]) -> tuple[str, ...]:
+    """Return what the numbers leave out, a sentence or two each.
+
+    Args:
+        models: The energy models that were used.
+    """
+    return (
+        "Additions are those that spikes cause at synapses. Biases, the neurons' own arithmetic "
+        "(inflation, threshold, reset), max-pool gates and delay lines are none.",
+        "Energy is arithmetic, and in models with memory the access to operands. Leakage, clocks, "
+        "control, routing of spikes, delay lines, sensors and external memory have no price, for "
+        "neither network.",
+        "What training, calibration and conversion took is not part of any number.",
+        "Latency is in ticks. How long a tick lasts is up to the hardware and was not measured.",
+        "Accuracy is that on the inputs named above. Other inputs, noise and faults were not "
+        "tried.",
+        *(f"{model_name(m)}: {m.note}" for m in models),
+    )
+
+
+def _accuracy(measured: Measured) -> str:
+    runs, ann = measured.runs, measured.ann_accuracy
+    shares = [(run.result.accuracy(), run.label) for run in runs]
+    known = [(share, label) for share, label in shares if share is not None]
+    if not known:
+        same = [(run.result.agreement(), run.label) for run in runs]
+        agree = [(share, label) for share, label in same if share is not None]
+        if not agree:
+            return f"{counted(len(runs), 'network')} were run, on inputs without labels."
+        share, label = max(agree, key=lambda pair: pair[0])
+        return f"{label} decides most often as the ANN does, on {percent(share)} of the inputs."
+    share = max(known)[0]
+    best = [label for own, label in known if own == share]
+    text = f"After the last step {_names(best)} {'is' if len(best) == 1 else 'are'} right most "
+    text += f"often, on {percent(share)} of the inputs"
+    if ann is None:
+        return f"{text}; the ANN was not run."
+    close = sum(100 * (ann - own) <= 1.0 + _ROUNDING for own, _ in known)
+    return (
+        f"{text} (ANN: {percent(ann)}); {close} of {counted(len(known), 'network')} "
+        f"{'is' if close == 1 else 'are'} at most 1 point below the ANN."
+    )
+
+
+def _energy(runs: Sequence[Priced]) -> str:
+    """Say who saves energy; only where all models agree, against both opponents, is it said so."""
+    always, never, split = list[str](), list[str](), list[str]()
+    for priced in runs:
+        pays = [energy.pays(o) for energy in priced.energies for o in OPPONENTS]
+        place = always if all(pays) else split if any(pays) else never
+        place.append(priced.run.label)
+    models = counted(len(runs[0].energies), "energy model")
+    parts = []
+    if always:
+        parts.append(f"{_names(always)} {_s('save', always)} energy under all of {models}")
+    if never:
+        parts.append(f"{_names(never)} {_s('save', never)} none under any of {models}")
+    if split:
+        parts.append(f"whether {_names(split)} {_s('save', split)} energy depends on the model")
+    text = "; ".join(parts)
+    bits = {e.bits for priced in runs for e in priced.energies}
+    equal = "the ANN with as many bits as each can tell apart"
+    rival = opponent_name("quantised", min(bits)) if len(bits) == 1 else equal
+    return f"Against {opponent_name('fp32', min(bits))} and {rival}, {text}."
+
+
+def _latency(runs: Sequence[Run]) -> str:
+    ticks = [(run.result.latency_ticks, run.label) for run in runs]
+    (least, quick), (most, slow) = min(ticks), max(ticks)
+    every = sorted({run.result.ticks_per_input for run in runs})
+    text = f"From input to decision {quick} takes least, {counted(least, 'tick')}"
+    if most > least:
+        text += f", and {slow} most, {most:,}"
+    span = f"{every[0]:,}" if len(every) == 1 else f"{every[0]:,} to {every[-1]:,}"
+    return f"{text}; a new input can enter every {span}."
+
+
+def _names(labels: Sequence[str]) -> str:
+    """Write a list of names; many are counted."""
+    if len(labels) > 4:
+        return f"{len(labels)} of the networks"
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
+
+
+def _s(verb: str, labels: Sequence[str]) -> str:
+    return f"{verb}s" if len(labels) == 1 else verb

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the figures of a report are drawn from, and what is to be seen in them, in words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from spikewright.measure.energy import OPPONENTS, Energy, energy_of
+from spikewright.measure.examples import Example, Track
+from spikewright.measure.length import LengthResult
+from spikewright.measure.result import number, percent
+from spikewright.measure.verdict import opponent_name
+from spikewright.report.content import Content, joules
+from spikewright.report.figures import Plot, Series
+from spikewright.report.read import Measured, Run
+from spikewright.text import counted
+
+__all__ = [
+    "Curves",
+    "accuracy_over_steps",
+    "answers",
+    "over_additions",
+    "over_energy",
+    "pipeline_finding",
+    "raster_finding",
+    "ratio_finding",
+]
+
+_LINEAR = 32  # steps up to which an axis is linear
+_SHOWN = 1e-3  # share of the largest x from which on an axis of costs begins
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves to be drawn.
+
+    Attributes:
+        plot: What to draw.
+        log: Whether x is logarithmic.
+        finding: What is to be seen.
+        written: How a number is written at the x axis.
+    """
+
+    plot: Plot
+    log: bool
+    finding: str
+    written: Callable[[float], str]
+
+
+def accuracy_over_steps(measured: Measured) -> Curves:
+    """Return accuracy along the steps of every run, or over T where a curve has several."""
+    series = _series(measured.runs, _step)
+    most = max(x for s in series for x, _ in s.points)
+    several = any(len(group) > 1 for group in _lines(measured.runs))
+    label = "step, or T where a method was run at several" if several else "step of the read-out"
+    parts = []
+    for line in series[:4]:
+        (x0, y0), (x1, y1) = line.points[0], line.points[-1]
+        parts.append(f"{line.label} goes from {y0:.1f} % at {x0:g} to {y1:.1f} % at {x1:g}")
+    more = f"; {len(series) - 4} more curves in the figure" if len(series) > 4 else ""
+    level = "" if _level(measured) is None else f" The dashed line is the ANN, {_ann(measured)}."
+    return Curves(
+        _plot(measured, series, label, "Accuracy over steps"),
+        most > _LINEAR,
+        f"{'; '.join(parts)}{more}.{level}",
+        "{:g}".format,
+    )
+
+
+def over_additions(measured: Measured) -> Curves:
+    """Return accuracy over additions for one input, along steps where they are known."""
+    series = _series(measured.runs, _additions)
+    finding = _cheapest(series, number, "additions for one input")
+    label = "additions for one input"
+    return Curves(_plot(measured, series, label, "Accuracy over additions"), True, finding, number)
+
+
+def over_energy(content: Content) -> Curves:
+    """Return accuracy over energy for one input by the first model."""
+    measured, model = content.measured, content.models[0]
+
+    def energy(result: LengthResult, t: int | None) -> float:
+        return energy_of(result, model, t).total
+
+    series = _series(measured.runs, energy)
+    finding = f"{_cheapest(series, joules, 'for one input')} Priced by {model.title}."
+    label = f"energy for one input ({model.name})"
+    return Curves(_plot(measured, series, label, "Accuracy over energy"), True, finding, joules)
+
+
+def ratio_finding(energies: Sequence[Energy]) -> str:
+    """Say under how many models the spiking network needs less."""
+    models, parts = len(energies), []
+    for opponent in OPPONENTS:
+        pays = sum(e.pays(opponent) for e in energies)
+        ratios = [e.ratio(opponent) for e in energies]
+        parts.append(
+            f"less than {opponent_name(opponent, energies[0].bits)} under {pays} of "
+            f"{counted(models, 'model')} ({min(ratios):.2g} to {max(ratios):.2g} times as much)"
+        )
+    return f"The spiking network needs {' and '.join(parts)}."
+
+
+def pipeline_finding(result: LengthResult) -> str:
+    """Say when an input is decided and how closely inputs follow each other."""
+    plan, latency = result.plan, counted(result.latency_ticks, "tick")
+    every = f"a new input enters every {counted(result.ticks_per_input, 'tick')}"
+    if plan["kind"] == "layered":
+        delays = plan["delays"]
+        held = (
+            f" {counted(len(delays), 'delay line')}, of up to "
+            f"{max(ticks for _, ticks in delays)} ticks, hold spikes back for shortcuts."
+            if delays
+            else ""
+        )
+        return (
+            "Each population first accumulates the trains in front of it, then fires its own. An "
+            f"input is decided after {latency}; {every}, with two membranes a neuron.{held}"
+        )
+    sleep = plan.get("sleep", 0)
+    asleep = f", {sleep} of them asleep, with the input off" if sleep else ""
+    return f"All populations work in every tick. An input takes {latency}{asleep}; {every}."
+
+
+def answers(example: Example) -> str:
+    """Say what an input is and what both networks answered, step by step.
+
+    Example:
+        >>> answers(Example(7, 3, 3, (5, 5, 3, 3), None, ()))
+        'Class 3. ANN: 3. Spiking network: 3, from step 3 on (steps 1 to 2: 5).'
+        >>> answers(Example(7, None, None, (5, 5), None, ()))
+        'Class not known. Spiking network: 5, from step 1 on.'
+    """
+    target = "not known" if example.target is None else f"{example.target}"
+    ann = "" if example.ann is None else f" ANN: {example.ann}."
+    spans, t = [], 1
+    for decided, group in groupby(example.decided):
+        length = len(list(group))
+        spans.append((decided, t, t + length - 1))
+        t += length
+    last, first, _ = spans[-1]
+    before = [f"step {a}: {d}" if a == b else f"steps {a} to {b}: {d}" for d, a, b in spans[:-1]]
+    if len(before) > 4:
+        before = [*before[:2], f"{len(before) - 3} more changes", before[-1]]
+    text = f" ({', '.join(before)})" if before else ""
+    return f"Class {target}.{ann} Spiking network: {last}, from step {first} on{text}."
+
+
+def raster_finding(example: Example, drawn: Sequence[Track]) -> str:
+    """Say how many of the neurons shown fired, and where most spikes are.
+
+    Args:
+        example: The input.
+        drawn: The populations that the figure shows.
+    """
+    shown = sum(len(track.shown) for track in drawn)
+    fired = sum(len({row for row, _, _ in track.spikes}) for track in drawn)
+    which = f"{len(drawn)} of the {len(example.tracks)} populations are shown; "
+    text = which if len(drawn) < len(example.tracks) else ""
+    text += f"{fired} of the {counted(shown, 'neuron')} shown fired"
+    if not fired:
+        return f"{text}."
+    most = max(drawn, key=lambda track: len(track.spikes))
+    spikes = sum(len(track.spikes) for track in drawn)
+    minus = sum(value < 0 for track in drawn for _, _, value in track.spikes)
+    negative = f"; {minus} of {spikes} spikes are negative" if minus else ""
+    return f"{text}, most often those of {most.name}{negative}."
+
+
+def _lines(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs of each curve, smallest T first."""
+    lines: dict[str, list[Run]] = {}
+    for run in runs:
+        lines.setdefault(run.line, []).append(run)
+    return [sorted(line, key=lambda run: run.result.T) for line in lines.values()]
+
+
+def _series(
+    runs: Sequence[Run], x: Callable[[LengthResult, int | None], float | None]
+) -> tuple[Series, ...]:
+    """Return curves: along the steps of a run, or over the ends of several.
+
+    Args:
+        runs: What was measured.
+        x: Where a run stands after a step, or after all; None if a step has no place of its own.
+    """
+    found = []
+    for line in _lines(runs):
+        if len(line) == 1:
+            result = line[0].result
+            ends = range(1, (result.rest_step(1.0) or result.steps) + 1)
+            places = [(result, t) for t in (ends if result.additions_by_step or x is _step else ())]
+            label = line[0].label if line[0].line == line[0].label else line[0].line
+        else:
+            places, label = [], line[0].line
+        points = [(x(result, t), _right(result, t)) for result, t in places]
+        if not places:
+            points = [(x(run.result, None), _right(run.result, None)) for run in line]
+        found.append(Series(label, tuple((a, 100 * b) for a, b in points if a is not None)))
+    lowest = 0.0
+    if x is not _step:
+        lowest = _SHOWN * max(a for s in found for a, _ in s.points)
+    return tuple(
+        Series(s.label, kept)
+        for s in found
+        if (kept := tuple((a, b) for a, b in s.points if a > lowest))
+    )
+
+
+def _step(result: LengthResult, t: int | None) -> float:
+    return float(result.T if t is None else t)
+
+
+def _additions(result: LengthResult, t: int | None) -> float:
+    if t is None:
+        return result.additions_per_sample
+    return result.additions_by_step[t - 1] / max(1, result.samples)
+
+
+def _right(result: LengthResult, t: int | None) -> float:
+    """Return accuracy, or agreement where nothing is labelled."""
+    share = result.accuracy(t) if result.labelled else result.agreement(t)
+    return share or 0.0
+
+
+def _level(measured: Measured) -> float | None:
+    labelled = any(run.result.labelled for run in measured.runs)
+    return measured.ann_accuracy if labelled else None
+
+
+def _ann(measured: Measured) -> str:
+    return percent(measured.ann_accuracy)
+
+
+def _plot(measured: Measured, series: tuple[Series, ...], x_label: str, title: str) -> Plot:
+    level = _level(measured)
+    labelled = any(run.result.labelled for run in measured.runs)
+    return Plot(
+        series=series,
+        x_label=x_label,
+        y_label="accuracy (%)" if labelled else "same decision as the ANN (%)",
+        title=title if labelled else title.replace("Accuracy", "Agreement"),
+        x_base=2 if "step" in x_label else 10,
+        level=None if level is None else 100 * level,
+        level_label="ANN",
+    )
+
+
+def _cheapest(series: Sequence[Series], written: Callable[[float], str], what: str) -> str:
+    """Say which curve ends with least cost and which highest."""
+    ends = [(s.points[-1], s.label) for s in series]
+    (least, at), cheap = min(ends, key=lambda e: e[0][0])
+    (cost, best), high = max(ends, key=lambda e: e[0][1])
+    text = f"At its end {cheap} needs least, {written(least)} {what}, with {at:.1f} %"
+    if cheap == high:
+        return f"{text}, and no other is higher."
+    return f"{text}; {high} is highest with {best:.1f} %, for {written(cost)}."

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as one HTML page that needs nothing else: no script, no font, no other address."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikewright import __version__
+from spikewright.errors import ConfigError
+from spikewright.measure.energy_model import EnergyModel
+from spikewright.measure.examples import Example
+from spikewright.report import drawings, findings
+from spikewright.report.content import Content, Priced, content, not_counted
+from spikewright.report.inline import Drawing
+from spikewright.report.pictures import data_uri
+from spikewright.report.read import Measured
+from spikewright.report.record import record_of
+from spikewright.report.tables import (
+    Table,
+    energy_table,
+    key_figures,
+    layer_table,
+    row_table,
+    step_table,
+)
+
+__all__ = ["page"]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """An input looked at closely."""
+
+    number: int
+    answers: str
+    picture: str | None
+    alt: str
+    raster: Drawing | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is shown of one run."""
+
+    label: str
+    steps: Table
+    energy: Table
+    ratios: Drawing
+    layers: Table
+    pipeline: Drawing
+    samples: tuple[_Sample, ...]
+
+
+def page(measured: Measured, models: Sequence[EnergyModel]) -> str:
+    """Return a report as HTML; the same input gives the same page.
+
+    Args:
+        measured: What was measured.
+        models: Energy models, at least one; energy is split and drawn by the first.
+
+    Raises:
+        ConfigError: If jinja2 or matplotlib is not installed.
+    """
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        raise ConfigError(
+            "report: expected jinja2, which is not installed. Install the extra: "
+            "pip install 'spikewright[report]'."
+        ) from error
+    found = content(measured, models)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("spikewright.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    several = measured.compares
+    return environment.get_template("page.html").render(
+        measured=measured,
+        models=found.models,
+        verdict=found.verdict,
+        version=__version__,
+        key_figures=() if several else key_figures(found.main, measured.ann_accuracy),
+        rows=row_table(found) if len(found.runs) > 1 else None,
+        accuracy=_curves(findings.accuracy_over_steps(measured), "accuracy"),
+        costs=_costs(found) if several else (),
+        parts=_parts(found),
+        record=record_of(measured),
+        not_counted=not_counted(models),
+    )
+
+
+def _parts(found: Content) -> tuple[_Part, ...]:
+    """Return what is shown of every run, the one that the page is about first."""
+    runs = found.runs if found.measured.compares else found.runs[::-1]
+    return tuple(_part(found, priced, i) for i, priced in enumerate(runs))
+
+
+def _part(found: Content, priced: Priced, i: int) -> _Part:
+    result, name = priced.run.result, f"r{i}"
+    ticks = max((_last(example) for example in priced.run.examples), default=1)
+    samples = tuple(
+        _sample(example, n, ticks, name) for n, example in enumerate(priced.run.examples, 1)
+    )
+    return _Part(
+        label=priced.run.label,
+        steps=step_table(result),
+        energy=energy_table(priced.energies),
+        ratios=drawings.ratios(
+            priced.energies,
+            name=f"{name}-ratios",
+            title=f"Energy of {priced.run.label} relative to the ANN, by model",
+            finding=findings.ratio_finding(priced.energies),
+        ),
+        layers=layer_table(result, found.models[0]),
+        pipeline=drawings.pipeline(
+            result,
+            name=f"{name}-pipeline",
+            title=f"Three inputs in {priced.run.label}, one behind the other",
+            finding=findings.pipeline_finding(result),
+        ),
+        samples=samples,
+    )
+
+
+def _sample(example: Example, number: int, ticks: int, name: str) -> _Sample:
+    said = findings.answers(example)
+    return _Sample(
+        number=example.index + 1,
+        answers=said,
+        picture=None if example.picture is None else data_uri(example.picture),
+        alt=f"Input {example.index + 1} as the network was given it. {said}",
+        raster=drawings.raster(
+            example,
+            ticks,
+            name=f"{name}-raster{number}",
+            title=f"Spikes for input {example.index + 1}",
+            finding=findings.raster_finding(example, drawings.drawn(example)),
+        )
+        if _last(example)
+        else None,
+    )
+
+
+def _last(example: Example) -> int:
+    """Return the tick of the last spike, 0 if there is none."""
+    return max((tick for track in example.tracks for _, tick, _ in track.spikes), default=0)
+
+
+def _curves(found: findings.Curves, name: str) -> Drawing:
+    return drawings.curves(
+        found.plot, name=name, finding=found.finding, log=found.log, written=found.written
+    )
+
+
+def _costs(found: Content) -> tuple[Drawing, ...]:
+    """Return the figures of what accuracy costs."""
+    additions = _curves(findings.over_additions(found.measured), "additions")
+    return additions, _curves(findings.over_energy(found), "energy")

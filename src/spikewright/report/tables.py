@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of a report as texts and lengths of bars, for HTML and Markdown alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikewright.measure.energy import OPPONENTS, Energy, energy_by_layer
+from spikewright.measure.energy_model import EnergyModel
+from spikewright.measure.layer_count import LayerCount
+from spikewright.measure.length import LengthResult
+from spikewright.measure.result import number, percent
+from spikewright.measure.verdict import opponent_name
+from spikewright.report.content import Content, Priced, joules, model_name, times
+
+__all__ = [
+    "Field",
+    "Table",
+    "energy_table",
+    "key_figures",
+    "layer_table",
+    "row_table",
+    "step_table",
+]
+
+_NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One cell.
+
+    Attributes:
+        text: What it says.
+        bar: Length of its bar in per cent of the longest; None without.
+        good: Whether it is in favour of the spiking network; None where that is no question.
+    """
+
+    text: str
+    bar: float | None = None
+    good: bool | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under titles; the first field of a row is its own title.
+
+    Attributes:
+        caption: What it shows, in a sentence.
+        head: Titles.
+        rows: As many fields a row as titles.
+        left: How many columns, from the first, hold words.
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Field, ...], ...]
+    left: int = 1
+
+
+def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str], ...]:
+    """Return name, number and explanation of what is asked first.
+
+    Args:
+        priced: The run.
+        ann: Accuracy of the original network.
+    """
+    x = priced.run.result
+    own, same = x.accuracy(), x.agreement()
+    found = []
+    if own is not None:
+        beside = f"after {x.steps} steps"
+        found.append(
+            ("Accuracy", percent(own), beside if ann is None else f"{beside}; ANN {percent(ann)}")
+        )
+    if same is not None:
+        found.append(("Agreement", percent(same), "decisions equal to the ANN's"))
+    relative = f"{x.additions_per_sample / max(1, x.macs):.3f}"
+    left = f" and {number(x.analog_macs)} MACs" if x.analog_macs else ""
+    why = f"{number(x.additions_per_sample)} additions{left}; ANN {number(x.macs)} MACs"
+    found += [
+        ("Additions ÷ MACs", relative, why),
+        ("Spikes per neuron", f"{x.spikes_per_neuron:.3f}", f"{x.neurons:,} neurons, one input"),
+        ("Latency", f"{x.latency_ticks:,} ticks", "from input to decision"),
+        ("One input every", f"{x.ticks_per_input:,} ticks", "with two membranes a neuron"),
+    ]
+    rest = x.rest_step(1.0)
+    if rest is not None:
+        found.append(("At rest", f"{rest:,} ticks", f"all inputs; median {x.rest_step(0.5):,}"))
+    return tuple(found)
+
+
+def row_table(content: Content) -> Table:
+    """Return one row for each run of a comparison."""
+    model, count = content.models[0], len(content.models)
+    head = ["run", "accuracy", "agrees", "additions", "÷ MACs", "spikes/neuron", "latency"]
+    head += [f"energy ({model.name})", "÷ FP32", "÷ equal bits", "pays"]
+    rows = []
+    for priced in content.runs:
+        x, energy = priced.run.result, priced.energies[0]
+        pays = sum(e.pays(o) for e in priced.energies for o in OPPONENTS)
+        of = len(OPPONENTS) * count
+        rows.append(
+            (
+                Field(priced.run.label),
+                Field(percent(x.accuracy())),
+                Field(percent(x.agreement())),
+                Field(number(x.additions_per_sample)),
+                Field(f"{x.additions_per_sample / max(1, x.macs):.3f}"),
+                Field(f"{x.spikes_per_neuron:.3f}"),
+                Field(f"{x.latency_ticks:,}"),
+                Field(joules(energy.total)),
+                *(Field(times(energy.ratio(o)), good=energy.pays(o)) for o in OPPONENTS),
+                Field(f"{pays} of {of}"),
+            )
+        )
+    caption = (
+        f"Every run after its last step, for one input. Energy by {model.title}; pays: in how many "
+        f"pairings of {count} energy models with {len(OPPONENTS)} opponents the spiking network "
+        "needs less. Latency in ticks."
+    )
+    return Table(caption, tuple(head), tuple(rows))
+
+
+def step_table(x: LengthResult) -> Table:
+    """Return what was decided after each step."""
+    rows = tuple(
+        (
+            Field(f"{t:,}"),
+            Field(f"{x.latency_ticks - x.steps + t:,}"),
+            Field(percent(x.accuracy(t))),
+            Field(percent(x.agreement(t))),
+        )
+        for t in range(1, (x.rest_step(1.0) or x.steps) + 1)
+    )
+    caption = f"Accuracy and agreement with the ANN after each step of the read-out, T={x.T}."
+    return Table(caption, ("step", "tick", "accuracy", "agrees"), rows, left=0)
+
+
+def energy_table(energies: Sequence[Energy]) -> Table:
+    """Return what an input costs, by model and opponent."""
+    bits = energies[0].bits
+    names = ("FP32", f"{bits} bits")
+    head = ["model", "spiking", *(f"ANN {n}" for n in names), *(f"÷ {n}" for n in names)]
+    head += ["pays against", *(f"even at, {n}" for n in names)]
+    rows = tuple(
+        (
+            Field(model_name(e.model)),
+            Field(joules(e.total)),
+            *(Field(joules(e.of(o))) for o in OPPONENTS),
+            *(Field(times(e.ratio(o)), good=e.pays(o)) for o in OPPONENTS),
+            _pays(e, names),
+            *(Field(_even(e.break_even(o))) for o in OPPONENTS),
+        )
+        for e in energies
+    )
+    caption = (
+        f"Energy for one input: the spiking network, {opponent_name('fp32', bits)} and "
+        f"{opponent_name('quantised', bits)}, which can tell as many values apart as a train. It "
+        "pays where the spiking network needs less. Even at: spikes per neuron and input at which "
+        "both would need the same "
+        f"({energies[0].spikes_per_neuron:.3g} are sent); never: even a silent network needs more."
+    )
+    return Table(caption, tuple(head), rows)
+
+
+def layer_table(x: LengthResult, model: EnergyModel) -> Table:
+    """Return what every layer does for one input."""
+    samples = max(1, x.samples)
+    spikes = [_spikes(layer, samples) for layer in x.layers]
+    additions = [
+        layer.additions / samples if layer.kind in ("layer", "shortcut") else None
+        for layer in x.layers
+    ]
+    energy = energy_by_layer(x, model)
+    whole = sum(energy) or 1.0
+    rows = tuple(
+        (
+            Field(layer.name),
+            Field(layer.kind),
+            _bar(sent, spikes, "{:.3f}"),
+            _EMPTY if added is None else Field(number(added), _share(added, additions)),
+            Field(number(layer.macs)) if layer.macs else _EMPTY,
+            Field(number(layer.analog_macs)) if layer.analog_macs else _EMPTY,
+            Field(f"{100 * cost / whole:.1f} %", _share(cost, energy)),
+        )
+        for layer, sent, added, cost in zip(x.layers, spikes, additions, energy, strict=True)
+    )
+    head = ("layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left", "energy share")
+    most, name = max(zip(energy, (layer.name for layer in x.layers), strict=True))
+    caption = (
+        f"Work of every layer for one input. Most energy by {model.title} goes to {name}, "
+        f"{100 * most / whole:.1f} %. Bars show shares of the longest in their column."
+    )
+    return Table(caption, head, rows, left=2)
+
+
+_EMPTY = Field(_NOTHING)
+
+
+def _pays(energy: Energy, names: Sequence[str]) -> Field:
+    """Name the opponents that need more."""
+    won = [name for o, name in zip(OPPONENTS, names, strict=True) if energy.pays(o)]
+    if len(won) == len(OPPONENTS):
+        return Field("both", good=True)
+    return Field(f"{won[0]} only") if won else Field("neither", good=False)
+
+
+def _spikes(layer: LayerCount, samples: int) -> float | None:
+    return layer.spikes / (layer.neurons * samples) if layer.neurons else None
+
+
+def _share(value: float | None, of: Sequence[float | None]) -> float | None:
+    longest = max((v for v in of if v is not None), default=0.0)
+    return None if value is None or not longest else 100 * value / longest
+
+
+def _bar(value: float | None, of: Sequence[float | None], form: str) -> Field:
+    return _EMPTY if value is None else Field(form.format(value), _share(value, of))
+
+
+def _even(spikes: float | None) -> str:
+    return "never" if spikes is None else f"{spikes:.3g}"
