@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as files for people: figures from plain numbers."""
+"""Results as files for people: pages, Markdown, tables, and figures from plain numbers."""

@@ -57,8 +57,8 @@ def accuracy_over_steps(measured: Measured) -> Curves:
     for line in series[:4]:
         (x0, y0), (x1, y1) = line.points[0], line.points[-1]
         parts.append(f"{line.label} goes from {y0:.1f} % at {x0:g} to {y1:.1f} % at {x1:g}")
-    more = f"; {len(series) - 4} more curves in the figure" if len(series) > 4 else ""
-    level = "" if _level(measured) is None else f" The dashed line is the ANN, {_ann(measured)}."
+    more = f"; {len(series) - 4} more curves" if len(series) > 4 else ""
+    level = "" if _level(measured) is None else f" The ANN: {_ann(measured)}."
     return Curves(
         _plot(measured, series, label, "Accuracy over steps"),
         most > _LINEAR,

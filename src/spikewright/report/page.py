@@ -77,6 +77,7 @@ def page(measured: Measured, models: Sequence[EnergyModel]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["bound"] = _bound
     several = measured.compares
     return environment.get_template("page.html").render(
         measured=measured,
@@ -143,6 +144,11 @@ def _sample(example: Example, number: int, ticks: int, name: str) -> _Sample:
         if _last(example)
         else None,
     )
+
+
+def _bound(text: str) -> str:
+    """Keep per cent signs on the line of their numbers."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _last(example: Example) -> int:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as numbers for other programs: one JSON object, or one long table."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from spikewright.measure.energy import OPPONENTS, energy_by_layer
+from spikewright.measure.energy_model import EnergyModel
+from spikewright.report.content import Content, Priced, content, not_counted
+from spikewright.report.read import Measured
+
+__all__ = ["COLUMNS", "SCHEMA", "to_csv", "to_dict"]
+
+SCHEMA = "spikewright.report/1"
+
+COLUMNS = ("run", "table", "row", "quantity", "value")
+"""Columns of the CSV file: one number a line."""
+
+_Line = tuple[str, str, str, float | int | None]
+
+
+def to_dict(measured: Measured, models: Sequence[EnergyModel]) -> dict[str, Any]:
+    """Return a report as JSON-able data, energies and verdicts included.
+
+    Args:
+        measured: What was measured.
+        models: Energy models, at least one.
+
+    Raises:
+        ConfigError: If the work of a run was not counted, or no model is given.
+    """
+    found = content(measured, models)
+    return {
+        "schema": SCHEMA,
+        "title": measured.title,
+        "verdict": list(found.verdict),
+        "interrupted": measured.interrupted,
+        "ann_accuracy": measured.ann_accuracy,
+        "runs": [
+            {
+                "label": priced.run.label,
+                "verdict": list(priced.verdict),
+                "energies": [e.to_dict() for e in priced.energies],
+                "result": priced.run.result.to_dict(),
+                "examples": [dataclasses.asdict(e) for e in priced.run.examples],
+            }
+            for priced in found.runs
+        ],
+        "data": dict(measured.data),
+        "provenance": {name: dict(facts) for name, facts in measured.provenance.items()},
+        "not_counted": list(not_counted(models)),
+    }
+
+
+def to_csv(measured: Measured, models: Sequence[EnergyModel]) -> str:
+    """Return a report as one long table, a number a line; see :data:`COLUMNS`.
+
+    ``table`` is ``total`` (one row, named after the code length), ``step`` (rows are steps from 1),
+    ``layer`` (rows are "name (kind)") or ``energy`` (rows are models). Shares are fractions of one,
+    energies in pJ; additions, spikes and energies are for one input. What is not known, or never
+    reached, is left empty.
+
+    Args:
+        measured: What was measured.
+        models: Energy models, at least one; energy is split by the first.
+
+    Raises:
+        ConfigError: If the work of a run was not counted, or no model is given.
+    """
+    found, text = content(measured, models), io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for priced in found.runs:
+        for part in (_totals, _steps, _layers, _energies):
+            for *names, value in part(found, priced):
+                lines.writerow([priced.run.label, *names, "" if value is None else value])
+    return text.getvalue()
+
+
+def _totals(found: Content, priced: Priced) -> Iterator[_Line]:
+    x = priced.run.result
+    values = {
+        "accuracy": x.accuracy(),
+        "ann_accuracy": found.measured.ann_accuracy,
+        "agreement": x.agreement(),
+        "samples": x.samples,
+        "additions": x.additions_per_sample,
+        "macs": x.macs,
+        "analog_macs": x.analog_macs,
+        "spikes_per_neuron": x.spikes_per_neuron,
+        "latency_ticks": x.latency_ticks,
+        "ticks_per_input": x.ticks_per_input,
+    }
+    for name, value in values.items():
+        yield "total", f"T={x.T}", name, value
+
+
+def _steps(_: Content, priced: Priced) -> Iterator[_Line]:
+    x = priced.run.result
+    samples = max(1, x.samples)
+    for t in range(1, (x.rest_step(1.0) or x.steps) + 1):
+        yield "step", str(t), "tick", x.latency_ticks - x.steps + t
+        yield "step", str(t), "accuracy", x.accuracy(t)
+        yield "step", str(t), "agreement", x.agreement(t)
+        if x.additions_by_step:
+            yield "step", str(t), "additions", x.additions_by_step[t - 1] / samples
+            yield "step", str(t), "spikes", x.spikes_by_step[t - 1] / samples
+
+
+def _layers(found: Content, priced: Priced) -> Iterator[_Line]:
+    x = priced.run.result
+    samples, model = max(1, x.samples), found.models[0]
+    for layer, energy in zip(x.layers, energy_by_layer(x, model), strict=True):
+        row = f"{layer.name} ({layer.kind})"
+        yield "layer", row, "spikes", layer.spikes / samples
+        yield "layer", row, "neurons", layer.neurons
+        yield "layer", row, "additions", layer.additions / samples
+        yield "layer", row, "macs", layer.macs
+        yield "layer", row, "analog_macs", layer.analog_macs
+        yield "layer", row, f"energy_pj ({model.name})", energy
+
+
+def _energies(_: Content, priced: Priced) -> Iterator[_Line]:
+    for energy in priced.energies:
+        name = energy.model.name
+        yield "energy", name, "snn_pj", energy.total
+        for opponent in OPPONENTS:
+            yield "energy", name, f"{opponent}_pj", energy.of(opponent)
+            yield "energy", name, f"ratio_{opponent}", energy.ratio(opponent)
+            yield "energy", name, f"break_even_{opponent}", energy.break_even(opponent)

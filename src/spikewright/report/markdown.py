@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as Markdown: the same words and tables as the page, without figures."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from spikewright.measure.energy_model import EnergyModel
+from spikewright.report import findings
+from spikewright.report.content import Content, Priced, content, model_name, not_counted
+from spikewright.report.read import Measured
+from spikewright.report.record import record_of
+from spikewright.report.tables import (
+    Table,
+    energy_table,
+    key_figures,
+    layer_table,
+    row_table,
+    step_table,
+)
+
+__all__ = ["markdown"]
+
+
+def markdown(measured: Measured, models: Sequence[EnergyModel]) -> str:
+    """Return a report as Markdown (tables as on GitHub); the same input gives the same text.
+
+    Args:
+        measured: What was measured.
+        models: Energy models, at least one.
+
+    Raises:
+        ConfigError: If the work of a run was not counted, or no model is given.
+    """
+    found = content(measured, models)
+    parts = [f"# {_plain(measured.title)}", _about(measured)]
+    if measured.interrupted:
+        parts.append("**Interrupted:** only what was finished is shown.")
+    parts += ["## Verdict", "\n".join(f"{i}. {_plain(s)}" for i, s in enumerate(found.verdict, 1))]
+    if not measured.compares:
+        keys = key_figures(found.main, measured.ann_accuracy)
+        parts += [f"### {_plain(found.main.run.label)} in numbers"]
+        parts += ["\n".join(f"- {name}: **{value}** ({why})" for name, value, why in keys)]
+    if len(found.runs) > 1:
+        parts += ["### All runs", _table(row_table(found))]
+    parts += ["## Accuracy over steps", _plain(findings.accuracy_over_steps(measured).finding)]
+    for priced in found.runs:
+        parts += [f"### {_plain(priced.run.label)}, step by step"]
+        parts += [_table(step_table(priced.run.result))]
+    if measured.compares:
+        parts += ["## What accuracy costs", _plain(findings.over_additions(measured).finding)]
+        parts += [_plain(findings.over_energy(found).finding)]
+    for title, write in (("Energy by model", _energy), ("Layer by layer", _layers)):
+        parts += [f"## {title}", *_each(found, write)]
+    parts += ["### Where the prices come from"]
+    parts += ["\n".join(f"- {_plain(model_name(m))}: {_plain(m.source)}." for m in models)]
+    parts += ["## Pipeline", *_each(found, _pipeline)]
+    if any(priced.run.examples for priced in found.runs):
+        parts += ["## Single inputs", *_each(found, _samples)]
+    parts += ["## Provenance", *_provenance(measured)]
+    parts += ["## What was not counted"]
+    parts += ["\n".join(f"- {_plain(text)}" for text in not_counted(models))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(measured: Measured) -> str:
+    name = measured.data.get("name")
+    of = f" of {_plain(str(name))}" if name else ""
+    return f"On {measured.runs[-1].result.samples:,} inputs{of}."
+
+
+def _each(found: Content, write: Callable[[Content, Priced], str]) -> list[str]:
+    """Return what is written of every run, under its name if there are several."""
+    parts = []
+    for priced in found.runs:
+        text = write(found, priced)
+        if text and len(found.runs) > 1:
+            parts.append(f"### {_plain(priced.run.label)}")
+        if text:
+            parts.append(text)
+    return parts
+
+
+def _energy(_: Content, priced: Priced) -> str:
+    finding = _plain(findings.ratio_finding(priced.energies))
+    return f"{finding}\n\n{_table(energy_table(priced.energies))}"
+
+
+def _layers(found: Content, priced: Priced) -> str:
+    return _table(layer_table(priced.run.result, found.models[0]))
+
+
+def _pipeline(_: Content, priced: Priced) -> str:
+    return _plain(findings.pipeline_finding(priced.run.result))
+
+
+def _samples(_: Content, priced: Priced) -> str:
+    return "\n".join(
+        f"- Input {example.index + 1}: {_plain(findings.answers(example))}"
+        for example in priced.run.examples
+    )
+
+
+def _provenance(measured: Measured) -> list[str]:
+    parts = []
+    for file in record_of(measured):
+        pairs = [*file.pairs, *(pair for _, folded in file.folded for pair in folded)]
+        parts.append(f"### {_plain(file.name)}")
+        parts.append("\n".join(f"- {_plain(name)}: {_plain(text)}" for name, text in pairs))
+    return parts
+
+
+def _table(table: Table) -> str:
+    """Write a table under its caption."""
+    rule = ["---" if i < table.left else "---:" for i in range(len(table.head))]
+    lines: list[Iterable[str]] = [map(_plain, table.head), rule]
+    lines += [[_plain(field.text) for field in row] for row in table.rows]
+    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{_plain(table.caption)}\n\n{rows}"
+
+
+def _plain(text: str) -> str:
+    r"""Write a text so that nothing in it is Markdown or HTML.
+
+    Example:
+        >>> _plain("<b>*a|b*")
+        '\\<b\\>\\*a\\|b\\*'
+    """
+    return re.sub(r"([\\`*_\[\]<>|#&~])", r"\\\1", " ".join(text.split()))
