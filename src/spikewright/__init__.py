@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikewright.api import apply as apply
     from spikewright.api import calibrate as calibrate
     from spikewright.api import convert as convert
     from spikewright.api import diagnose as diagnose
@@ -32,7 +33,7 @@ _WHERE = {
     **dict.fromkeys(("Max", "MinError", "Percentile"), "calibration"),
     **dict.fromkeys(("SpikingNetwork", "load"), "network"),
     "compare": "comparison",
-    "diagnose": "api",
+    **dict.fromkeys(("apply", "diagnose"), "api"),
     "SpikeConverter": "methods.spikeconverter",
     "run_pipelined": "simulators",
     "train": "training",

@@ -27,6 +27,7 @@ from spikewright.graph.capture import evaluation_mode
 from spikewright.measure import Diagnosis, Result
 from spikewright.measure import diagnose as diagnose_network
 from spikewright.measure import evaluate as measure
+from spikewright.measure.suggestions import Suggestion
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 from spikewright.network import SpikingNetwork
@@ -35,7 +36,7 @@ from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators import verify as verify_network
 
-__all__ = ["calibrate", "convert", "diagnose", "evaluate", "inspect", "simulate", "verify"]
+__all__ = ["apply", "calibrate", "convert", "diagnose", "evaluate", "inspect", "simulate", "verify"]
 
 KEPT_INPUTS = 128
 """Calibration inputs that are kept for methods which run the spiking network on them."""
@@ -283,6 +284,41 @@ def diagnose(
         simulator=simulator,
         reference_graph=original,
     )
+
+
+def apply(snn: SpikingNetwork, suggestion: Suggestion) -> SpikingNetwork:
+    """Convert a network again as a diagnosis suggests, from the same statistics.
+
+    Args:
+        snn: The network that was diagnosed; it is not changed.
+        suggestion: One of ``diagnosis.suggestions``.
+
+    Returns:
+        A new network. Where the suggestion names the network's own method, that method's other
+        settings are kept; another method has its defaults.
+
+    Raises:
+        ConfigError: If the network was read from a file or rounded to integers, or the method
+            refuses the settings.
+        UnknownNameError: If no method has this name.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> from torch.nn import Linear, ReLU, Sequential
+        >>> x, model = torch.rand(64, 4), Sequential(Linear(4, 8), ReLU(), Linear(8, 3))
+        >>> snn = sw.convert(model, "burst", T=4, calibration=x)
+        >>> first = sw.diagnose(snn, x).suggestions[0]
+        >>> first.text, float(sw.apply(snn, first).sites["1/relu"].pre_bias)
+        ('v_init=0.5', 0.5)
+    """
+    if snn.source is None:
+        raise ConfigError(
+            "apply: expected a network that convert() has just returned, got one from a file or "
+            "an integer one, which cannot be converted again. Convert the model again."
+        )
+    prepared, config = snn.source
+    own = suggestion.method == config.name
+    return configure(config if own else suggestion.method, **suggestion.changes).convert(prepared)
 
 
 def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:

@@ -49,6 +49,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ((*CONVERTED, *DATA[:2], "--limit", "0"), "--limit: expected at least 1, got 0."),
         ((*CONVERTED, *DATA, "--simulator", "collapsed"), "expected 'timefold' or 'reference'"),
         ((*CONVERTED, *DATA, "--reference", "nets.py:other"), "expected the weights that"),
+        ((*CONVERTED, *DATA, "--try", "-1"), "--try: expected 0 suggestions or more, got -1."),
+        ((*DATA, "--snn", "x", "--reference", "y", "--try", "1"), "--try: expected --model with"),
         ((*CONVERTED, *DATA, "--reference-weights", "x"), "--reference-weights: expected --ref"),
     ],
 )
@@ -76,3 +78,19 @@ def test_on_the_fly_and_from_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     saved = ("--snn", "snn.safetensors", "--reference", "nets.py:net", "--json")
     code, out, _ = run(capsys, *DATA, *saved)
     assert (code, json.loads(out)["layers"]) == (0, data["layers"])
+
+
+def test_suggestions_are_tried_on_the_same_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, *CONVERTED, *DATA, "--try", "2")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "as it is" in out
+    assert "Best: " in out
+    code, out, _ = run(capsys, *CONVERTED, *DATA, "--try", "2", "--json")
+    data: dict[str, Any] = json.loads(out)
+    trials, best = data["tried"]["trials"], data["tried"]["best"]
+    assert [t["suggestion"] for t in trials] == [None, *data["suggestions"][:2]]
+    assert {t["samples"] for t in trials} == {40}
+    assert trials[0]["output_snr_db"] == data["layers"][-1]["snr_db"]
+    errors = [t["output_relative_error"] for t in trials]
+    assert errors[best] == min(errors) < errors[0]

@@ -30,71 +30,13 @@ from spikewright.graph.simplify import element_count
 from spikewright.measure.diagnosis import Diagnosis
 from spikewright.measure.drive import added_charge, full_scale
 from spikewright.measure.layer_error import Kind, LayerDiagnosis, Part
-from spikewright.network import Site, SpikingNetwork
+from spikewright.measure.split import split_error
+from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators.stages import pool_operator
 
-__all__ = ["Split", "diagnose", "split_error"]
-
-_ROUNDING = 1e-6
-"""Share by which a value may exceed the largest that can be sent and not count as clipped."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """What a population made of what entered it, float64, "batch *neuron".
-
-    Attributes:
-        value: r, what its spikes stand for.
-        ideal: What an ideal neuron would have sent for the same drive.
-        own: Cause to its part of r − ideal; in every neuron at most one is not zero.
-    """
-
-    value: Tensor
-    ideal: Tensor
-    own: dict[str, Tensor]
-
-
-def split_error(
-    node: Node,
-    site: Site,
-    scale: Tensor,
-    full: float,
-    entered: Tensor,
-    sent: Tensor,
-    added: Tensor | float = 0.0,
-) -> Split:
-    """Split what a population sends wrongly by cause.
-
-    z = λ·(entered/θ)/S − added;  ideal = activation(z);  r = λ·sent/S;  r − ideal is one of
-
-    * *inactivated*: z ≤ 0, yet the neuron has sent spikes, which it cannot call back;
-    * *clipping*: ideal is beyond Γ·λ (or below 0 where only the input is negative);
-    * *residual*: all else: charge left over, lost at a hard reset, sent in excess, or rounded.
-
-    Args:
-        node: The site in the original network, which knows its activation.
-        site: The population.
-        scale: λ, broadcastable with a value.
-        full: S, the value of a full train in units.
-        entered: All that entered, in units, "batch *neuron".
-        sent: All that was sent, in units, "batch *neuron".
-        added: What the method added to the drive, in the original network's numbers.
-    """
-    z = entered.double() / site.threshold * scale / full - added
-    value, ideal = sent.double() * scale / full, activate(node, z)
-    top = site.gamma * scale * (1.0 + _ROUNDING)
-    clipped = (ideal > top) | (ideal < (-top if site.signed else 0.0))
-    error = value - ideal
-    zero = torch.zeros_like(error)
-    own = {"clipping": torch.where(clipped, error, zero)}
-    if node.op == ops.RECTIFY:
-        early = (z <= 0) & (sent != 0)
-        own = {"inactivated": torch.where(early, error, zero), **own}
-        clipped = clipped | early
-    own["residual"] = torch.where(clipped, zero, error)
-    return Split(value, ideal, own)
+__all__ = ["diagnose"]
 
 
 @dataclass
@@ -107,6 +49,8 @@ class _Sums:
     parts: dict[str, Part] = field(default_factory=dict)
     fired: Tensor | None = None
     active: Tensor | None = None
+    clipped: Tensor | None = None
+    awake: Tensor | None = None
 
     def add(self, a: Tensor, value: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Add what a batch did: the original values, the decoded ones, the error's parts."""
@@ -116,11 +60,17 @@ class _Sums:
         for name, part in parts.items():
             self.parts[name] = self.parts.get(name, Part()) + _sums(part)
 
-    def add_neurons(self, a: Tensor, sent: Tensor) -> None:
-        """Note which neurons have spiked, and how active the original ones were."""
-        fired, active = (sent != 0).any(0), a.abs().sum(0)
+    def add_neurons(self, a: Tensor, sent: Tensor, clipping: Tensor) -> None:
+        """Note which neurons spiked and clipped, and how active the original ones were."""
+        fired = (sent != 0).any(0)
         self.fired = fired if self.fired is None else self.fired | fired
-        self.active = active if self.active is None else self.active + active
+        self.active = _plus(self.active, a.abs().sum(0))
+        self.clipped = _plus(self.clipped, (clipping != 0).sum(0))
+        self.awake = _plus(self.awake, (a != 0).sum(0))
+
+
+def _plus(total: Tensor | None, more: Tensor) -> Tensor:
+    return more if total is None else total + more
 
 
 def _sums(value: Tensor) -> Part:
@@ -140,6 +90,7 @@ class _Comparison:
         self.network, self.reference = network, reference
         self.simulator = simulator_of(network, name)
         self.samples = 0
+        self.agreeing: int | None = None
         self.sums: dict[str, _Sums] = {}
         cpu, device = network.to("cpu"), network.device
         scale = {
@@ -170,8 +121,14 @@ class _Comparison:
                 self._sums_of(self.network.graph.outputs[0]).add(
                     wanted, value, {"inherited": value - wanted}
                 )
+                self._agree(wanted, value)
                 self._found = {}
         self.samples += x.shape[0]
+
+    def _agree(self, wanted: Tensor, value: Tensor) -> None:
+        """Count equal decisions where the output is "batch class"."""
+        if wanted.ndim == 2 and wanted.shape[1] > 1:
+            self.agreeing = (self.agreeing or 0) + int((wanted.argmax(1) == value.argmax(1)).sum())
 
     def layers(self) -> tuple[LayerDiagnosis, ...]:
         """Return what has been added up, in the order of execution."""
@@ -191,9 +148,12 @@ class _Comparison:
                     activity=sums.activity,
                     error=sums.error,
                     parts=sums.parts,
-                    fired=None if sums.fired is None else sums.fired.cpu(),
-                    active=None if sums.active is None else sums.active.cpu(),
+                    fired=_moved(sums.fired),
+                    active=_moved(sums.active),
+                    clipped=_moved(sums.clipped),
+                    awake=_moved(sums.awake),
                     unit=unit,
+                    levels=int(node.kwargs.get("levels") or 0),
                 )
             )
         return tuple(found)
@@ -222,7 +182,7 @@ class _Comparison:
         split = split_error(node, site, scale, full, entered, sent, added)
         sums.add(a, split.value, {"inherited": split.ideal - a, **split.own})
         if node.op != ops.INPUT_SITE:
-            sums.add_neurons(a, sent)
+            sums.add_neurons(a, sent, split.own["clipping"])
 
 
 def diagnose(
@@ -272,6 +232,7 @@ def diagnose(
     return Diagnosis(
         layers=comparison.layers(),
         samples=comparison.samples,
+        agreeing=comparison.agreeing,
         T=network.T,
         k=network.code.k,
         schedule=network.schedule_kind,
@@ -299,6 +260,10 @@ def _check(network: SpikingNetwork, reference: Graph) -> None:
             f"sites differ: {', '.join(different[:5])}{' …' if len(different) > 5 else ''}. "
             "Name the original model."
         )
+
+
+def _moved(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.cpu()
 
 
 def _kind(node: Node) -> Kind:

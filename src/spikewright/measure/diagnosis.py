@@ -4,12 +4,20 @@
 import dataclasses
 import json
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from spikewright.errors import ConfigError
-from spikewright.measure.findings import findings
+from spikewright.measure.findings import (
+    BREAKS_BELOW_DB,
+    Finding,
+    findings,
+    first_broken,
+    suggestions,
+)
 from spikewright.measure.layer_error import CAUSES, LayerDiagnosis
+from spikewright.measure.suggestions import Setup, Suggestion
 from spikewright.text import counted, table
 
 __all__ = ["SCHEMA", "Diagnosis"]
@@ -30,6 +38,8 @@ class Diagnosis:
         schedule: ``"layered"`` or ``"synchronous"``.
         neuron: Name of the neuron model.
         simulator: Which simulator computed it.
+        agreeing: Inputs whose largest output is that of the original network; None where outputs
+            are not "batch class".
         interrupted: Whether the user stopped it before all inputs were done.
         provenance: What was diagnosed.
     """
@@ -41,6 +51,7 @@ class Diagnosis:
     schedule: str
     neuron: str
     simulator: str
+    agreeing: int | None = None
     interrupted: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -75,19 +86,54 @@ class Diagnosis:
             self,
             layers=tuple(a.merge(b) for a, b in zip(self.layers, other.layers, strict=True)),
             samples=self.samples + other.samples,
+            agreeing=None
+            if self.agreeing is None or other.agreeing is None
+            else self.agreeing + other.agreeing,
             interrupted=self.interrupted or other.interrupted,
         )
 
-    def findings(self) -> tuple[str, ...]:
-        """Return what to do, in sentences that the numbers support."""
-        return findings(
-            self.layers,
+    @property
+    def output(self) -> LayerDiagnosis:
+        """The network's output."""
+        return next(x for x in self.layers if x.kind == "output")
+
+    @property
+    def worst(self) -> LayerDiagnosis | None:
+        """The layer with the largest error of its own; None if the original network is silent."""
+        known = [x for x in self.layers if x.own is not None and x.kind != "output"]
+        return max(known, key=lambda x: x.own or 0.0, default=None)
+
+    @property
+    def breaks_first(self) -> LayerDiagnosis | None:
+        """The first layer below 10 dB, inherited errors included; None if there is none."""
+        return first_broken(self.layers)
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of inputs on which both networks decide alike; see ``agreeing``."""
+        return None if self.agreeing is None else self.agreeing / self.samples
+
+    @property
+    def found(self) -> tuple[Finding, ...]:
+        """What the numbers say, each with what the program itself can try."""
+        setup = Setup(
             T=self.T,
             k=self.k,
             schedule=self.schedule,
             neuron=self.neuron,
             config=self.provenance.get("config", {}),
+            levels=tuple(sorted({x.levels for x in self.layers if x.levels})),
         )
+        return findings(self.layers, setup)
+
+    @property
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        """What ``spikewright.apply`` can try, the most effective first."""
+        return suggestions(self.found)
+
+    def findings(self) -> tuple[str, ...]:
+        """Return what to do, in sentences that the numbers support."""
+        return tuple(f.text for f in self.found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON-able data."""
@@ -101,8 +147,12 @@ class Diagnosis:
             "simulator": self.simulator,
             "interrupted": self.interrupted,
             "samples": self.samples,
+            "agreement": self.agreement,
             "layers": [x.to_dict() for x in self.layers],
+            "breaks_first": None if self.breaks_first is None else self.breaks_first.name,
+            "breaks_below_db": BREAKS_BELOW_DB,
             "findings": list(self.findings()),
+            "suggestions": [s.to_dict() for s in self.suggestions],
         }
 
     def to_json(self) -> str:
@@ -110,37 +160,61 @@ class Diagnosis:
         return json.dumps(self.to_dict(), indent=1)
 
     def table(self, *, width: int = 80) -> str:
-        """Return the outcome as text: one row a layer, then what to do.
+        """Return the outcome as text: errors by layer, neurons that stand out, what to do.
 
         Args:
             width: Columns to use at most.
         """
         head = (
             f"{counted(self.samples, 'input')}, {self.simulator} simulator"
-            f"{' (interrupted)' if self.interrupted else ''}, T={self.T}. Squared error of every "
-            "layer and of its parts, in % of the squared activation of the original network; "
-            "inherited: from the layers before; the others arise in the layer."
+            f"{' (interrupted)' if self.interrupted else ''}, T={self.T}. SNR: squared activation "
+            "of the original network over squared error; own dB: with the layer's own error only. "
+            "Then the parts of the squared error, in % of the squared activation; inherited: from "
+            "the layers before; the others arise in the layer. 10 dB are 10 %, 20 dB are 1 %."
         )
-        names = [n for n in ("inherited", *CAUSES) if any(_some(x, n) for x in self.layers)]
-        rows = [
-            [
-                x.name,
-                "-" if x.snr_db is None else f"{x.snr_db:z.1f}",
-                _percent(x.relative_error),
-                *(_percent(x.share(n)) if n in x.parts else "" for n in names),
-            ]
-            for x in self.layers
-        ]
-        text = table(["layer", "SNR dB", "error", *names], rows, width=width)
         advice = [
             textwrap.fill(f, width, subsequent_indent="  ", break_on_hyphens=False)
             for f in self.findings()
         ]
-        return "\n".join([textwrap.fill(head, width), "", text, "", *advice])
+        parts = [textwrap.fill(head, width), self._errors(width), *self._neurons(width)]
+        return "\n\n".join([*parts, "\n".join(advice)])
+
+    def _errors(self, width: int) -> str:
+        names = [n for n in ("inherited", *CAUSES) if any(_some(x, n) for x in self.layers)]
+        rows = [
+            [
+                x.name,
+                _decibels(x.snr_db),
+                _decibels(x.own_snr_db),
+                *(_percent(x.share(n)) if n in x.parts else "" for n in names),
+            ]
+            for x in self.layers
+        ]
+        return table(["layer", "SNR dB", "own dB", *names], rows, width=width)
+
+    def _neurons(self, width: int) -> Iterator[str]:
+        """Draw the table of neurons that clip, never spike or saturate, if there are any."""
+        rows = [
+            [
+                x.name,
+                _percent(x.share_of_values("clipping")),
+                f"{x.dead:,}",
+                f"{x.saturated:,}",
+                f"{x.values:,}",
+            ]
+            for x in self.layers
+            if x.share_of_values("clipping") or x.dead or x.saturated
+        ]
+        if rows:
+            yield table(["layer", "clipped %", "dead", "saturated", "of"], rows, width=width)
 
 
 def _some(layer: LayerDiagnosis, part: str) -> bool:
     return part in layer.parts and layer.parts[part].squared > 0.0
+
+
+def _decibels(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:z.1f}"
 
 
 def _percent(share: float | None) -> str:

@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the errors of layers to what to do about them, in sentences that the numbers support."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from spikewright.measure.layer_error import CAUSES, LayerDiagnosis
+from spikewright.measure.suggestions import Setup, Suggestion, advice_against
 from spikewright.text import counted
 
-__all__ = ["NEGLIGIBLE", "WORTH_NAMING", "findings"]
+__all__ = [
+    "BREAKS_BELOW_DB",
+    "NEGLIGIBLE",
+    "WORTH_NAMING",
+    "Finding",
+    "findings",
+    "first_broken",
+    "suggestions",
+]
 
 NEGLIGIBLE = 1e-4
 """Squared error of its own, relative to the squared activation, that no layer is blamed for (40 dB:
@@ -16,7 +25,10 @@ NEGLIGIBLE = 1e-4
 WORTH_NAMING = 0.2
 """Share of all that layers do wrong themselves from which on a cause is named."""
 
-_SHIFTED = ("snn-calibration", "threshold-relu")  # what they add does the work of v_init = ½
+BREAKS_BELOW_DB = 10.0
+"""Signal-to-noise ratio below which a layer counts as broken: the squared error is more than a
+tenth of the squared activation."""
+
 _WORDS = {
     "inactivated": "Inactivated neurons make {} (their spikes cannot be called back)",
     "clipping": "Clipping makes {} (values above the largest that a neuron can send)",
@@ -26,51 +38,94 @@ _WORDS = {
 }
 
 
-def findings(
-    layers: Sequence[LayerDiagnosis],
-    *,
-    T: int,
-    k: float,
-    schedule: str,
-    neuron: str,
-    config: Mapping[str, Any],
-) -> tuple[str, ...]:
-    """Say which layer is worst, what dominates, and which settings address it.
+@dataclass(frozen=True)
+class Finding:
+    """A sentence that the numbers support.
+
+    Attributes:
+        text: The sentence, with what to try.
+        suggestions: What the program itself can try, the most effective first.
+    """
+
+    text: str
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+def findings(layers: Sequence[LayerDiagnosis], setup: Setup) -> tuple[Finding, ...]:
+    """Say which layer is worst, which breaks first, what dominates, and which settings address it.
 
     Layers count alike: what is compared are squared errors relative to a layer's own activations.
 
     Args:
-        layers: What was found in them.
-        T: Nominal time steps.
-        k: Inflation of the code.
-        schedule: ``"layered"`` or ``"synchronous"``.
-        neuron: Name of the network's neuron model.
-        config: The method's settings, as in a network's provenance.
+        layers: What was found in them, in execution order.
+        setup: How the network was made.
     """
     blamed = [x for x in layers if x.own is not None and x.kind != "output"]
     if not blamed:
-        return ("No layer of the original network is active on these inputs.",)
+        return (Finding("No layer of the original network is active on these inputs."),)
     worst = max(blamed, key=lambda x: x.own or 0.0)
     if (worst.own or 0.0) < NEGLIGIBLE:
-        return (
+        text = (
             f"No layer adds more than {100 * NEGLIGIBLE:g} % squared error of its own: "
-            "nothing to mend.",
+            "nothing to mend."
         )
+        return (Finding(text), *_broken(layers))
     cause = max(CAUSES, key=lambda c: worst.share(c) or 0.0)
     part = (worst.share(cause) or 0.0) / (worst.own or 1.0)
-    found = [
+    text = (
         f"Most goes wrong in {worst.name}: it adds {100 * (worst.own or 0.0):.3g} % squared error "
         f"of its own, {100 * part:.0f} % of it {cause}."
-    ]
-    total = _by_cause(blamed)
+    )
+    return (Finding(text), *_broken(layers), *_causes(blamed, setup), *_neurons(blamed))
+
+
+def first_broken(layers: Sequence[LayerDiagnosis]) -> LayerDiagnosis | None:
+    """Return the first layer whose error, inherited or not, leaves less than 10 dB; None if none.
+
+    Args:
+        layers: In execution order.
+    """
+    limit = 10.0 ** (-BREAKS_BELOW_DB / 10.0)
+    return next((x for x in layers if (x.relative_error or 0.0) > limit), None)
+
+
+def suggestions(found: Sequence[Finding]) -> tuple[Suggestion, ...]:
+    """Return all that findings suggest, each change once.
+
+    The first of each finding come first, since each of them addresses another cause.
+    """
+    longest = max((len(f.suggestions) for f in found), default=0)
+    ranked = [f.suggestions[i] for i in range(longest) for f in found if i < len(f.suggestions)]
+    kept: list[Suggestion] = []
+    for each in ranked:
+        if all((each.method, each.changes) != (k.method, k.changes) for k in kept):
+            kept.append(each)
+    return tuple(kept)
+
+
+def _broken(layers: Sequence[LayerDiagnosis]) -> Iterator[Finding]:
+    """Say which layer breaks first, if one does."""
+    layer = first_broken(layers)
+    if layer is not None and layer.snr_db is not None:
+        yield Finding(
+            f"{layer.name} breaks first: its signal-to-noise ratio is {layer.snr_db:z.1f} dB, what "
+            f"it inherits included, below {BREAKS_BELOW_DB:g} dB."
+        )
+
+
+def _causes(layers: Sequence[LayerDiagnosis], setup: Setup) -> Iterator[Finding]:
+    """Name the causes that make much of what layers do wrong, the largest first."""
+    total = _by_cause(layers)
     whole = sum(total.values())
     for name in sorted(total, key=lambda c: -total[c]):
         if total[name] < WORTH_NAMING * whole:
             continue
         much = f"{100 * total[name] / whole:.0f} % of what layers do wrong themselves"
-        advice = "; ".join(_advice(name, T, k, schedule, neuron, config))
-        found.append(f"{_WORDS[name].format(much)}. Try: {advice}.")
-    return (*found, *_neurons(blamed))
+        advice = advice_against(name, setup)
+        words = f" Try: {'; '.join(a.text for a in advice)}." if advice else ""
+        yield Finding(
+            f"{_WORDS[name].format(much)}.{words}", tuple(s for a in advice for s in a.suggestions)
+        )
 
 
 def _by_cause(layers: Sequence[LayerDiagnosis]) -> dict[str, float]:
@@ -82,55 +137,7 @@ def _by_cause(layers: Sequence[LayerDiagnosis]) -> dict[str, float]:
     return total
 
 
-def _advice(
-    cause: str, T: int, k: float, schedule: str, neuron: str, config: Mapping[str, Any]
-) -> list[str]:
-    """Return the settings that address a cause, the most effective first."""
-    method, more = config.get("name"), f"more steps (T above {T})"
-    layered = 'method "spikeconverter", whose layers wait for their whole input'
-    if cause == "pooling":
-        return ['pool="lateral-inhibition", which is exact']
-    if cause == "encoding":
-        return ['input="analog"', more]
-    if cause == "inactivated":
-        calibrated = [] if method == "snn-calibration" else ['method "snn-calibration"']
-        return [layered, *calibrated, more]
-    if cause == "clipping":
-        return _against_clipping(config)
-    if schedule == "layered":
-        rounding = [] if config.get("rounding", True) else ["rounding=True"]
-        return [*rounding, more, *(["a k nearer to 2"] if 1.0 < k < 2.0 else [])]
-    found = []
-    if neuron == "if-hard":
-        found.append(
-            'reset="subtract", which keeps what exceeds the threshold'
-            if "reset" in config
-            else 'a method with soft reset ("rmp", "burst")'
-        )
-    elif config.get("v_init") == 0 and method not in _SHIFTED:
-        found.append("v_init=0.5, which rounds instead of flooring")
-    gamma = config.get("gamma")
-    bursts = 'method "burst"' if gamma is None else f"a larger gamma (now {gamma})"
-    return [*found, more, bursts, layered]
-
-
-def _against_clipping(config: Mapping[str, Any]) -> list[str]:
-    rule = config.get("scale") or {}
-    found = []
-    if "threshold_factor" in config:
-        found.append(f"threshold_factor=1 (now {config['threshold_factor']:g})")
-    elif rule.get("name") == "percentile":
-        found.append(f"a higher percentile (now {rule['q']:g}) or scale=Max()")
-    elif rule.get("name") == "max":
-        found.append("more calibration inputs, since these are larger than any of them")
-    else:
-        found.append("scale=Max(), or a high percentile")
-    if "gamma" in config:
-        found.append(f"a larger gamma (now {config['gamma']})")
-    return found
-
-
-def _neurons(layers: Sequence[LayerDiagnosis]) -> list[str]:
+def _neurons(layers: Sequence[LayerDiagnosis]) -> list[Finding]:
     """Say how many values and neurons the causes touch."""
     own = [x for x in layers if x.kind in ("neurons", "relay")]
     values = sum(x.samples * x.values for x in own)
@@ -142,10 +149,15 @@ def _neurons(layers: Sequence[LayerDiagnosis]) -> list[str]:
         )
         if (count := sum(x.parts[part].count for x in own if part in x.parts))
     ]
-    dead = sum(x.dead for x in own)
-    if dead:
+    neurons = f"of {sum(x.values for x in own):,}"
+    if dead := sum(x.dead for x in own):
         facts.append(
-            f"{counted(dead, 'neuron')} of {sum(x.values for x in own):,} never spiked though the "
-            "original is active on average"
+            f"{counted(dead, 'neuron')} {neurons} never spiked though the original is active on "
+            "average"
         )
-    return [f"{'; '.join(facts)}."] if facts else []
+    if saturated := sum(x.saturated for x in own):
+        facts.append(
+            f"{counted(saturated, 'neuron')} {neurons} saturated, clipped in at least half of the "
+            "inputs on which the original is active"
+        )
+    return [Finding(f"{'; '.join(facts)}.")] if facts else []

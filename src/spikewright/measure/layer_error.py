@@ -63,7 +63,10 @@ class LayerDiagnosis:
             ``"clipping"``, ``"residual"`` or ``"pooling"``.
         fired: Which neurons have ever spiked, "*neuron"; not of inputs, gates, outputs.
         active: Σ |a| over the inputs, "*neuron", likewise.
+        clipped: In how many inputs each neuron clipped, "*neuron", likewise.
+        awake: On how many inputs the original neuron is not 0, "*neuron", likewise.
         unit: What one unit on the wire stands for, λ/S, likewise.
+        levels: Levels that the activation was trained with, 0 if it was not.
     """
 
     name: str
@@ -75,7 +78,10 @@ class LayerDiagnosis:
     parts: dict[str, Part]
     fired: Tensor | None = field(default=None, repr=False, compare=False)
     active: Tensor | None = field(default=None, repr=False, compare=False)
+    clipped: Tensor | None = field(default=None, repr=False, compare=False)
+    awake: Tensor | None = field(default=None, repr=False, compare=False)
     unit: Tensor | None = field(default=None, repr=False, compare=False)
+    levels: int = 0
 
     @property
     def mean_activity(self) -> float:
@@ -90,8 +96,12 @@ class LayerDiagnosis:
     @property
     def snr_db(self) -> float | None:
         """Signal-to-noise ratio, 10·log10(Σ a² / Σ e²); None if either is 0."""
-        error = self.relative_error
-        return -10.0 * math.log10(error) if error else None
+        return _decibels(self.relative_error)
+
+    @property
+    def own_snr_db(self) -> float | None:
+        """The same with the layer's own error only, what it inherits left out."""
+        return _decibels(self.own)
 
     @property
     def own(self) -> float | None:
@@ -104,6 +114,13 @@ class LayerDiagnosis:
         if self.fired is None or self.active is None or self.unit is None:
             return 0
         return int((~self.fired & (self.active >= self.samples * self.unit)).sum())
+
+    @property
+    def saturated(self) -> int:
+        """Neurons clipped in at least half of the inputs on which the original is not 0."""
+        if self.clipped is None or self.awake is None:
+            return 0
+        return int(((self.clipped > 0) & (2 * self.clipped >= self.awake)).sum())
 
     def share(self, part: str) -> float | None:
         """Return Σ part² / Σ a²; 0 for a part that the layer does not have."""
@@ -123,11 +140,9 @@ class LayerDiagnosis:
     def merge(self, other: "LayerDiagnosis") -> "LayerDiagnosis":
         """Add the same layer on other inputs."""
         both = {**self.parts, **other.parts}
-        fired, active = self.fired, self.active
+        fired = self.fired
         if fired is not None and other.fired is not None:
             fired = fired | other.fired
-        if active is not None and other.active is not None:
-            active = active + other.active
         return dataclasses.replace(
             self,
             samples=self.samples + other.samples,
@@ -135,7 +150,9 @@ class LayerDiagnosis:
             error=self.error + other.error,
             parts={n: self.parts.get(n, Part()) + other.parts.get(n, Part()) for n in both},
             fired=fired,
-            active=active,
+            active=_total(self.active, other.active),
+            clipped=_total(self.clipped, other.clipped),
+            awake=_total(self.awake, other.awake),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,5 +178,17 @@ class LayerDiagnosis:
             "relative_error": self.relative_error,
             "snr_db": self.snr_db,
             "own": self.own,
+            "own_snr_db": self.own_snr_db,
+            "clipped_share": self.share_of_values("clipping"),
             "dead": self.dead,
+            "saturated": self.saturated,
+            "levels": self.levels,
         }
+
+
+def _decibels(error: float | None) -> float | None:
+    return -10.0 * math.log10(error) if error else None
+
+
+def _total(mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    return mine if mine is None or theirs is None else mine + theirs

@@ -19,8 +19,8 @@ from spikewright.errors import CalibrationError, ConfigError, ShapeError
 from spikewright.graph import Graph, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.measure import Diagnosis, LayerDiagnosis, Part
-from spikewright.measure.diagnose import split_error
 from spikewright.measure.drive import added_charge, full_scale
+from spikewright.measure.split import split_error
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import simulator
 from spikewright.simulators.stages import pool_operator
@@ -125,10 +125,13 @@ def test_charge_that_is_left_is_residual() -> None:
     assert layer.relative_error == pytest.approx(0.01 / 0.36)
     assert layer.snr_db == pytest.approx(10 * math.log10(36))
     assert layer.own == pytest.approx(0.01 / 0.36)
+    assert layer.own_snr_db == pytest.approx(layer.snr_db)  # nothing is inherited
     assert layer.share("residual") == layer.own
     assert layer.share_of_values("residual") == 1.0
     out = found.layers[-1]
     assert (out.kind, sums(out)) == ("output", pytest.approx({"inherited": -0.1}))
+    assert (out, out.own_snr_db) == (found.output, None)
+    assert out.snr_db == pytest.approx(layer.snr_db)
 
 
 def test_what_a_hard_reset_loses_is_residual() -> None:
@@ -272,6 +275,60 @@ def test_neurons_that_never_spike_are_dead_if_the_original_is_active() -> None:
     assert once.layer("3/relu").dead == 0
 
 
+def two_layers(weight: float, calibration: list[list[float]]) -> SpikingNetwork:
+    """Two neurons of currents x, then one of x_0 and one of ``weight`` times x_1; T = 4."""
+    model = nn.Sequential(
+        linear([[1.0, 0.0], [0.0, 1.0]]),
+        nn.ReLU(),
+        linear([[1.0, 0.0], [0.0, weight]]),
+        nn.ReLU(),
+        linear([[1.0, 0.0], [0.0, 1.0]]),
+    )
+    seen = torch.tensor(calibration)
+    return sw.convert(model, "rueckauer", T=4, scale=sw.Max(), calibration=seen)
+
+
+def test_neurons_that_mostly_clip_are_saturated_however_a_run_is_cut() -> None:
+    """λ = 1. Of A, 2 of 3 active inputs clip; of B, 1 of 4, then 4 of 7."""
+    snn = two_layers(1.0, [[1.0, 1.0]])
+    x = torch.tensor([[2.0, 2.0], [2.0, 0.5], [0.5, 0.5], [0.0, 0.5]])
+    first = sw.diagnose(snn, x)
+    layer = first.layer("1/relu")
+    assert (layer.parts["clipping"].count, layer.saturated, layer.dead) == (3, 1, 0)
+    assert layer.share_of_values("clipping") == layer.to_dict()["clipped_share"] == 3 / 8
+    text = first.table()
+    assert "saturated" in text
+    assert "1 neuron of 4 saturated" in first.findings()[-1]
+    more = torch.tensor([[0.0, 2.0]]).expand(3, 2)
+    whole = sw.diagnose(snn, torch.cat([x, more]))
+    assert whole.layer("1/relu").saturated == 2
+    assert first.merge(sw.diagnose(snn, more)).to_dict() == whole.to_dict()
+    assert whole.layer("3/relu").saturated == 0  # what arrives is clipped already
+
+
+def test_the_first_layer_below_ten_decibels_breaks_first() -> None:
+    """0.5 is 2 spikes of 4, exactly; 0.2 of it are less than the half spike that a neuron keeps."""
+    snn = two_layers(0.2, [[1.0, 1.0]])
+    broken = sw.diagnose(snn, torch.tensor([[0.0, 0.5]]))
+    assert [x.snr_db for x in broken.layers] == [None, pytest.approx(0.0), pytest.approx(0.0)]
+    assert broken.breaks_first == broken.layer("3/relu")
+    assert broken.to_dict()["breaks_first"] == "3/relu"
+    assert "3/relu breaks first: its signal-to-noise ratio is 0.0 dB" in broken.findings()[1]
+    sound = sw.diagnose(snn, torch.tensor([[0.5, 0.5]]))  # 0.1² of 0.5² + 0.1² are 14 dB
+    assert (sound.breaks_first, sound.to_dict()["breaks_first"]) == (None, None)
+    assert "breaks first" not in sound.table()
+
+
+def test_equal_decisions_are_counted() -> None:
+    """0.6 against 0.55 is 2 spikes against 2; the original decides for the first, as on a tie."""
+    snn = two_layers(1.0, [[1.0, 1.0]])
+    assert sw.diagnose(snn, torch.tensor([[0.6, 0.55]])).agreement == 1.0
+    both = sw.diagnose(snn, torch.tensor([[0.6, 0.55], [0.55, 0.6]]))
+    assert (both.agreeing, both.agreement) == (1, 0.5)
+    assert both.merge(both).agreement == 0.5
+    assert one_neuron([[0.6]], torch.ones(1, 1)).agreement is None
+
+
 def test_relays_have_no_inactivated_spikes() -> None:
     """0.6 and −0.6 leave the same charge behind, with opposite signs."""
     model = nn.Sequential(linear([[1.0]]), linear([[1.0]]), nn.ReLU(), linear([[1.0]]))
@@ -325,6 +382,34 @@ def test_the_table_fits_and_names_what_is_there() -> None:
     assert "clipping" not in text
     assert "Most goes wrong in 1/relu" in text
     assert "2.78" in text  # 0.01/0.36 in per cent
+
+
+def test_the_widest_table_fits() -> None:
+    part = Part(-1.0, 1.0, 9.99, 7)
+    names = ("inherited", "inactivated", "clipping", "residual", "pooling")
+    layer = LayerDiagnosis(
+        name="features.12.conv.3.activation/relu",
+        kind="neurons",
+        samples=10,
+        values=100_000,
+        activity=Part(10.0, 10.0, 10.0, 10),
+        error=Part(1.0, 1.0, 1000.0, 10),
+        parts=dict.fromkeys(names, part),
+    )
+    found = Diagnosis(
+        layers=(layer,),
+        samples=10,
+        T=4,
+        k=1.0,
+        schedule="synchronous",
+        neuron="if-soft",
+        simulator="timefold",
+    )
+    lines = found.table().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[:5] == ["layer", "SNR", "dB", "own", "dB"] for line in lines)
+    assert any(line.split()[:2] == ["layer", "clipped"] for line in lines)
+    assert "-20.0" in found.table()  # Σ e² is 100 times Σ a²
 
 
 def test_nothing_to_mend_where_nothing_is_wrong() -> None:
@@ -450,6 +535,13 @@ def test_errors_split_exactly_and_drives_are_in_the_original_numbers(method: str
         assert layer.error.sum == pytest.approx(total, rel=1e-9, abs=1e-9 * layer.error.absolute)
         own = sum(p.squared for n, p in layer.parts.items() if n != "inherited")
         assert layer.own is None or layer.own == pytest.approx(own / layer.activity.squared)
+        assert (layer.own_snr_db is None) == (not layer.own)
+        if layer.own_snr_db is not None:
+            assert 10 ** (-layer.own_snr_db / 10) == pytest.approx(layer.own)
+        if layer.parts["inherited"].squared == 0.0 and layer.own:
+            assert layer.own_snr_db == pytest.approx(layer.snr_db)
+        if layer.clipped is not None:
+            assert int(layer.clipped.sum()) == layer.parts["clipping"].count
         if layer.name in snn.sites and layer.name in expected:
             assert layer.error.sum == pytest.approx(expected[layer.name], rel=1e-6, abs=1e-6)
     assert {x.name for x in found.layers} == {*probed, snn.graph.outputs[0]}

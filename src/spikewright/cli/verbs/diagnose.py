@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``spikewright diagnose``: where the difference to the original network comes from, by layer."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from spikewright.cli.options import (
     CALIBRATION,
@@ -31,6 +33,7 @@ def diagnose(
     reference_weights: File = None,
     limit: Whole = None,
     simulator: Literal["collapsed", "timefold", "reference"] | None = None,
+    attempts: Annotated[Whole, Parameter(name="--try")] = None,
     model: ModelOptions = MODEL,
     calibration: CalibrationOptions = CALIBRATION,
     method: MethodOptions = METHOD,
@@ -42,7 +45,8 @@ def diagnose(
     Takes a model to convert on the fly (--model, --calibration), or a saved
     network (--snn) with its original (--reference). Splits every layer's error
     into what it inherits and what goes wrong in it: spikes of inactivated
-    neurons, clipping, residual charge, pooling; then says what to do about it.
+    neurons, clipping, residual charge, pooling; then says what to do about it,
+    and tries the first suggestions itself if asked to (--try).
     Ctrl-C ends it after the batch at hand; what is done by then is shown.
 
     Args:
@@ -54,6 +58,8 @@ def diagnose(
         limit: Use so many inputs, evenly spread over the set.
         simulator: In one pass (collapsed or timefold, by the method's schedule) or tick by tick
             (reference); their spikes are the same. [default: in one pass]
+        attempts: Convert again with each of the first so many suggestions, and diagnose the
+            results on the same inputs. [default: 0]
         model: The network, as trained.
         calibration: What the scales are chosen on.
         method: How it is converted.
@@ -64,11 +70,21 @@ def diagnose(
     from spikewright.cli.networks import original, subject
     from spikewright.cli.report import fit
     from spikewright.cli.sources import batches, describe, spread
+    from spikewright.cli.tried import trials_text, trials_to_dict, try_suggestions
     from spikewright.errors import ConfigError
+    from spikewright.measure import Diagnosis
+    from spikewright.network import SpikingNetwork
 
     terminal = Terminal(common.json, common.quiet)
     if data is None:
         raise ConfigError("--data: expected inputs to diagnose on, got none. Name a data set.")
+    if attempts is not None and attempts < 0:
+        raise ConfigError(f"--try: expected 0 suggestions or more, got {attempts}.")
+    if snn is not None and attempts:
+        raise ConfigError(
+            "--try: expected --model with it, got --snn, a saved network, which cannot be "
+            "converted again. Give --model SPEC --calibration SPEC."
+        )
     if snn is not None and reference is None:
         raise ConfigError(
             "--snn: expected --reference SPEC with it, got none. A saved network does not hold "
@@ -82,15 +98,28 @@ def diagnose(
         if given
         else None
     )
-    diagnosis = api.diagnose(
-        found.snn,
-        batches(items, images),
-        reference=ann,
-        simulator=simulator,
-        progress=terminal.progress,
-    )
+
+    def diagnosed(network: SpikingNetwork) -> Diagnosis:
+        """Diagnose a network on the inputs; another schedule may lack the fast simulator named."""
+        fits = simulator == "reference" or network.schedule_kind == found.snn.schedule_kind
+        return api.diagnose(
+            network,
+            batches(items, images),
+            reference=ann,
+            simulator=simulator if fits else None,
+            progress=terminal.progress,
+        )
+
+    diagnosis = diagnosed(found.snn)
     about = describe(items)
     part = "" if about["samples"] == about["of"] else f" {about['samples']:,} of its"
     head = f"{found.snn.summary()}\n  data        {about['name']},{part} {about['of']:,} inputs"
-    terminal.result(fit(f"{head}\n\n{diagnosis.table()}"), {**diagnosis.to_dict(), "data": about})
-    return 130 if diagnosis.interrupted else 0
+    text, outcome = f"{head}\n\n{diagnosis.table()}", {**diagnosis.to_dict(), "data": about}
+    stopped = diagnosis.interrupted
+    if attempts and not stopped:
+        trials = try_suggestions(found.snn, diagnosis, attempts, diagnosed)
+        text = f"{text}\n\n{trials_text(trials)}"
+        outcome["tried"] = trials_to_dict(trials)
+        stopped = len(trials) <= min(attempts, len(diagnosis.suggestions))
+    terminal.result(fit(text), outcome)
+    return 130 if stopped else 0
