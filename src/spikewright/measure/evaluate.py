@@ -43,6 +43,7 @@ class Counter:
         self.network = network
         self.simulator = simulator(network, simulator_name)
         self._fan_out = FanOut(network) if counting else None
+        self._most = max(2, network.code.steps)  # spikes or events of a train
         self._by_step = counting and network.schedule_kind != "layered"
         self._sleeps = counting and network.schedule_kind == "wake-sleep"
         self._ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
@@ -91,8 +92,9 @@ class Counter:
     def _count(self, name: str, first: int, sent: Tensor) -> None:
         """Add what a source sent in some steps, "time batch *neuron"."""
         sent = sent.abs() if name in self._signed and sent.is_floating_point() else sent
-        per_step = sent.sum(1, dtype=None if sent.is_floating_point() else torch.int64)
-        total = per_step.sum(0, dtype=torch.float64).to(torch.int64)
+        per_step = _over_batch(sent, self._most)
+        total = per_step[0] if len(per_step) == 1 else per_step.sum(0, dtype=torch.float64)
+        total = total.to(torch.int64, copy=True)
         before = self._counts.get(name)
         self._counts[name] = total if before is None else before.add_(total)
         if not self._by_step:
@@ -163,6 +165,30 @@ class Counter:
             )
             found[name].append(layer)
         return tuple(layer for layers in found.values() for layer in layers)
+
+
+def _over_batch(sent: Tensor, most: int) -> Tensor:
+    """Sum spikes over the batch, "time batch *neuron" to "time *neuron".
+
+    Maps lie with channels last, and sums along memory are up to 30 times as fast. Bytes are added
+    as bytes, so many at a time that they cannot overflow.
+
+    Args:
+        sent: Spikes, or counts of whole trains as bytes.
+        most: Largest count of a train.
+    """
+    last = sent.ndim == 5
+    flat = sent.permute(0, 1, 3, 4, 2) if last else sent
+    rows = 255 // most
+    if flat.dtype == torch.uint8 and flat.device.type == "cpu" and rows:
+        octets = flat.numpy()
+        parts = [octets[:, i : i + rows] for i in range(0, octets.shape[1], rows)]
+        total = torch.zeros(flat.shape[:1] + flat.shape[2:], dtype=torch.int32)
+        for part in parts:
+            total += torch.from_numpy(part.sum(1, dtype="uint8"))
+    else:
+        total = flat.sum(1, dtype=None if flat.is_floating_point() else torch.int64)
+    return total.permute(0, 3, 1, 2) if last else total
 
 
 def _kind(node: Node) -> str:
