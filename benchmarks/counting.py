@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(2)
-    print(f"{machine()}\n\nevaluate with counting / without, collapsed simulator, 4 batches")
+    print(f"{machine()}\n\nevaluate with counting / without, collapsed simulator, 16 batches")
     failed = 0
     for name, (batch, size) in CASES.items():
         torch.manual_seed(0)
@@ -38,7 +38,7 @@ def main() -> int:
             for _ in range(options.repeats):
                 for counting in best:
                     start = time.perf_counter()
-                    sw.evaluate(snn, [x] * 4, counting=counting)
+                    sw.evaluate(snn, [x] * 16, counting=counting)
                     best[counting] = min(best[counting], time.perf_counter() - start)
             ratio = best[True] / best[False]
             failed += ratio > LIMIT

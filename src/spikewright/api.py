@@ -180,6 +180,7 @@ def evaluate(
     code_lengths: Sequence[int] | None = None,
     simulator: SimulatorName | None = None,
     counting: bool = True,
+    examples: int = 0,
     limit: int | None = None,
     progress: bool = False,
 ) -> Result:
@@ -193,6 +194,7 @@ def evaluate(
         simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
             is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
         counting: Whether spikes and additions are counted.
+        examples: How many of the first inputs to look at closely, for the report's pictures.
         limit: Use only the first so many inputs.
         progress: Whether to show a progress bar.
 
@@ -218,6 +220,7 @@ def evaluate(
         reference=None if reference is None else _runner(reference),
         simulator=simulator,
         counting=counting,
+        examples=examples,
     )
 
 

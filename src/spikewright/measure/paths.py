@@ -23,6 +23,8 @@ from spikewright.simulators.stages import Stages
 
 __all__ = ["FanOut", "Receiver", "path_graph"]
 
+_EXACT = 2.0**24
+
 
 @dataclass(frozen=True)
 class Receiver:
@@ -50,8 +52,13 @@ class Receiver:
     biases: int
 
 
-def path_graph(graph: Graph) -> Graph:
-    """Return the graph with weights one, biases zero, and averages turned into sums."""
+def path_graph(graph: Graph, dtype: torch.dtype = torch.float64) -> Graph:
+    """Return the graph with weights one, biases zero, and averages turned into sums.
+
+    Args:
+        graph: The graph.
+        dtype: Floating type of the new tensors.
+    """
     graph = graph.copy()
     values = flow(graph)
     for node in graph:
@@ -59,15 +66,16 @@ def path_graph(graph: Graph) -> Graph:
         args = list(node.args)
         if spec is not None:
             weight = graph.params[args[spec.weight].name]
-            args[spec.weight] = _ones(graph, weight)
+            args[spec.weight] = graph.fresh_param("one", torch.ones_like(weight, dtype=dtype))
             if len(args) > spec.bias and args[spec.bias] is not None:
-                args[spec.bias] = _zeros(graph, graph.params[args[spec.bias].name])
+                bias = graph.params[args[spec.bias].name]
+                args[spec.bias] = graph.fresh_param("zero", torch.zeros_like(bias, dtype=dtype))
             graph.update(dataclasses.replace(node, args=tuple(args)))
         elif node.op == ops.SCALE:
-            one = graph.fresh_param(f"{node.name}/one", torch.ones((), dtype=torch.float64))
+            one = graph.fresh_param(f"{node.name}/one", torch.ones((), dtype=dtype))
             graph.update(dataclasses.replace(node, args=(args[0], one)))
         elif ops.is_constant_add(node):
-            zero = graph.fresh_param(f"{node.name}/zero", torch.zeros((), dtype=torch.float64))
+            zero = graph.fresh_param(f"{node.name}/zero", torch.zeros((), dtype=dtype))
             graph.update(
                 dataclasses.replace(
                     node,
@@ -84,65 +92,78 @@ def path_graph(graph: Graph) -> Graph:
             values[node.name].tail or values[node.name].prefix
         ):
             to_sum(graph, node, ways=True)
+            graph.params.update({p: graph.params[p].to(dtype) for p in graph[node.name].params})
     return graph
 
 
-def _ones(graph: Graph, like: Tensor) -> object:
-    return graph.fresh_param("one", torch.ones(like.shape, dtype=torch.float64, device=like.device))
-
-
-def _zeros(graph: Graph, like: Tensor) -> object:
-    return graph.fresh_param(
-        "zero", torch.zeros(like.shape, dtype=torch.float64, device=like.device)
-    )
+class _InexactError(Exception):
+    """Numbers of ways have outgrown what the floating type holds exactly."""
 
 
 class FanOut:
     """Fan-out of every neuron of a network; computed once, applied to counts of spikes.
+
+    Single precision is several times as fast and exact for numbers of ways below 2^24; where one is
+    larger, everything is computed again in double precision.
 
     Args:
         network: A converted network.
     """
 
     def __init__(self, network: SpikingNetwork) -> None:
-        plan = Stages(network)
-        self._graph = path_graph(network.graph)
-        self._plan = plan
-        self._parts: list[tuple[str, Program, tuple[str, ...], Tensor]] = []
-        self._direct: list[tuple[str, str, Tensor]] = []
-        self._shape = {n.name: tuple(s or 1 for s in n.shape or ()) for n in self._graph}
+        self._plan = Stages(network)
         self.device = network.device
-        for stage in plan.stages:
+        try:
+            self._trace(torch.float32)
+        except _InexactError:
+            self._trace(torch.float64)
+
+    def _trace(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._graph = path_graph(self._plan.graph, dtype)
+        self._shape = {n.name: tuple(s or 1 for s in n.shape or ()) for n in self._graph}
+        self._links: list[tuple[str, str, Tensor]] = []  # receiver, source, ways
+        for stage in self._plan.stages:
             self._add_stage(stage.sources, tuple(t.name for t in stage.targets))
         self.receivers = tuple(self._receivers())
 
     def _add_stage(self, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
+        """Find the ways from each layer to the targets behind it, then those from the sources."""
         graph = self._graph
         wanted = tuple(graph[t].inputs[0] for t in targets)
         inside = self._between(wanted, sources)
         weighted = tuple(n.name for n in graph if n.name in inside and ops.weighted(n) is not None)
         leaves = tuple(dict.fromkeys((*weighted, *sources)))
-        zeros = [
-            torch.zeros(self._shape[n], dtype=torch.float64, device=self.device, requires_grad=True)
-            for n in leaves
-        ]
+        zeros = [self._zero(n).requires_grad_() for n in leaves]
         with torch.enable_grad():
             reached = Program(graph, outputs=wanted, given=leaves)(*zeros)
-            for target, value in zip(targets, reached, strict=True):
-                grads = (
-                    torch.autograd.grad(value.sum(), zeros, allow_unused=True, retain_graph=True)
-                    if value.requires_grad
-                    else [None] * len(zeros)
-                )
-                for name, grad in zip(leaves, grads, strict=True):
-                    if grad is None or not bool(grad.any()):
-                        continue
-                    if name in weighted:
-                        self._parts.append(
-                            (name, Program(graph, outputs=(name,), given=sources), sources, grad)
-                        )
-                    else:
-                        self._direct.append((target, name, grad))
+        for target, value in zip(targets, reached, strict=True):
+            for name, ways in zip(leaves, self._grad(value.sum(), zeros), strict=True):
+                if ways is None:
+                    continue
+                if name in weighted:
+                    self._add_layer(name, sources, ways)
+                else:
+                    self._links.append((target, name, ways.double()))
+
+    def _add_layer(self, name: str, sources: tuple[str, ...], ways: Tensor) -> None:
+        program = Program(self._graph, outputs=(name,), given=sources)
+        zeros = [self._zero(s).requires_grad_() for s in sources]
+        with torch.enable_grad():
+            total = (program(*zeros)[0] * ways).sum()
+        for source, found in zip(sources, self._grad(total, zeros), strict=True):
+            if found is not None:
+                self._links.append((name, source, found.double()))
+
+    def _grad(self, total: Tensor, leaves: list[Tensor]) -> list[Tensor | None]:
+        """Return the ways from each leaf, "1 *value", None where there are none."""
+        if not total.requires_grad:
+            return [None] * len(leaves)
+        found = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
+        for ways in found:
+            if ways is not None and self._dtype == torch.float32 and bool((ways >= _EXACT).any()):
+                raise _InexactError
+        return [None if ways is None or not bool(ways.any()) else ways for ways in found]
 
     def _between(self, wanted: tuple[str, ...], sources: tuple[str, ...]) -> set[str]:
         inside: set[str] = set()
@@ -164,42 +185,23 @@ class FanOut:
         Returns:
             Receiver name to additions; shortcut wires are under their target's name.
         """
-        values = {s: c.to(self.device, torch.float64).unsqueeze(0) for s, c in counts.items()}
-        return self._total(values, spiking=True)
+        totals: dict[str, int] = {}
+        for name, source, ways in self._links:
+            own = counts.get(source)
+            added = 0 if own is None else int((own.to(self.device, torch.float64) * ways[0]).sum())
+            totals[name] = totals.get(name, 0) + added
+        return totals
 
     def ways(self) -> dict[str, Tensor]:
         """Return the fan-out of every neuron: additions per spike, "*neuron", float64."""
-        sources = dict.fromkeys(
-            [s for p in self._parts for s in p[2]] + [d[1] for d in self._direct]
-        )
-        spiking = [s for s in sources if s not in self._plan.constants]
-        zeros = {s: self._zero(s).requires_grad_() for s in spiking}
-        with torch.enable_grad():
-            total = torch.zeros((), dtype=torch.float64, device=self.device)
-            for _, program, given, ways in self._parts:
-                (arrived,) = program(*(zeros.get(s, self._zero(s)) for s in given))
-                total = total + (arrived * ways).sum()
-            for _, source, ways in self._direct:
-                if source in zeros:
-                    total = total + (zeros[source] * ways).sum()
-            if not total.requires_grad:
-                return {}
-            found = torch.autograd.grad(total, list(zeros.values()), allow_unused=True)
-        return {s: g[0] for s, g in zip(spiking, found, strict=True) if g is not None}
-
-    def _total(self, values: Mapping[str, Tensor], *, spiking: bool) -> dict[str, int]:
-        totals: dict[str, int] = {}
-        for name, program, sources, ways in self._parts:
-            given = [values.get(s, self._zero(s)) for s in sources]
-            (arrived,) = program(*given)
-            totals[name] = totals.get(name, 0) + int((arrived * ways).sum())
-        for target, source, ways in self._direct:
-            if source in values:
-                totals[target] = totals.get(target, 0) + int((values[source] * ways).sum())
-        return totals
+        found: dict[str, Tensor] = {}
+        for _, source, ways in self._links:
+            if source not in self._plan.constants:
+                found[source] = found[source] + ways[0] if source in found else ways[0]
+        return found
 
     def _zero(self, name: str) -> Tensor:
-        return torch.zeros(self._shape[name], dtype=torch.float64, device=self.device)
+        return torch.zeros(self._shape[name], dtype=self._dtype, device=self.device)
 
     def _repeats(self, constant: str) -> float:
         """Return how often an analog value is multiplied: once, or every tick if it changes."""
@@ -209,12 +211,9 @@ class FanOut:
 
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants
-        ones = {
-            s: torch.full(self._shape[s], self._repeats(s), dtype=torch.float64, device=self.device)
-            for s in constants
-        }
-        analog = self._total(ones, spiking=False)
-        names = dict.fromkeys([p[0] for p in self._parts] + [d[0] for d in self._direct])
+        ones = {s: torch.full(self._shape[s][1:], self._repeats(s)) for s in constants}
+        analog = self.additions(ones)
+        names = dict.fromkeys(name for name, _, _ in self._links)
         stored: set[str] = set()
         found = []
         for name in names:
@@ -223,9 +222,9 @@ class FanOut:
             spec = ops.weighted(node)
             if spec is not None:
                 source = node.inputs[0]
-                one = torch.ones(self._shape[source], dtype=torch.float64, device=self.device)
+                one = torch.ones_like(self._zero(source))
                 (out,) = Program(graph, outputs=(name,), given=(source,))(one)
-                macs, inputs = int(out.sum()), one.numel()
+                macs, inputs = int(out.sum(dtype=torch.float64)), one.numel()
                 weights, biases = _stored(self._plan.graph, name, spec, stored)
             found.append(
                 Receiver(
