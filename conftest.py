@@ -15,6 +15,8 @@ import hypothesis
 import jaxtyping
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a thread for each of several test processes
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded, here and in what tests start
 if "spikewright" in sys.modules:
     raise RuntimeError("conftest: spikewright was imported before the shape checks were installed.")
 # The numeric tower: without it beartype refuses 0 where a float is declared. The override: it knows

@@ -31,7 +31,7 @@ CHECKS = (
     ("ruff", "format", "--check"),
     ("mypy",),
     ("lint-imports",),
-    ("pytest",),
+    ("pytest", "--numprocesses", "auto", "--dist", "worksteal"),
 )
 
 
