@@ -9,6 +9,7 @@ from typing import Any
 
 from spikewright import data, models
 from spikewright.codes import CODES
+from spikewright.measure.energy_model import choose_models
 from spikewright.methods import methods
 from spikewright.methods.page import default_text, option_texts
 from spikewright.neurons import neurons
@@ -19,6 +20,7 @@ _TITLES = {
     "methods": "Methods (--method) and their options (--set)",
     "codes": "Codes: how a number becomes a train of spikes",
     "neurons": "Neurons",
+    "energy": "Energy models (--energy), or a file of the same form",
     "data": "Data sets (--data, --calibration)",
     "models": "Models (--model)",
 }
@@ -44,6 +46,7 @@ def everything() -> dict[str, list[dict[str, Any]]]:
         "methods": [_method(name, cls) for name, cls in _items(methods())],
         "codes": [{"name": n, "text": _module_line(c)} for n, c in _items(CODES)],
         "neurons": [{"name": n, "text": _module_line(c)} for n, c in _items(neurons())],
+        "energy": [{"name": m.name, "text": f"{m.title}. {m.source}"} for m in choose_models()],
         "data": [
             *({"name": name, "text": data.describe(name)} for name in data.names()),
             *({"name": name, "text": line} for name, line in _DATA_FORMS.items()),

@@ -2,7 +2,7 @@
 """What the demo does, step by step, each step an ordinary call of the public functions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,30 @@ from spikewright.cli import demo_text as text
 from spikewright.cli.demo_training import Trained, as_tensors, train
 from spikewright.cli.files import check_outputs, write
 from spikewright.cli.options import CALIBRATION_SAMPLES
-from spikewright.cli.sources import preprocess_of, spread
+from spikewright.cli.sources import describe, preprocess_of, spread
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ImageSet, load_digits
 from spikewright.errors import ConfigError
-from spikewright.measure import Result
+from spikewright.measure import Result, choose_models, energy_of
 from spikewright.methods.spikeconverter import SpikeConverter
+from spikewright.report.page import page
+from spikewright.report.read import read
 from spikewright.training import TrainingResult
 
 __all__ = ["run"]
 
-SCHEMA = "spikewright.demo/1"
+SCHEMA = "spikewright.demo/2"
 T = 8
-LENGTHS = (4, 6, 8, 16)
+LENGTHS = (4, 6, 8)
+EXAMPLES = 4
 VERIFIED = 32
 TUNING_EPOCHS = 4
 FILES = {
     "digits.safetensors": "weights of the original network",
     "snn.safetensors": "the spiking network, T = 8",
-    "result.json": "every number above and many more",
+    "report.html": "the report: open it in a browser",
+    "result.json": "what was measured; `spikewright report` and others read it",
+    "demo.json": "every number above",
     "summary.txt": "this text",
 }
 
@@ -87,11 +92,18 @@ def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
 
     batches = list(zip(torch.split(inputs, 64), torch.split(classes, 64), strict=True))
     result = api.evaluate(
-        snn, batches, reference=trained.model, code_lengths=LENGTHS, progress=terminal.progress
+        snn,
+        batches,
+        reference=trained.model,
+        code_lengths=LENGTHS,
+        examples=EXAMPLES,
+        progress=terminal.progress,
     )
     rounded = api.evaluate(integer, batches, counting=False)
     measured = text.measurement(result, T, rounded.accuracy or 0.0)
     tell(measured)
+    models = choose_models()
+    tell(text.energy(result.at(T), [energy_of(result.at(T), model) for model in models]))
     tell(text.pipeline(snn))
     settled = _trained_for_it(trained, scans, chosen, batches, terminal)
     tell(text.settling(*settled))
@@ -107,13 +119,21 @@ def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
         "verification": {form: check.to_dict() for form, check in checks.items()},
         "integer_accuracy": rounded.accuracy,
         "casc": settled[1].to_dict(),
-        **result.to_dict(),
+        "result": result.to_dict(),
     }
-    numbers["schema"] = SCHEMA
-    _write(folder, trained, snn.save, numbers, "\n\n".join(said) + "\n")
-    terminal.tell(text.closing(folder, FILES))
+    found = {**result.to_dict(), "data": describe(test)}
+    _write(folder, trained, snn.save, {"demo.json": numbers, "result.json": found}, said)
+    files = dict(FILES)
+    try:
+        html = page(read([folder / "result.json"]), models)
+    except ConfigError as error:  # matplotlib and jinja2 are an extra
+        del files["report.html"]
+        terminal.note(f"no report.html: {error}")
+    else:
+        write(folder / "report.html", html)
+    terminal.tell(text.closing(folder, files))
     if terminal.json or terminal.quiet:
-        terminal.result(measured, {**numbers, "files": [str(folder / name) for name in FILES]})
+        terminal.result(measured, {**numbers, "files": [str(folder / name) for name in files]})
     return 0 if all(check.agrees for check in checks.values()) else 1
 
 
@@ -154,15 +174,22 @@ def _claim(folder: Path, *, force: bool) -> None:
 
 def _is_ours(folder: Path) -> bool:
     try:
-        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and found.get("schema") == SCHEMA
 
 
-def _write(folder: Path, trained: Trained, save_snn: Any, numbers: Any, summary: str) -> None:  # noqa: ANN401
+def _write(
+    folder: Path,
+    trained: Trained,
+    save_snn: Callable[[Path], None],
+    numbers: Mapping[str, Mapping[str, Any]],
+    said: Sequence[str],
+) -> None:
     folder.mkdir(exist_ok=True)
     write(folder / "digits.safetensors", save(trained.model.state_dict()))
     save_snn(folder / "snn.safetensors")
-    write(folder / "result.json", json.dumps(numbers, indent=1) + "\n")
-    write(folder / "summary.txt", summary)
+    for name, data in numbers.items():
+        write(folder / name, json.dumps(data, indent=1) + "\n")
+    write(folder / "summary.txt", "\n\n".join(said) + "\n")

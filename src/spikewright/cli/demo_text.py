@@ -2,14 +2,15 @@
 """Every line that the demo prints: 80 columns, each word explained where it first appears."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from spikewright.cli.demo_training import Trained
 from spikewright.cli.report import CONVENTIONS
 from spikewright.cli.terminal import command
-from spikewright.measure import Result
+from spikewright.measure import Energy, LengthResult, Result, verdict
+from spikewright.measure.energy_text import energy_text
 from spikewright.measure.result import number, percent
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Verification
@@ -20,6 +21,7 @@ __all__ = [
     "OPENING",
     "closing",
     "conversion",
+    "energy",
     "measurement",
     "pipeline",
     "settling",
@@ -136,11 +138,24 @@ def measurement(result: Result, T: int, integer_accuracy: float) -> str:
     )
 
 
+def energy(length: LengthResult, energies: Sequence[Energy]) -> str:
+    """Say what an input costs under every model."""
+    return "\n".join(
+        [
+            f"5. What it costs: energy for a scan at T = {length.T}, by model",
+            "",
+            energy_text(energies),
+            "",
+            textwrap.fill(verdict(length, None, energies)[1], width=80),
+        ]
+    )
+
+
 def pipeline(snn: SpikingNetwork) -> str:
     """Draw who works when."""
     return "\n".join(
         [
-            "5. The pipeline: three scans on their way through the layers",
+            "6. The pipeline: three scans on their way through the layers",
             "",
             *(line.rstrip() for line in snn.timeline().splitlines()),
             "The last depth is the read-out: it accumulates class scores and does not fire.",
@@ -153,7 +168,7 @@ def settling(trained: TrainingResult, result: Result) -> str:
     at = result.lengths[-1]
     median, last = at.rest_step(0.5), at.rest_step(1.0)
     return _block(
-        "6. Or train for the conversion: CASC, without any loss",
+        "7. Or train for the conversion: CASC, without any loss",
         network=f"the same one; its activations take {at.T} levels only, and {trained.cost.epochs} "
         f"more passes over the data ({trained.cost.seconds:.1f} s) get it used to them",
         method=f"CASC (2024): {at.T} ticks awake, then asleep, without input, until every neuron "

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from spikewright import api
 from spikewright.api import SimulatorName
 from spikewright.cli.files import check_output, write
@@ -17,13 +19,21 @@ from spikewright.cli.options import (
     ModelOptions,
 )
 from spikewright.cli.report import evaluation
-from spikewright.cli.sources import batches, describe, part, spread
+from spikewright.cli.sources import Items, batches, describe, part, spread
 from spikewright.cli.terminal import Terminal
+from spikewright.data import loader
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.measure.energy import energy_of
+from spikewright.measure.energy_model import choose_models
+from spikewright.measure.examples import Example
 from spikewright.measure.gather import gather
+from spikewright.network import SpikingNetwork
 from spikewright.processes import one_error, rank
 
-__all__ = ["run"]
+__all__ = ["EXAMPLES", "run"]
+
+EXAMPLES = 4
+"""Inputs that are looked at closely for the report, if a result is written."""
 
 
 def run(
@@ -38,6 +48,8 @@ def run(
     layers: bool,
     output: Path | None,
     force: bool,
+    energy: Sequence[str],
+    examples: int | None,
     model: ModelOptions,
     calibration: CalibrationOptions,
     method: MethodOptions,
@@ -58,6 +70,9 @@ def run(
                 "--lengths: expected --model, got --snn. A saved network holds one code length; "
                 "convert the model again."
             )
+        models = choose_models(energy or None)
+        if examples is not None and examples < 0:
+            raise ConfigError(f"--examples: expected 0 or more, got {examples}. Raise it.")
         if output is not None and rank() == 0:
             check_output(output, force=force)
         if lengths:
@@ -81,9 +96,32 @@ def run(
     if result is None:
         raise CalibrationError("--data: expected at least one input, got none. Check the set.")
     if rank() == 0:
-        report = {**result.to_dict(), "data": describe(items)}
+        looked = (EXAMPLES if output is not None else 0) if examples is None else examples
+        if looked:
+            seen = _look(found.snn, items, looked, ann)
+            result = dataclasses.replace(result, examples=seen)
+        energies = [energy_of(result.lengths[-1], m) for m in models]
+        report = {
+            **result.to_dict(),
+            "energy": [e.to_dict() for e in energies],
+            "data": describe(items),
+        }
         if output is not None:
             write(output, json.dumps(report, indent=1) + "\n")
-            terminal.note(f"result written to {output}")
-        terminal.result(evaluation(result, found.snn, describe(items), layers=layers), report)
+            terminal.note(f"result written to {output}; spikewright report makes a page of it")
+        text = evaluation(result, found.snn, describe(items), energies, layers=layers)
+        terminal.result(text, report)
     return 130 if result.interrupted else 0
+
+
+def _look(
+    snn: SpikingNetwork, items: Items, count: int, ann: nn.Module | None
+) -> tuple[Example, ...]:
+    """Run some inputs once more, in this process alone, so that nothing depends on the others."""
+    chosen = spread(items, count, "--examples")
+    size, of = describe(chosen)["samples"], len(items)  # type: ignore[arg-type]  # as in sources
+    (batch,) = loader(chosen, size)
+    result = api.evaluate(snn, [batch], reference=ann, counting=False, examples=size)
+    return tuple(
+        dataclasses.replace(e, index=i * of // size) for i, e in enumerate(result.examples)
+    )

@@ -2,10 +2,11 @@
 """The text around an evaluation: what was measured on what, what a word means, what is left out."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikewright.measure import Result
+from spikewright.measure import Energy, Result, verdict
+from spikewright.measure.energy_text import energy_text
 from spikewright.network import SpikingNetwork
 
 __all__ = ["CONVENTIONS", "evaluation", "fit", "preprocessing"]
@@ -13,15 +14,20 @@ __all__ = ["CONVENTIONS", "evaluation", "fit", "preprocessing"]
 WIDTH = 80
 CONVENTIONS = textwrap.fill(
     "An addition is one spike arriving at one neuron through one synapse, exact at borders and "
-    "strides. A multiply-add (MAC) is one weight times one value, padding left out. Not counted: "
-    "biases, the neurons' own arithmetic (inflation, threshold, reset), max-pool gates, memory "
-    "and transport of spikes.",
+    "strides. A multiply-add (MAC) is one weight times one value, padding left out. Biases, gates "
+    "and the neurons' own arithmetic are counted apart and priced in energies; delay lines and "
+    "the way of spikes across a chip are not.",
     width=WIDTH,
 )
 
 
 def evaluation(
-    result: Result, snn: SpikingNetwork, data: Mapping[str, Any], *, layers: bool = False
+    result: Result,
+    snn: SpikingNetwork,
+    data: Mapping[str, Any],
+    energies: Sequence[Energy],
+    *,
+    layers: bool = False,
 ) -> str:
     """Return the whole report of an evaluation, at most 80 columns wide.
 
@@ -29,6 +35,7 @@ def evaluation(
         result: What was measured.
         snn: The network it was measured on; of several code lengths, the one converted first.
         data: What :func:`spikewright.cli.sources.describe` says of the inputs.
+        energies: What an input costs on the longest code.
         layers: Whether to add a table per layer.
     """
     part = "" if data["samples"] == data["of"] else f", {data['samples']:,} of its"
@@ -40,7 +47,15 @@ def evaluation(
     ]
     if data["preprocess"] is not None:
         head.append(f"  images      {preprocessing(data['preprocess'])}")
-    return fit("\n".join([*head, "", result.table(layers=layers), "", CONVENTIONS]))
+    said = verdict(result.lengths[-1], result.reference_accuracy, energies)
+    blocks = [
+        "\n".join(head),
+        "\n".join(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in said),
+        result.table(layers=layers),
+        energy_text(energies),
+        CONVENTIONS,
+    ]
+    return fit("\n\n".join(blocks))
 
 
 def fit(text: str, width: int = WIDTH) -> str:

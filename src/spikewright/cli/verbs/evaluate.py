@@ -36,6 +36,8 @@ def evaluate(
     limit: Whole = None,
     simulator: Literal["collapsed", "timefold", "reference"] | None = None,
     layers: bool = False,
+    energy: Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="")] = (),
+    examples: Whole = None,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     force: bool = False,
     model: ModelOptions = MODEL,
@@ -44,7 +46,7 @@ def evaluate(
     images: DataOptions = IMAGES,
     common: CommonOptions = COMMON,
 ) -> int:
-    """Measure a spiking network: accuracy at every step, spikes, additions, latency.
+    """Measure a spiking network: accuracy at every step, spikes, energy, latency.
 
     Takes a saved network (--snn), or a model to convert on the fly (--model, --calibration).
     Ctrl-C ends it after the batch at hand; what is done by then is shown and written.
@@ -61,7 +63,10 @@ def evaluate(
         simulator: Tick by tick (reference), or the fast one of the network's schedule, which is the
             default: collapsed (layered) or timefold (synchronous). Their spikes are the same.
         layers: Add a table of every layer.
-        output: Write the result to this file as JSON, too.
+        energy: Energy model, or FILE.toml with one of your own. Repeatable. [default: all that
+            come with the package]
+        examples: Inputs whose spikes are kept for the report. [default: 4 with --output]
+        output: Write the result to this file as JSON, too; `spikewright report` makes a page of it.
         force: Replace the file if it exists.
         model: The network, as trained.
         calibration: What the scales are chosen on.
@@ -83,6 +88,8 @@ def evaluate(
         limit=limit,
         simulator=simulator,
         layers=layers,
+        energy=energy,
+        examples=examples,
         output=output,
         force=force,
         model=model,
