@@ -17,12 +17,13 @@ from safetensors.torch import load_file
 import spikewright
 from spikewright import api
 from spikewright.cli import demo_text, main
+from spikewright.measure import choose_models
 from spikewright.network import load
 
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
 VERBS = (
     *("demo", "inspect", "train", "convert", "evaluate", "verify", "compare", "diagnose"),
-    *("list", "env"),
+    *("report", "list", "env"),
 )
 
 MODELS = """
@@ -333,7 +334,9 @@ def test_convert_then_evaluate_then_verify(run: Command, demo_folder: Path) -> N
     assert measured.code == 0
     assert "DigitsCNN converted by spikeconverter" in measured.out
     assert "digits-test, 100 of its 445 inputs" in measured.out
-    assert "Not counted: biases" in measured.out
+    assert "÷ 5-bit" in measured.out
+    assert "loihi" in measured.out
+    assert "From input to decision it takes 25 ticks; a new input can enter every 5." in measured.out
     assert "block_conv1" in measured.out
     assert max(map(len, measured.out.splitlines())) <= 80
     result = json.loads(Path("result.json").read_text())
@@ -342,8 +345,17 @@ def test_convert_then_evaluate_then_verify(run: Command, demo_folder: Path) -> N
     assert len(result["lengths"][0]["accuracy"]) == 5
     assert result["lengths"][0]["agreement"][-1] > 0.9
 
-    alone = run(*words, "--limit", 100, "--json")
+    assert [e["index"] for e in result["examples"]] == [0, 25, 50, 75]
+    assert [e["model"] for e in result["energy"]] == [m.name for m in choose_models()]
+
+    alone = run(*words, "--limit", 100, "--json", "--examples", 4)
     assert alone.json == result
+    priced = run(*words, "--limit", 10, "--json", "--energy", "loihi", "--energy", "int8").json
+    assert [e["model"] for e in priced["energy"]] == ["loihi", "int8"]
+    assert priced["examples"] == []
+    unknown = run(*words, "--limit", 10, "--energy", "loih")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "energy model 'loih': not known. Did you mean 'loihi'?" in unknown.err
 
     proof = run("verify", "--snn", "my.safetensors", "--data", "random", "--integer", "--json")
     assert (proof.code, proof.json["agrees"]) == (0, True)
@@ -424,7 +436,9 @@ def test_the_demo_explains_itself_and_writes_its_files(run: Command) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     folder = Path("spikewright-demo")
     assert sorted(path.name for path in folder.iterdir()) == [
+        "demo.json",
         "digits.safetensors",
+        "report.html",
         "result.json",
         "snn.safetensors",
         "summary.txt",
@@ -432,11 +446,16 @@ def test_the_demo_explains_itself_and_writes_its_files(run: Command) -> None:
     *text, last, _ = outcome.out.splitlines()
     assert max(map(len, text)) <= 80
     assert "integer   agree: 32 scans" in outcome.out
-    assert "Not counted" in outcome.out
+    assert "Whether it saves energy" in outcome.out
     assert (folder / "summary.txt").read_text() in outcome.out
     result = json.loads((folder / "result.json").read_text())
-    assert [length["T"] for length in result["lengths"]] == [4, 6, 8, 16]
-    assert result["verification"]["integer"]["agrees"] is True
+    assert [length["T"] for length in result["lengths"]] == [4, 6, 8]
+    numbers = json.loads((folder / "demo.json").read_text())
+    assert numbers["verification"]["integer"]["agrees"] is True
+    page = (folder / "report.html").read_text()
+    assert "DigitsCNN as a spiking network" in page
+    assert run("report", folder / "result.json", "-o", "mine.html").code == 0
+    assert Path("mine.html").read_text() == page
     accuracy = f"{100 * result['lengths'][2]['accuracy'][-1]:.2f} %"
     assert f"   8    40  {accuracy:>9s}" in outcome.out
     assert load_file(folder / "digits.safetensors")["linear.weight"].shape == (10, 224)

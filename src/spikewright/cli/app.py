@@ -17,6 +17,7 @@ from spikewright.cli.verbs.env import env
 from spikewright.cli.verbs.evaluate import evaluate
 from spikewright.cli.verbs.inspect import inspect
 from spikewright.cli.verbs.list import list_
+from spikewright.cli.verbs.report import report
 from spikewright.cli.verbs.train import train
 from spikewright.cli.verbs.verify import verify
 
@@ -37,6 +38,7 @@ _VERBS: Mapping[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "compare": compare,
     "diagnose": diagnose,
+    "report": report,
     "verify": verify,
     "train": train,
     "list": list_,

@@ -15,7 +15,7 @@ from spikewright.measure.result import SCHEMA, Result
 
 __all__ = ["COMPARISONS", "Measured", "Run", "measured_of", "read"]
 
-COMPARISONS = ("spikewright.comparison/1", "spikewright.comparison/2")
+COMPARISONS = ("spikewright.comparison/2",)
 """Schemas of the comparisons that can be read."""
 
 
