@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from spikewright.errors import SpikewrightWarning
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 __all__ = ["Terminal", "command", "shown_warnings"]
 
@@ -35,17 +38,47 @@ class Terminal:
 
     def result(self, text: str, data: Mapping[str, Any]) -> None:
         """Print the outcome, as text or as JSON."""
-        print(json.dumps(data, indent=1) if self.json else text)
+        if self.json:
+            print(json.dumps(data, indent=1))
+        else:
+            _show(text)
 
     def tell(self, text: str) -> None:
         """Say on standard output what is being done; left out if only the result is wanted."""
         if not (self.json or self.quiet):
-            print(text, flush=True)
+            _show(text)
 
     def note(self, text: str) -> None:
         """Say on standard error what a user should know about this run."""
         if not self.quiet:
             print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def _show(text: str) -> None:
+    """Print a text; in a terminal titles of tables stand out, in a pipe or file nothing does."""
+    if not sys.stdout.isatty():
+        print(text, flush=True)
+        return
+    from rich.console import Console
+
+    # rich leaves colours out itself where NO_COLOR or the kind of terminal says so.
+    Console(highlight=False, soft_wrap=True).print(_styled(text))
+
+
+def _styled(text: str) -> "Text":
+    """Return a text whose table titles are bold and whose rules are dim."""
+    from rich.text import Text
+
+    lines, styled = text.split("\n"), Text()
+    for i, line in enumerate(lines):
+        after = lines[i + 1] if i + 1 < len(lines) else ""
+        style = "dim" if _is_rule(line) else "bold" if _is_rule(after) else ""
+        styled.append(line + ("\n" if i + 1 < len(lines) else ""), style)
+    return styled
+
+
+def _is_rule(line: str) -> bool:
+    return "─" in line and not line.strip("─ ")
 
 
 @contextmanager
