@@ -135,7 +135,7 @@ class _Share:
 
     def __init__(self, result: LengthResult, t: int | None) -> None:
         self.awake = self.spikes = self.additions = 1.0
-        self.steps = result.mean_ticks / result.latency_ticks if result.settles else 1.0
+        self.steps = result.worked_ticks / result.steps
         if t is not None and result.additions_by_step:
             self.steps = min(self.steps, t / result.steps)
             awake = result.awake or result.steps

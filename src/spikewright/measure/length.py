@@ -103,7 +103,7 @@ class LengthResult:
 
     @property
     def mean_ticks(self) -> float:
-        """Mean ticks from input to decision."""
+        """Mean ticks from input to decision; up to the last spike of a run that settles."""
         if not self.settles:
             return float(self.latency_ticks)
         ticks = sum(self._ticks(step) * count for step, count in enumerate(self.at_rest))
@@ -115,9 +115,14 @@ class LengthResult:
         last = self.rest_step(1.0) if self.settles else None
         return self.latency_ticks if last is None else self._ticks(last)
 
+    @property
+    def worked_ticks(self) -> float:
+        """Mean ticks in which neurons work: the silent one that ends a run that settles, too."""
+        return min(self.mean_ticks + 1.0, self.steps) if self.settles else float(self.steps)
+
     def _ticks(self, rest: int) -> int:
-        """Return when a run ends whose last spike comes in a step: after a silent tick asleep."""
-        return min(max(rest, self.awake) + 1, self.steps)
+        """Return when a run is decided whose last spike comes in a step; awake nothing is."""
+        return max(rest, self.awake)
 
     def total(self, what: str) -> int:
         """Return the sum of a field of :class:`LayerCount` over all layers."""

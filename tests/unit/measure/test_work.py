@@ -143,7 +143,7 @@ def test_a_run_that_settles_ends_with_the_first_silent_tick_asleep() -> None:
     found = counted("casc")
     assert found.settles
     assert found.at_rest[T] == found.samples  # the last spikes come in the last tick awake
-    assert (found.mean_ticks, found.most_ticks) == (T + 1, T + 1)
+    assert (found.mean_ticks, found.most_ticks, found.worked_ticks) == (T, T, T + 1)
 
 
 def test_a_shortcut_over_two_layers_is_delayed() -> None:
