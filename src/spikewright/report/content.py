@@ -177,7 +177,7 @@ def _energy(runs: Sequence[Priced]) -> str:
         parts.append(f"whether {_names(split)} {_s('save', split)} energy depends on the model")
     text = "; ".join(parts)
     bits = {e.bits for priced in runs for e in priced.energies}
-    equal = "the ANN with as many bits as each can tell apart"
+    equal = "the ANN with equal bits"
     rival = opponent_name("quantised", min(bits)) if len(bits) == 1 else equal
     return f"Against {opponent_name('fp32', min(bits))} and {rival}, {text}."
 
@@ -196,7 +196,7 @@ def _latency(runs: Sequence[Run]) -> str:
 def _names(labels: Sequence[str]) -> str:
     """Write a list of names; many are counted."""
     if len(labels) > 4:
-        return f"{len(labels)} of the networks"
+        return f"{len(labels)} networks"
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
 
 

@@ -133,7 +133,8 @@ def pipeline(result: LengthResult, *, name: str, title: str, finding: str) -> Dr
                     )
         actions = dict.fromkeys(action for _, phases in rows for action, _, _ in phases)
         keys = [Patch(label=f"input {i + 1}", facecolor=series_colour(i)) for i in range(_INPUTS)]
-        keys += [Patch(label=action, **_look(action, None)) for action in actions]
+        if len(actions) > 1:
+            keys += [Patch(label=action, **_look(action, None)) for action in actions]
         axes.axvline(result.latency_ticks, color=colour("ink"), linewidth=1.2)
         axes.set_xlim(0, result.latency_ticks + (_INPUTS - 1) * every)
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -218,8 +219,8 @@ def _rows(plan: dict[str, Any]) -> list[tuple[str, list[tuple[str, int, int]]]]:
         return [(f"{d}" if d else "input", list(p)) for d, p in sorted(by_depth.items())]
     steps, sleep = plan["steps"], plan.get("sleep", 0)
     phases = [("awake", 0, steps - sleep), ("asleep", steps - sleep, steps)]
-    own = phases if sleep else [("works", 0, steps)]
-    return [(str(d), list(own)) for d in range(1, plan["depth"] + 1)]
+    name = "1" if plan["depth"] == 1 else f"1 to {plan['depth']}"  # all do the same
+    return [(name, phases if sleep else [("works", 0, steps)])]
 
 
 def _strokes(

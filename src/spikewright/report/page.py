@@ -9,7 +9,7 @@ from spikewright.errors import ConfigError
 from spikewright.measure.energy_model import EnergyModel
 from spikewright.measure.examples import Example
 from spikewright.report import drawings, findings
-from spikewright.report.content import Content, Priced, content, not_counted
+from spikewright.report.content import Content, Priced, content, model_name, not_counted
 from spikewright.report.inline import Drawing
 from spikewright.report.pictures import data_uri
 from spikewright.report.read import Measured
@@ -77,7 +77,7 @@ def page(measured: Measured, models: Sequence[EnergyModel]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["bound"] = _bound
+    environment.filters.update(bound=_bound, named=model_name)
     several = measured.compares
     return environment.get_template("page.html").render(
         measured=measured,

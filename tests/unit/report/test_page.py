@@ -174,6 +174,20 @@ def test_other_schedules_have_pipelines_and_rasters(method: str, words: str) -> 
     assert len(Tags(text).named("figure")) == 5
 
 
+def test_several_lengths_are_one_network_not_rivals() -> None:
+    short, long = measured(T=2).lengths[0], measured(T=4).lengths[0]
+    both = measured_of(dataclasses.replace(measured(T=4), lengths=(short, long)))
+    text = page(both, MODELS)
+    contents = content(both, MODELS)
+    assert contents.main.run.label == "spikeconverter T=4"
+    assert contents.verdict == contents.main.verdict
+    assert "<h3>spikeconverter T=4 in numbers</h3>" in text
+    assert "<h3>All runs</h3>" in text
+    assert "What accuracy costs" not in text
+    summaries = re.findall(r"<summary>(spikeconverter T=.)</summary>", text)
+    assert summaries == ["spikeconverter T=4", "spikeconverter T=2"] * 3
+
+
 def test_an_interrupted_measurement_says_so() -> None:
     text = page(dataclasses.replace(found(), interrupted=True), MODELS)
     assert "only what was finished is shown" in text

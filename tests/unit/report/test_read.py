@@ -28,7 +28,7 @@ def test_no_file_is_refused() -> None:
         ('{"schema": "other.tool/7"}', "got other.tool/7"),
         ('{"schema": "spikewright.result/1"}', "got spikewright.result/1"),
         ('{"schema": "spikewright.result/2"}', "a field is missing"),
-        ('{"schema": "spikewright.comparison/1"}', "one is missing"),
+        ('{"schema": "spikewright.comparison/2"}', "one is missing"),
     ],
 )
 def test_what_is_no_result(tmp_path: Path, content: str | None, message: str) -> None:

@@ -33,7 +33,7 @@ def report(
         output: Where to write: .html (a page), .md, .json or .csv. [default: report.html beside
             the first result]
         energy: Energy model, or FILE.toml with one of your own. Repeatable; energy is split and
-            drawn by the first. [default: all that come with the package]
+            drawn by the first. [default: all that `spikewright list energy` shows]
         open: Show the page in the browser.
         force: Replace the file if it exists.
         common: What every verb takes.
