@@ -336,7 +336,9 @@ def test_convert_then_evaluate_then_verify(run: Command, demo_folder: Path) -> N
     assert "digits-test, 100 of its 445 inputs" in measured.out
     assert "÷ 5-bit" in measured.out
     assert "loihi" in measured.out
-    assert "From input to decision it takes 25 ticks; a new input can enter every 5." in measured.out
+    assert (
+        "From input to decision it takes 25 ticks; a new input can enter every 5." in measured.out
+    )
     assert "block_conv1" in measured.out
     assert max(map(len, measured.out.splitlines())) <= 80
     result = json.loads(Path("result.json").read_text())

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
+import spikewright as sw
 from spikewright.graph import support_table
 from spikewright.methods.page import methods_page
 from spikewright.models import digits_cnn
@@ -26,13 +28,41 @@ def test_the_python_of_the_readme_works_when_pasted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
     (tmp_path / "spikewright-demo").mkdir()
     save_file(digits_cnn().state_dict(), tmp_path / "spikewright-demo" / "digits.safetensors")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
-    assert "agree" in capsys.readouterr().out
+    exec(compile("\n".join(blocks), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "agree" in printed
+    assert "From input to decision it takes 40 ticks" in printed
     assert (tmp_path / "snn.safetensors").is_file()
+
+
+def test_the_python_of_the_training_page_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text("utf-8"), re.DOTALL
+    )
+    x = torch.rand(40, 1, 8, 8)
+    given = {
+        "model": torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 3)
+        ),
+        "images": torch.utils.data.TensorDataset(x, torch.arange(40) % 3),
+        "batches": [x],
+        "batches_in_double": [x.double()],
+    }
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "training.md", "exec"), given)
+    snn, model = given["snn"], given["result"].model  # type: ignore[attr-defined]
+    with torch.no_grad():
+        wanted = model(x.double())
+    torch.testing.assert_close(sw.simulate(snn, x.double()), wanted)
+    assert any((tmp_path / "runs" / "mine-q8").iterdir())
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
