@@ -27,6 +27,7 @@ from spikewright.measure.energy import energy_of
 from spikewright.measure.energy_model import choose_models
 from spikewright.measure.examples import Example
 from spikewright.measure.gather import gather
+from spikewright.measure.memory import memory_of
 from spikewright.network import SpikingNetwork
 from spikewright.processes import one_error, rank
 
@@ -104,6 +105,7 @@ def run(
         report = {
             **result.to_dict(),
             "energy": [e.to_dict() for e in energies],
+            "memory": memory_of(result.lengths[-1]).to_dict(),
             "data": describe(items),
         }
         if output is not None:

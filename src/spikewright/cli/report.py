@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikewright.measure import Energy, Result, verdict
-from spikewright.measure.energy_text import energy_text
+from spikewright.measure.energy_text import energy_text, memory_text
 from spikewright.network import SpikingNetwork
 
 __all__ = ["CONVENTIONS", "evaluation", "fit", "preprocessing"]
@@ -53,6 +53,7 @@ def evaluation(
         "\n".join(textwrap.fill(sentence, WIDTH, subsequent_indent="  ") for sentence in said),
         result.table(layers=layers),
         energy_text(energies),
+        memory_text(result.lengths[-1]),
         CONVENTIONS,
     ]
     return fit("\n\n".join(blocks))

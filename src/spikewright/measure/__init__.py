@@ -19,6 +19,8 @@ from spikewright.measure.layer_count import LayerCount as LayerCount
 from spikewright.measure.layer_error import LayerDiagnosis as LayerDiagnosis
 from spikewright.measure.layer_error import Part as Part
 from spikewright.measure.length import LengthResult as LengthResult
+from spikewright.measure.memory import MemoryUse as MemoryUse
+from spikewright.measure.memory import memory_of as memory_of
 from spikewright.measure.paths import FanOut as FanOut
 from spikewright.measure.result import Result as Result
 from spikewright.measure.verdict import verdict as verdict

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from spikewright.measure.energy_model import EnergyModel, full_precision
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
+from spikewright.measure.memory import address_bits
 
 __all__ = ["OPPONENTS", "Energy", "Opponent", "energy_by_layer", "energy_of"]
 
@@ -165,7 +166,7 @@ def _layer(
     weight = model.access(layer.weights, model.weight_bits)
     arriving = model.access(layer.values, model.state_bits)  # potentials that additions reach
     potential = model.access(layer.potentials, model.state_bits)
-    address = max(1, max(1, layer.neurons or layer.values) - 1).bit_length()
+    address = address_bits(layer.neurons or layer.values)
     read = model.access(layer.inputs, model.state_bits)
     snn = {
         "synapses": additions * model.addition,

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Energy for one input as a table for the terminal."""
+"""Energy and memory for one input as text for the terminal."""
 
 import textwrap
 from collections.abc import Sequence
 
 from spikewright.measure.energy import OPPONENTS, Energy
+from spikewright.measure.length import LengthResult
+from spikewright.measure.memory import memory_of
 from spikewright.text import table
 
-__all__ = ["energy_text", "joules"]
+__all__ = ["energy_text", "joules", "memory_text"]
 
 
 def joules(pj: float) -> str:
@@ -50,3 +52,38 @@ def energy_text(energies: Sequence[Energy], width: int = 80) -> str:
         f"neuron and input it would need less (now {energies[0].spikes_per_neuron:.3g})."
     )
     return f"{table(head, rows, width=width)}\n\n{textwrap.fill(note, width)}"
+
+
+def memory_text(result: LengthResult, width: int = 80) -> str:
+    """Return what is stored, and what moves for one input, in a sentence each.
+
+    Args:
+        result: What was counted.
+        width: Columns to use at most.
+    """
+    use = memory_of(result)
+    stored, moved = use.stored, use.moved
+    own = f"weights {octets(stored.weights)}, potentials {octets(stored.states)}"
+    text = (
+        f"Memory at {use.weight_bits} bits a number: {octets(stored.total)} ({own}, delay lines "
+        f"{octets(stored.spikes)}); ANN {octets(use.ann_stored.total)}. "
+    )
+    own = f"weights {octets(moved.weights)}, potentials {octets(moved.states)}"
+    text += (
+        f"Moved for one input, nothing reused: {octets(moved.total)} ({own}, spikes "
+        f"{octets(moved.spikes)}); ANN {octets(use.ann_moved.total)}."
+    )
+    return textwrap.fill(text, width)
+
+
+def octets(count: float) -> str:
+    """Write a number of bytes with three digits.
+
+    Example:
+        >>> octets(12.0), octets(1234.0), octets(5e6)
+        ('12 B', '1.23 kB', '5 MB')
+    """
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.3g} B"

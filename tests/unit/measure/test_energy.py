@@ -15,9 +15,11 @@ from spikewright.measure import (
     choose_models,
     energy_by_layer,
     energy_of,
+    memory_of,
     verdict,
 )
 from spikewright.measure.energy_model import energy_models, read_model
+from spikewright.measure.memory import Bytes
 
 HAND = EnergyModel(
     name="hand",
@@ -135,6 +137,22 @@ def test_memory_by_hand() -> None:
     four = 10 * 4 / 64
     assert found.quantised["memory"] == pytest.approx(100 * (weight + four) + 20 * four)
     assert found.fp32["memory"] == pytest.approx(100 * 2 * 5.0 + 20 * 5.0)
+
+
+def test_bytes_by_hand() -> None:
+    """50 weights and 2 biases; 20 potentials; 5 bits for 20 neurons; a delay line of 30 symbols."""
+    first, second = measured().layers
+    held = measured(layers=(first, dataclasses.replace(second, delayed=30)))
+    use = memory_of(held, weight_bits=8, state_bits=16)
+    assert use.stored == Bytes(weights=52.0, states=40.0, spikes=30 / 8)
+    assert use.stored.total == 95.75
+    assert use.moved == Bytes(
+        weights=325.0, states=2.0 * (2 * 300 + 25 + 2 * 80), spikes=2 * 40 * 5 / 8
+    )
+    assert use.ann_stored == Bytes(weights=208.0, states=120.0)
+    assert use.ann_moved == Bytes(weights=400.0, states=4.0 * (100 + 20))
+    pair = dataclasses.replace(second, delayed=30, neurons=40)  # ON/OFF: two bits a symbol
+    assert memory_of(measured(layers=(first, pair))).stored.spikes == 60 / 8
 
 
 def test_a_chip_pays_for_synaptic_operations() -> None:
