@@ -124,10 +124,10 @@ def not_counted(models: Sequence[EnergyModel]) -> tuple[str, ...]:
     """
     return (
         "Additions are those that spikes cause at synapses. Biases, the neurons' own arithmetic "
-        "(inflation, threshold, reset), max-pool gates and delay lines are none.",
-        "Energy is arithmetic, and in models with memory the access to operands. Leakage, clocks, "
-        "control, routing of spikes, delay lines, sensors and external memory have no price, for "
-        "neither network.",
+        "(inflation, threshold, reset) and max-pool gates are not among them; energy has them.",
+        "Energy leaves out the way of spikes across a chip, reads and writes of delay lines, "
+        "random numbers of Poisson input, clocks, leakage and idle power, the analog front end and "
+        "whatever is behind the read-out (softmax).",
         "What training, calibration and conversion took is not part of any number.",
         "Latency is in ticks. How long a tick lasts is up to the hardware and was not measured.",
         "Accuracy is that on the inputs named above. Other inputs, noise and faults were not "
@@ -183,14 +183,19 @@ def _energy(runs: Sequence[Priced]) -> str:
 
 
 def _latency(runs: Sequence[Run]) -> str:
-    ticks = [(run.result.latency_ticks, run.label) for run in runs]
+    ticks = [(run.result.most_ticks, run.label) for run in runs]
     (least, quick), (most, slow) = min(ticks), max(ticks)
-    every = sorted({run.result.ticks_per_input for run in runs})
+    every = sorted({_every(run) for run in runs})
     text = f"From input to decision {quick} takes least, {counted(least, 'tick')}"
     if most > least:
         text += f", and {slow} most, {most:,}"
-    span = f"{every[0]:,}" if len(every) == 1 else f"{every[0]:,} to {every[-1]:,}"
+    span = f"{every[0]:.4g}" if len(every) == 1 else f"{every[0]:.4g} to {every[-1]:.4g}"
     return f"{text}; a new input can enter every {span}."
+
+
+def _every(run: Run) -> float:
+    """Return the ticks between inputs; the mean of a run that settles."""
+    return run.result.mean_ticks if run.result.settles else float(run.result.ticks_per_input)
 
 
 def _names(labels: Sequence[str]) -> str:

@@ -91,7 +91,8 @@ def _totals(found: Content, priced: Priced) -> Iterator[_Line]:
         "macs": x.macs,
         "analog_macs": x.analog_macs,
         "spikes_per_neuron": x.spikes_per_neuron,
-        "latency_ticks": x.latency_ticks,
+        "latency_ticks": x.most_ticks,
+        "mean_ticks": x.mean_ticks,
         "ticks_per_input": x.ticks_per_input,
     }
     for name, value in values.items():

@@ -141,7 +141,8 @@ def pipeline(result: LengthResult, *, name: str, title: str, finding: str) -> Dr
         step = 1 + (len(rows) - 1) // 24
         axes.set_yticks(list(range(0, len(rows), step)), [label for label, _ in rows][::step])
         axes.set_xlabel("tick (line: decision on input 1)")
-        axes.set_ylabel("depth of populations")
+        if len(rows) > 3:
+            axes.set_ylabel("depth of populations")
         axes.grid(visible=True, axis="x")
         figure.legend(handles=keys, loc="outside lower center", ncols=3)
 
@@ -198,7 +199,7 @@ def drawn(example: Example) -> tuple[Track, ...]:
 
 
 _SECOND = ("fire", "asleep")
-_HATCH = {"fire": "", "awake": "", "works": "", "accumulate": "////", "asleep": "...."}
+_HATCH = {"fire": "", "awake": "", "works": "", "accumulate": "////", "asleep": "\\\\\\\\"}
 
 
 def _look(action: str, i: int | None) -> dict[str, Any]:
@@ -219,8 +220,7 @@ def _rows(plan: dict[str, Any]) -> list[tuple[str, list[tuple[str, int, int]]]]:
         return [(f"{d}" if d else "input", list(p)) for d, p in sorted(by_depth.items())]
     steps, sleep = plan["steps"], plan.get("sleep", 0)
     phases = [("awake", 0, steps - sleep), ("asleep", steps - sleep, steps)]
-    name = "1" if plan["depth"] == 1 else f"1 to {plan['depth']}"  # all do the same
-    return [(name, phases if sleep else [("works", 0, steps)])]
+    return [("all layers", phases if sleep else [("works", 0, steps)])]
 
 
 def _strokes(

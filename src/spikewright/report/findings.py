@@ -119,7 +119,15 @@ def pipeline_finding(result: LengthResult) -> str:
         )
     sleep = plan.get("sleep", 0)
     asleep = f", {sleep} of them asleep, with the input off" if sleep else ""
-    return f"All populations work in every tick. An input takes {latency}{asleep}; {every}."
+    settled = (
+        f" An input is decided with its last spike, after {result.mean_ticks:.1f} ticks on average "
+        f"and {result.most_ticks} at most, and the next can enter then."
+        if result.settles
+        else ""
+    )
+    return (
+        f"All populations work in every tick. An input takes {latency}{asleep}; {every}.{settled}"
+    )
 
 
 def answers(example: Example) -> str:

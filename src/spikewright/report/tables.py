@@ -68,7 +68,7 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     own, same = x.accuracy(), x.agreement()
     found = []
     if own is not None:
-        beside = f"after {x.steps} steps"
+        beside = "at rest" if x.settles else f"after {x.steps} steps"
         found.append(
             ("Accuracy", percent(own), beside if ann is None else f"{beside}; ANN {percent(ann)}")
         )
@@ -80,12 +80,18 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     found += [
         ("Additions ÷ MACs", relative, why),
         ("Spikes per neuron", f"{x.spikes_per_neuron:.3f}", f"{x.neurons:,} neurons, one input"),
-        ("Latency", f"{x.latency_ticks:,} ticks", "from input to decision"),
-        ("One input every", f"{x.ticks_per_input:,} ticks", "with two membranes a neuron"),
     ]
-    rest = x.rest_step(1.0)
-    if rest is not None:
-        found.append(("At rest", f"{rest:,} ticks", f"all inputs; median {x.rest_step(0.5):,}"))
+    if x.settles:
+        found += [
+            ("Latency", f"{x.most_ticks:,} ticks", "of the slowest input, to its last spike"),
+            ("One input every", f"{x.mean_ticks:.1f} ticks", "on average: the next enters then"),
+        ]
+    else:
+        membranes = "with two membranes a neuron" if x.schedule == "layered" else "one at a time"
+        found += [
+            ("Latency", f"{x.latency_ticks:,} ticks", "from input to decision"),
+            ("One input every", f"{x.ticks_per_input:,} ticks", membranes),
+        ]
     return tuple(found)
 
 
@@ -107,7 +113,7 @@ def row_table(content: Content) -> Table:
                 Field(number(x.additions_per_sample)),
                 Field(f"{x.additions_per_sample / max(1, x.macs):.3f}"),
                 Field(f"{x.spikes_per_neuron:.3f}"),
-                Field(f"{x.latency_ticks:,}"),
+                Field(f"{x.most_ticks:,}"),
                 Field(joules(energy.total)),
                 *(Field(times(energy.ratio(o)), good=energy.pays(o)) for o in OPPONENTS),
                 Field(f"{pays} of {of}"),
@@ -141,7 +147,7 @@ def energy_table(energies: Sequence[Energy]) -> Table:
     bits = energies[0].bits
     names = ("FP32", f"{bits} bits")
     head = ["model", "spiking", *(f"ANN {n}" for n in names), *(f"÷ {n}" for n in names)]
-    head += ["pays against", *(f"even at, {n}" for n in names)]
+    head += ["pays against", *(f"pays below, {n}" for n in names)]
     rows = tuple(
         (
             Field(model_name(e.model)),
@@ -156,8 +162,8 @@ def energy_table(energies: Sequence[Energy]) -> Table:
     caption = (
         f"Energy for one input: the spiking network, {opponent_name('fp32', bits)} and "
         f"{opponent_name('quantised', bits)}, which can tell as many values apart as a train. It "
-        "pays where the spiking network needs less. Even at: spikes per neuron and input at which "
-        "both would need the same "
+        "pays where the spiking network needs less. Pays below: the spikes per neuron and input "
+        "at which both need the same "
         f"({energies[0].spikes_per_neuron:.3g} are sent); never: even a silent network needs more."
     )
     return Table(caption, tuple(head), rows)
@@ -188,8 +194,9 @@ def layer_table(x: LengthResult, model: EnergyModel) -> Table:
     head = ("layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left", "energy share")
     most, name = max(zip(energy, (layer.name for layer in x.layers), strict=True))
     caption = (
-        f"Work of every layer for one input. Most energy by {model.title} goes to {name}, "
-        f"{100 * most / whole:.1f} %. Bars show shares of the longest in their column."
+        f"Work of every layer for one input. By {model.title} the most energy, "
+        f"{100 * most / whole:.1f} %, goes to the row {name}. Bars are relative to the longest of "
+        "their column."
     )
     return Table(caption, head, rows, left=2)
 

@@ -172,6 +172,15 @@ def test_other_schedules_have_pipelines_and_rasters(method: str, words: str) -> 
     text = page(measured_of(measured(method)), MODELS)
     assert words in text
     assert len(Tags(text).named("figure")) == 5
+    assert len(text) < 200_000
+
+
+def test_a_network_that_settles_is_decided_with_its_last_spike() -> None:
+    result = measured("casc").lengths[0]
+    text = page(measured_of(measured("casc")), MODELS).replace("\u00a0", " ")
+    assert f"<strong>{result.most_ticks} ticks</strong>" in text
+    assert f"<strong>{result.mean_ticks:.1f} ticks</strong>" in text
+    assert f"after {result.mean_ticks:.1f} ticks on average and {result.most_ticks} at" in text
 
 
 def test_several_lengths_are_one_network_not_rivals() -> None:
