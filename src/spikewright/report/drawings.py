@@ -135,12 +135,12 @@ def pipeline(result: LengthResult, *, name: str, title: str, finding: str) -> Dr
         keys = [Patch(label=f"input {i + 1}", facecolor=series_colour(i)) for i in range(_INPUTS)]
         if len(actions) > 1:
             keys += [Patch(label=action, **_look(action, None)) for action in actions]
-        axes.axvline(result.latency_ticks, color=colour("ink"), linewidth=1.2)
+        axes.axvline(result.most_ticks, color=colour("ink"), linewidth=1.2)
         axes.set_xlim(0, result.latency_ticks + (_INPUTS - 1) * every)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         step = 1 + (len(rows) - 1) // 24
         axes.set_yticks(list(range(0, len(rows), step)), [label for label, _ in rows][::step])
-        axes.set_xlabel("tick (line: decision on input 1)")
+        axes.set_xlabel("tick (line: input 1 is decided)")
         if len(rows) > 3:
             axes.set_ylabel("depth of populations")
         axes.grid(visible=True, axis="x")

@@ -108,8 +108,8 @@ def pipeline_finding(result: LengthResult) -> str:
     if plan["kind"] == "layered":
         delays = plan["delays"]
         held = (
-            f" {counted(len(delays), 'delay line')}, of up to "
-            f"{max(ticks for _, ticks in delays)} ticks, hold spikes back for shortcuts."
+            f" Spikes of shortcuts wait in {counted(len(delays), 'delay line')} of up to "
+            f"{counted(max(ticks for _, ticks in delays), 'tick')}."
             if delays
             else ""
         )
@@ -119,14 +119,13 @@ def pipeline_finding(result: LengthResult) -> str:
         )
     sleep = plan.get("sleep", 0)
     asleep = f", {sleep} of them asleep, with the input off" if sleep else ""
-    settled = (
-        f" An input is decided with its last spike, after {result.mean_ticks:.1f} ticks on average "
-        f"and {result.most_ticks} at most, and the next can enter then."
-        if result.settles
-        else ""
-    )
+    text = "All populations work in every tick."
+    if not result.settles:
+        return f"{text} An input takes {latency}{asleep}; {every}."
     return (
-        f"All populations work in every tick. An input takes {latency}{asleep}; {every}.{settled}"
+        f"{text} An input has {latency} at most{asleep}. It is decided with its last spike, after "
+        f"{result.mean_ticks:.1f} ticks on average and {result.most_ticks} at most; the next can "
+        "enter then. The figure shows inputs that take all their ticks, the line the slowest one."
     )
 
 
