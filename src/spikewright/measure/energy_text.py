@@ -19,7 +19,7 @@ def joules(pj: float) -> str:
         >>> joules(12.0), joules(1234.5), joules(98765432.0)
         ('12 pJ', '1.23 nJ', '98.8 µJ')
     """
-    for size, unit in ((1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
+    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
         if pj >= size:
             return f"{pj / size:.3g} {unit}"
     return f"{pj:.3g} pJ"

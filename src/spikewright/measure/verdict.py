@@ -55,14 +55,14 @@ def _accuracy(length: LengthResult, ann: float | None) -> str:
 def _energy(energies: Sequence[Energy]) -> str:
     if not energies:
         return "Its energy was not priced."
-    models = counted(len(energies), "energy model")
+    models = "the one energy model" if len(energies) == 1 else f"all {len(energies)} energy models"
     ratios = [e.ratio(o) for e in energies for o in OPPONENTS]
     names = " and ".join(opponent_name(o, energies[0].bits) for o in OPPONENTS)
     span = f"{min(ratios):.2g} to {max(ratios):.2g} times the energy of {names}"
     if max(ratios) < 1.0:
-        return f"It saves energy under all of {models}: it needs {span}."
+        return f"It saves energy under {models}: it needs {span}."
     if min(ratios) >= 1.0:
-        return f"It saves no energy under any of {models}: it needs {span}."
+        return f"It saves no energy under {models}: it needs {span}."
     paying = [
         f"against {opponent_name(o, energies[0].bits)} under "
         f"{sum(e.pays(o) for e in energies)} of {len(energies)}"
@@ -72,12 +72,13 @@ def _energy(energies: Sequence[Energy]) -> str:
     limits = [(e.break_even(o), e.model.name) for e in energies for o in OPPONENTS]
     never = sorted({name for limit, name in limits if limit is None})
     if never:
-        return f"{text}; under {', '.join(never)} even a silent network would not."
+        more = f" and {len(never) - 3} more" if len(never) > 3 else ""
+        return f"{text}; under {', '.join(never[:3])}{more} even a silent network would not."
     least, name = min((limit, name) for limit, name in limits if limit is not None)
     spikes = energies[0].spikes_per_neuron
     return (
-        f"{text}; under all of them it would below {least:.2g} spikes a neuron and input "
-        f"({name}), where it now sends {spikes:.2g}."
+        f"{text}; it would pay under all of them below {least:.2g} spikes a neuron and input "
+        f"({name}), and it sends {spikes:.2g}."
     )
 
 

@@ -12,7 +12,7 @@ from spikewright.measure.verdict import opponent_name, verdict
 from spikewright.report.read import Measured, Run
 from spikewright.text import counted
 
-__all__ = ["Content", "Priced", "content", "joules", "model_name", "not_counted", "times"]
+__all__ = ["Content", "Priced", "content", "model_name", "not_counted", "times"]
 
 
 _ROUNDING = 1e-9  # 100 · (0.91 − 0.90) is a little more than 1
@@ -82,19 +82,6 @@ def content(measured: Measured, models: Sequence[EnergyModel]) -> Content:
         (_accuracy(measured), _energy(runs), _latency(measured.runs)) if measured.compares else last
     )
     return Content(measured, tuple(models), tuple(runs), found)
-
-
-def joules(pj: float) -> str:
-    """Write an energy with three digits and its unit.
-
-    Example:
-        >>> joules(950.0), joules(12_345_678.0)
-        ('950 pJ', '12.3 µJ')
-    """
-    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
-        if pj >= size:
-            return f"{pj / size:.3g} {unit}"
-    return f"{pj:.3g} pJ"
 
 
 def times(ratio: float) -> str:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from spikewright.measure.energy import OPPONENTS, Energy, energy_of
+from spikewright.measure.energy_text import joules
 from spikewright.measure.examples import Example, Track
 from spikewright.measure.length import LengthResult
 from spikewright.measure.result import number, percent
 from spikewright.measure.verdict import opponent_name
-from spikewright.report.content import Content, joules
+from spikewright.report.content import Content
 from spikewright.report.figures import Plot, Series
 from spikewright.report.read import Measured, Run
 from spikewright.text import counted

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from spikewright.measure.energy_model import EnergyModel
+from spikewright.measure.energy_text import memory_text
 from spikewright.report import findings
 from spikewright.report.content import Content, Priced, content, model_name, not_counted
 from spikewright.report.read import Measured
@@ -82,7 +83,8 @@ def _each(found: Content, write: Callable[[Content, Priced], str]) -> list[str]:
 
 def _energy(_: Content, priced: Priced) -> str:
     finding = _plain(findings.ratio_finding(priced.energies))
-    return f"{finding}\n\n{_table(energy_table(priced.energies))}"
+    table = _table(energy_table(priced.energies))
+    return f"{finding}\n\n{table}\n\n{_plain(memory_text(priced.run.result))}"
 
 
 def _layers(found: Content, priced: Priced) -> str:

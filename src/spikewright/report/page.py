@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from spikewright import __version__
 from spikewright.errors import ConfigError
 from spikewright.measure.energy_model import EnergyModel
+from spikewright.measure.energy_text import memory_text
 from spikewright.measure.examples import Example
 from spikewright.report import drawings, findings
 from spikewright.report.content import Content, Priced, content, model_name, not_counted
@@ -44,6 +45,7 @@ class _Part:
     label: str
     steps: Table
     energy: Table
+    memory: str
     ratios: Drawing
     layers: Table
     pipeline: Drawing
@@ -110,6 +112,7 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
         label=priced.run.label,
         steps=step_table(result),
         energy=energy_table(priced.energies),
+        memory=memory_text(result),
         ratios=drawings.ratios(
             priced.energies,
             name=f"{name}-ratios",

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from spikewright.measure.energy import OPPONENTS, Energy, energy_by_layer
 from spikewright.measure.energy_model import EnergyModel
+from spikewright.measure.energy_text import joules
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
 from spikewright.measure.result import number, percent
 from spikewright.measure.verdict import opponent_name
-from spikewright.report.content import Content, Priced, joules, model_name, times
+from spikewright.report.content import Content, Priced, model_name, times
 
 __all__ = [
     "Field",

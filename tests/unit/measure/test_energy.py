@@ -254,9 +254,9 @@ def test_a_saving_is_claimed_only_where_all_models_agree() -> None:
     assert energy_of(length, cheap).pays("fp32")
     assert energy_of(length, cheap).pays("quantised")
     all_agree = verdict(length, 0.8, [energy_of(length, cheap)])[1]
-    assert all_agree.startswith("It saves energy under all of 1 energy model")
+    assert all_agree.startswith("It saves energy under the one energy model: ")
     none = verdict(length, 0.8, [energy_of(length, dear)])[1]
-    assert none.startswith("It saves no energy under any of 1 energy model")
+    assert none.startswith("It saves no energy under the one energy model: ")
     mixed = verdict(length, 0.8, [energy_of(length, m) for m in (cheap, dear)])[1]
     assert mixed.startswith("Whether it saves energy depends on the model: it pays against the FP")
     assert "under 1 of 2" in mixed
