@@ -6,7 +6,6 @@ through NumPy's vectorised instruction; on other devices the classic parallel su
 words does the same with additions and masks. Both give equal results (tested).
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -38,22 +37,12 @@ def popcount(n: Tensor, bits: int, signed: bool = True) -> Tensor:
     if whole is None or out is None:
         return popcount(n.contiguous(), bits, signed)
     kind = next(k for k, most in _KINDS if bits <= most)
-    parts = max(1, min(torch.get_num_threads(), whole.size // _WORTH_A_THREAD))
-    if parts == 1:
-        _count(whole, out, kind, signed)
-    else:
-        with ThreadPoolExecutor(parts) as threads:
-            pieces = zip(np.array_split(whole, parts), np.array_split(out, parts), strict=True)
-            for done in [threads.submit(_count, *piece, kind, signed) for piece in pieces]:
-                done.result()
+    _count(whole, out, kind, signed)
     return counts
 
 
 _PIECE = 1 << 18
 """Numbers that are turned into integers at once, so that these stay in the processor's cache."""
-
-_WORTH_A_THREAD = 1 << 21
-"""Numbers from which on a thread more is worth its start (NumPy lets others run meanwhile)."""
 
 _KINDS = (("uint8", 8), ("uint16", 16), ("int32", 31))
 """The smallest integer that holds so many bits."""
@@ -75,8 +64,15 @@ def _count(numbers: Any, out: Any, kind: str, signed: bool) -> None:  # noqa: AN
         part = numbers[start : start + _PIECE]
         if signed:
             part = np.abs(part, out=magnitudes[: part.size])
-        np.copyto(integers[: part.size], part, casting="unsafe")
-        np.bitwise_count(integers[: part.size], out=out[start : start + _PIECE])
+        whole = integers[: part.size]
+        np.copyto(whole, part, casting="unsafe")
+        if kind == "uint16":  # NumPy counts bytes several times as fast as wider integers
+            octets = whole.view("uint8")
+            np.bitwise_count(octets, out=octets)
+            np.add(whole, whole >> 8, out=whole)
+            np.copyto(out[start : start + _PIECE], whole, casting="unsafe")  # the lower byte
+        else:
+            np.bitwise_count(whole, out=out[start : start + _PIECE])
 
 
 def popcount_parallel(n: Tensor) -> Tensor:

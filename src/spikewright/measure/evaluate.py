@@ -46,7 +46,8 @@ class Counter:
         self._most = max(2, network.code.steps)  # spikes or events of a train
         self._by_step = counting and network.schedule_kind != "layered"
         self._sleeps = counting and network.schedule_kind == "wake-sleep"
-        self._ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
+        ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
+        self._ways = {name: _flat(w.unsqueeze(0))[0] for name, w in ways.items()}
         plan = Stages(network)
         emitters = [n.name for group in plan.emitters.values() for n in group]
         self._signed = {n for n in emitters if self._sleeps or plan.is_signed(n)}
@@ -92,24 +93,40 @@ class Counter:
     def _count(self, name: str, first: int, sent: Tensor) -> None:
         """Add what a source sent in some steps, "time batch *neuron"."""
         sent = sent.abs() if name in self._signed and sent.is_floating_point() else sent
-        per_step = _over_batch(sent, self._most)
+        octets = sent.dtype == torch.uint8 and sent.device.type == "cpu" and self._most <= 255
+        if octets and not self._by_step:
+            self._add_octets(name, sent)
+            return
+        lying = sent.permute(0, 1, 3, 4, 2) if sent.ndim == 5 else sent
+        per_step = lying.sum(1, dtype=None if sent.is_floating_point() else torch.int64).flatten(1)
         total = per_step[0] if len(per_step) == 1 else per_step.sum(0, dtype=torch.float64)
-        total = total.to(torch.int64, copy=True)
         before = self._counts.get(name)
-        self._counts[name] = total if before is None else before.add_(total)
+        self._counts[name] = total.double() if before is None else before.add_(total)
         if not self._by_step:
             return
-        flat = per_step.flatten(1).double()
         ways = self._ways.get(name)
-        added = None if ways is None else flat @ ways.flatten()
+        added = None if ways is None else per_step.double() @ ways
         own = ops.kind(self.network.graph[name]) != "pool"
         if self._sleeps and own:
             fired = (sent != 0).flatten(2).any(2)
             steps = torch.arange(first, first + len(fired), device=fired.device)
             torch.maximum(self._last, (fired * steps[:, None]).amax(0), out=self._last)
-        for i in range(flat.shape[0]):
-            self.spikes[first - 1 + i] += int(flat[i].sum()) if own else 0
+        sums = per_step.sum(1, dtype=torch.float64).tolist() if own else [0.0] * len(per_step)
+        for i, spikes in enumerate(sums):
+            self.spikes[first - 1 + i] += round(spikes)
             self.additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
+
+    def _add_octets(self, name: str, sent: Tensor) -> None:
+        """Add counts of whole trains, "1 batch *neuron", bytes, as many at once as do not overflow.
+
+        Along memory and without wider numbers in between, it is 30 times as fast as a plain sum.
+        """
+        octets = _flat(sent[0]).numpy()
+        if name not in self._counts:
+            self._counts[name] = torch.zeros(octets.shape[1], dtype=torch.int64)
+        total, rows = self._counts[name].numpy(), 255 // self._most
+        for i in range(0, len(octets), rows):
+            total += octets[i : i + rows].sum(0, dtype="uint8")
 
     def result(self) -> LengthResult:
         """Return what has been counted so far."""
@@ -139,7 +156,8 @@ class Counter:
 
     def _layers(self, fan_out: FanOut) -> tuple[LayerCount, ...]:
         graph, neurons = self.network.graph, self.network.neurons()
-        additions = fan_out.additions(self._counts)
+        counts = {n: _shaped(c, graph[n].shape) for n, c in self._counts.items()}
+        additions = fan_out.additions(counts)
         found: dict[str, list[LayerCount]] = {name: [] for name in graph.nodes}
         for r in fan_out.receivers:
             weighted = ops.weighted(graph[r.name]) is not None
@@ -167,28 +185,17 @@ class Counter:
         return tuple(layer for layers in found.values() for layer in layers)
 
 
-def _over_batch(sent: Tensor, most: int) -> Tensor:
-    """Sum spikes over the batch, "time batch *neuron" to "time *neuron".
+def _flat(x: Tensor) -> Tensor:
+    """Return "some *neuron" as "some neuron", maps with channels last, which is how they lie."""
+    return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
 
-    Maps lie with channels last, and sums along memory are up to 30 times as fast. Bytes are added
-    as bytes, so many at a time that they cannot overflow.
 
-    Args:
-        sent: Spikes, or counts of whole trains as bytes.
-        most: Largest count of a train.
-    """
-    last = sent.ndim == 5
-    flat = sent.permute(0, 1, 3, 4, 2) if last else sent
-    rows = 255 // most
-    if flat.dtype == torch.uint8 and flat.device.type == "cpu" and rows:
-        octets = flat.numpy()
-        parts = [octets[:, i : i + rows] for i in range(0, octets.shape[1], rows)]
-        total = torch.zeros(flat.shape[:1] + flat.shape[2:], dtype=torch.int32)
-        for part in parts:
-            total += torch.from_numpy(part.sum(1, dtype="uint8"))
-    else:
-        total = flat.sum(1, dtype=None if flat.is_floating_point() else torch.int64)
-    return total.permute(0, 3, 1, 2) if last else total
+def _shaped(x: Tensor, shape: tuple[int | None, ...] | None) -> Tensor:
+    """Undo :func:`_flat` for one row, given the shape "batch *neuron"."""
+    sizes = [size or 1 for size in shape or ()][1:]
+    if len(sizes) != 3:
+        return x.view(sizes)
+    return x.view(*sizes[1:], sizes[0]).permute(2, 0, 1)
 
 
 def _kind(node: Node) -> str:
