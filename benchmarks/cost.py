@@ -2,6 +2,7 @@
 """What conversion costs and saves: spikes, additions, energy under every model, latency.
 
     SPIKEWRIGHT_DATA=... python benchmarks/cost.py [--networks resnet20 mobilenetv2] [--limit N]
+        [--rivals]
 
 One table of counts, and one of energy for each opponent: the spiking network's energy divided by
 that of the FP32 ANN, and by that of the ANN whose activations have as many bits as a train.
@@ -31,8 +32,13 @@ LENGTHS = (4, 5, 6, 8, 16)
 SAMPLES = 512
 
 
-def entries(network: str) -> list[Entry]:
-    """Return the settings of a network: SpikeConverter at every T, burst and CASC near-lossless."""
+def entries(network: str, *, rivals: bool) -> list[Entry]:
+    """Return the settings of a network: SpikeConverter at every T, burst and CASC near-lossless.
+
+    Args:
+        network: Name of a case.
+        rivals: Whether burst and CASC run on MobileNetV2 too, where an image takes them seconds.
+    """
     rows = [Entry("spikeconverter", configure("spikeconverter"), LENGTHS)]
     fine = configure("burst", scale=sw.Percentile(q=97.0), v_init=0.5)
     if network == "resnet20":
@@ -42,7 +48,7 @@ def entries(network: str) -> list[Entry]:
             levels = RECIPES[name].levels
             label = f"casc trained Q={levels}"
             rows.append(Entry(label, configure("casc"), (levels,), result.model, "fine-tuned"))
-    else:
+    elif rivals:
         rows.append(Entry("burst p97 v_init=½", fine, (64,)))
         rows.append(Entry("casc adapt, no training", configure("casc", adapt=True), (16,)))
     return rows
@@ -104,6 +110,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", default=["resnet20", "mobilenetv2"])
     parser.add_argument("--limit", type=int, help="only so many test images")
+    parser.add_argument("--rivals", action="store_true", help="burst, CASC on MobileNetV2 as well")
     options = parser.parse_args()
     torch.set_num_threads(2)
     print(machine())
@@ -111,7 +118,7 @@ def main() -> int:
         network = case(name)
         found = sw.compare(
             network.model,
-            entries(name),
+            entries(name, rivals=options.rivals),
             calibration=list(network.calibration(SAMPLES)),
             data=list(network.test(options.limit)),
             store=Path(__file__).parent / ".cache" / "cost",

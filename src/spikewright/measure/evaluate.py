@@ -54,6 +54,7 @@ class Counter:
         self._last = torch.zeros(0, dtype=torch.int64)  # step of each input's last spike
         self.at_rest = [0] * (network.code.steps + 1 if self._sleeps else 0)
         self._counts: dict[str, Tensor] = {}
+        self._octets: dict[str, tuple[Any, int]] = {}  # sums as bytes, over how many inputs
         self.samples = 0
         self.correct = [0] * network.code.steps
         self.agree = [0] * network.code.steps
@@ -121,15 +122,29 @@ class Counter:
 
         Along memory and without wider numbers in between, it is 30 times as fast as a plain sum.
         """
-        octets = _flat(sent[0]).numpy()
-        if name not in self._counts:
-            self._counts[name] = torch.zeros(octets.shape[1], dtype=torch.int64)
-        total, rows = self._counts[name].numpy(), 255 // self._most
+        octets, rows = _flat(sent[0]).numpy(), 255 // self._most
         for i in range(0, len(octets), rows):
-            total += octets[i : i + rows].sum(0, dtype="uint8")
+            part = octets[i : i + rows]
+            total, filled = self._octets.get(name, (None, 0))
+            if total is None or filled + len(part) > rows:
+                self._flush(name)
+                self._octets[name] = part.sum(0, dtype="uint8"), len(part)
+            else:
+                total += part.sum(0, dtype="uint8")
+                self._octets[name] = total, filled + len(part)
+
+    def _flush(self, name: str) -> None:
+        """Add the bytes that have been counted so far to the whole numbers."""
+        total, _ = self._octets.pop(name, (None, 0))
+        if total is not None:
+            found = torch.from_numpy(total)
+            before = self._counts.get(name)
+            self._counts[name] = found.long() if before is None else before.add_(found)
 
     def result(self) -> LengthResult:
         """Return what has been counted so far."""
+        for name in tuple(self._octets):
+            self._flush(name)
         network, schedule = self.network, self.network.schedule()
         return LengthResult(
             T=network.T,
