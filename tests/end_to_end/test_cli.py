@@ -357,7 +357,7 @@ def test_convert_then_evaluate_then_verify(run: Command, demo_folder: Path) -> N
     assert priced["examples"] == []
     unknown = run(*words, "--limit", 10, "--energy", "loih")
     assert (unknown.code, unknown.out) == (2, "")
-    assert "energy model 'loih': not known. Did you mean 'loihi'?" in unknown.err
+    assert "energy model 'loih': not known. Did you mean 'loihi'" in unknown.err
 
     proof = run("verify", "--snn", "my.safetensors", "--data", "random", "--integer", "--json")
     assert (proof.code, proof.json["agrees"]) == (0, True)

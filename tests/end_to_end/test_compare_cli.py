@@ -101,7 +101,7 @@ def test_the_whole_command_twice(folder: Path, capsys: pytest.CaptureFixture[str
     assert "DigitsCNN: 3 methods compared" in out
     assert "on 32 inputs of digits-train" in out
     assert "digits-test, 60 of its 445 inputs" in out
-    assert "Not counted: biases" in out
+    assert "are counted apart" in out
     assert err.count("figure written to") == 3
     assert ">two</text>" in (folder / "figures" / "accuracy-steps.svg").read_text()
     files = {p: p.stat().st_mtime_ns for p in (folder / "cells").rglob("*.json")}
