@@ -54,7 +54,7 @@ class Counter:
         self._last = torch.zeros(0, dtype=torch.int64)  # step of each input's last spike
         self.at_rest = [0] * (network.code.steps + 1 if self._sleeps else 0)
         self._counts: dict[str, Tensor] = {}
-        self._octets: dict[str, tuple[Any, int]] = {}  # sums as bytes, over how many inputs
+        self._sums: dict[str, tuple[Any, int]] = {}  # in 16 bits, over at most how many inputs
         self.samples = 0
         self.correct = [0] * network.code.steps
         self.agree = [0] * network.code.steps
@@ -118,32 +118,32 @@ class Counter:
             self.additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
 
     def _add_octets(self, name: str, sent: Tensor) -> None:
-        """Add counts of whole trains, "1 batch *neuron", bytes, as many at once as do not overflow.
+        """Add counts of whole trains, "1 batch *neuron", bytes, in numbers as narrow as will do.
 
-        Along memory and without wider numbers in between, it is 30 times as fast as a plain sum.
+        Along memory and without wide numbers in between it is 30 times as fast as a plain sum.
         """
         octets, rows = _flat(sent[0]).numpy(), 255 // self._most
         for i in range(0, len(octets), rows):
-            part = octets[i : i + rows]
-            total, filled = self._octets.get(name, (None, 0))
-            if total is None or filled + len(part) > rows:
+            part = octets[i : i + rows].sum(0, dtype="uint8")
+            total, filled = self._sums.get(name, (None, 0))
+            if total is None or (filled + rows) * self._most > 65535:
                 self._flush(name)
-                self._octets[name] = part.sum(0, dtype="uint8"), len(part)
+                self._sums[name] = part.astype("uint16"), rows
             else:
-                total += part.sum(0, dtype="uint8")
-                self._octets[name] = total, filled + len(part)
+                total += part
+                self._sums[name] = total, filled + rows
 
     def _flush(self, name: str) -> None:
-        """Add the bytes that have been counted so far to the whole numbers."""
-        total, _ = self._octets.pop(name, (None, 0))
+        """Add what has been counted in 16 bits so far to the whole numbers."""
+        total, _ = self._sums.pop(name, (None, 0))
         if total is not None:
-            found = torch.from_numpy(total)
+            found = torch.from_numpy(total.astype("int64"))
             before = self._counts.get(name)
-            self._counts[name] = found.long() if before is None else before.add_(found)
+            self._counts[name] = found if before is None else before.add_(found)
 
     def result(self) -> LengthResult:
         """Return what has been counted so far."""
-        for name in tuple(self._octets):
+        for name in tuple(self._sums):
             self._flush(name)
         network, schedule = self.network, self.network.schedule()
         return LengthResult(

@@ -185,3 +185,15 @@ def test_bits_of_the_opponent() -> None:
     assert counted("rueckauer").bits == 3
     assert counted("burst", gamma=5).bits == 5  # values 0..20
     assert not is_shift(3.0)
+
+
+def test_more_inputs_than_narrow_sums_can_hold() -> None:
+    """Counts are added up in 8, then in 16 bits; 20,000 inputs of up to 4 spikes are above both."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.rand(100, 3)
+    snn = sw.convert(model, T=T, calibration=x)
+    few = sw.evaluate(snn, x).lengths[0]
+    many = sw.evaluate(snn, [x.repeat(150, 1), x.repeat(50, 1)]).lengths[0]
+    assert few.spikes > 0
+    assert many.spikes == 200 * few.spikes
+    assert many.total("additions") == 200 * few.total("additions")
