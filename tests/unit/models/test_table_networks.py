@@ -195,6 +195,6 @@ def test_inspect_takes_it(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", ["resnet34", "resnext50_32x4d", "vgg16"])  # others: contract
 def test_inspect_takes_torchvisions(name: str) -> None:
     takes(name, 3, 64, 64)

@@ -112,8 +112,16 @@ def test_an_own_staircase_is_replaced_with_its_top() -> None:
         assert torch.equal(network.eval()(x), expected)
 
 
-@pytest.mark.parametrize("activation", ["casc", "qcfs"])
-@pytest.mark.parametrize("name", ["residual", "bottleneck", "resnet20"])
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [
+        ("residual", "casc"),
+        ("residual", "qcfs"),
+        ("bottleneck", "casc"),
+        ("bottleneck", "qcfs"),
+        ("resnet20", "casc"),
+    ],
+)
 def test_captured_again_every_site_is_found_and_equal(name: str, activation: str) -> None:
     """Also with batch norms folded: the sites lie where conversion would put them."""
     model, x = built(name)
