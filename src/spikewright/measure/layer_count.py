@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright.errors import FileFormatError
+from spikewright.measure.work import Work
 
 __all__ = ["KINDS", "LayerCount", "not_ours"]
 
@@ -14,8 +15,11 @@ KINDS = ("layer", "shortcut", "neurons", "gate", "relay left analog", "read-out"
 
 
 @dataclass(frozen=True)
-class LayerCount:
+class LayerCount(Work):
     """Work of one layer: spikes and additions over all samples, everything else for one input.
+
+    What does not depend on spikes is that of :class:`Work`; ``values`` of a layer are those that
+    the original one writes.
 
     Attributes:
         name: Module path, or the site's name for shortcut wires.
@@ -27,18 +31,9 @@ class LayerCount:
         macs: Multiply-adds of the original layer.
         analog_macs: Multiply-adds that remain.
         inputs: Values that the original layer reads.
-        values: Values that it writes, or that the neurons stand for.
         weights: Weights it stores; a layer that is used twice is stored twice where the scales
             of its places differ.
         biases: Biases it stores, likewise.
-        potentials: Numbers kept from step to step; see :class:`spikewright.measure.work.Work`.
-        updates: Ticks in which each neuron works, summed over them, likewise.
-        constants: Additions of constant or held currents, likewise.
-        factors: Multiplications of potentials by no power of two, likewise.
-        shifts: Multiplications of potentials by a power of two, likewise.
-        comparisons: Comparisons, likewise.
-        per_spike: Additions that a unit spike costs its neuron, likewise.
-        delayed: Symbols that its delay line holds, likewise.
     """
 
     name: str
@@ -49,17 +44,8 @@ class LayerCount:
     macs: int = 0
     analog_macs: int = 0
     inputs: int = 0
-    values: int = 0
     weights: int = 0
     biases: int = 0
-    potentials: int = 0
-    updates: int = 0
-    constants: int = 0
-    factors: int = 0
-    shifts: int = 0
-    comparisons: int = 0
-    per_spike: int = 0
-    delayed: int = 0
 
     @property
     def resets(self) -> int:
