@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spikewright.methods.spikeconverter import SpikeConverter as SpikeConverter
     from spikewright.network import SpikingNetwork as SpikingNetwork
     from spikewright.network import load as load
+    from spikewright.report.write import write_report as write_report
     from spikewright.simulators import run_pipelined as run_pipelined
     from spikewright.training import train as train
 
@@ -36,6 +37,7 @@ _WHERE = {
     **dict.fromkeys(("apply", "diagnose"), "api"),
     "SpikeConverter": "methods.spikeconverter",
     "run_pipelined": "simulators",
+    "write_report": "report.write",
     "train": "training",
 }
 

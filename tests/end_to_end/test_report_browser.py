@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from spikewright.measure.energy_model import choose_models
+from spikewright.report.content import content
 from spikewright.report.page import page as html
 from spikewright.report.read import read
 from tests.unit.report.results import comparison, data, write
@@ -91,7 +92,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     for name, paths in sources.items():
         pages[name] = folder / f"{name}.html"
-        pages[name].write_text(html(read(paths), choose_models()), encoding="utf-8")
+        pages[name].write_text(html(content(read(paths), choose_models())), encoding="utf-8")
     return pages
 
 

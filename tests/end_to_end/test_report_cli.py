@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("r.json --energy loihy", "energy model 'loihy': not known. Did you mean 'loihi'"),
         ("r.json --energy model.toml", "model.toml: expected a text source"),
         ("r.json --energy fp32 --energy fp32", "energy: got 'fp32' twice."),
-        ("r.json -o r.pdf", "--output r.pdf: expected a name that ends in .html, .md, .json, .cs"),
+        ("r.json -o r.pdf", "r.pdf: expected a name that ends in .html, .md, .json, .cs"),
         ("r.json -o r.json --force", "--output r.json: expected another file than the results."),
         ("r.json -o r.md --open", "--open: expected a page to show, got r.md."),
         ("r.json -o no/r.html", "expected a folder no to write to, got none."),

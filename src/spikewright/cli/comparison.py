@@ -14,7 +14,7 @@ from spikewright.cli.options import (
     DataOptions,
     ModelOptions,
 )
-from spikewright.cli.report import CONVENTIONS, fit, preprocessing
+from spikewright.cli.report import COMPARED, fit, preprocessing
 from spikewright.cli.sources import (
     batches,
     describe,
@@ -150,7 +150,7 @@ def report(found: Comparison, facts: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     if data["preprocess"] is not None:
         head.append(f"  images      {preprocessing(data['preprocess'])}")
-    return fit("\n".join([*head, "", found.table(), "", CONVENTIONS]))
+    return fit("\n".join([*head, "", found.table(), "", COMPARED]))
 
 
 def _check_folder(folder: Path, suffix: str, *, force: bool) -> None:

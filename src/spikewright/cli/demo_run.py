@@ -21,8 +21,7 @@ from spikewright.data import ImageSet, load_digits
 from spikewright.errors import ConfigError
 from spikewright.measure import Result, choose_models, energy_of
 from spikewright.methods.spikeconverter import SpikeConverter
-from spikewright.report.page import page
-from spikewright.report.read import read
+from spikewright.report.write import write_report
 from spikewright.training import TrainingResult
 
 __all__ = ["run"]
@@ -125,12 +124,10 @@ def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
     _write(folder, trained, snn.save, {"demo.json": numbers, "result.json": found}, said)
     files = dict(FILES)
     try:
-        html = page(read([folder / "result.json"]), models)
+        write_report([folder / "result.json"], folder / "report.html")
     except ConfigError as error:  # matplotlib and jinja2 are an extra
         del files["report.html"]
         terminal.note(f"no report.html: {error}")
-    else:
-        write(folder / "report.html", html)
     terminal.tell(text.closing(folder, files))
     if terminal.json or terminal.quiet:
         terminal.result(measured, {**numbers, "files": [str(folder / name) for name in files]})

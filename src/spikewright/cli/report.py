@@ -9,15 +9,20 @@ from spikewright.measure import Energy, Result, verdict
 from spikewright.measure.energy_text import energy_text, memory_text
 from spikewright.network import SpikingNetwork
 
-__all__ = ["CONVENTIONS", "evaluation", "fit", "preprocessing"]
+__all__ = ["COMPARED", "CONVENTIONS", "evaluation", "fit", "preprocessing"]
 
 WIDTH = 80
-CONVENTIONS = textwrap.fill(
+_SYNAPSES = (
     "An addition is one spike arriving at one neuron through one synapse, exact at borders and "
     "strides. A multiply-add (MAC) is one weight times one value, padding left out. Biases, gates "
-    "and the neurons' own arithmetic are counted apart and priced in energies; delay lines and "
-    "the way of spikes across a chip are not.",
+    "and the neurons' own arithmetic are counted apart and "
+)
+CONVENTIONS = textwrap.fill(
+    _SYNAPSES + "priced in energies; delay lines and the way of spikes across a chip are not.",
     width=WIDTH,
+)
+COMPARED = textwrap.fill(
+    _SYNAPSES + "stand in the file that -o writes; spikewright report prices them.", width=WIDTH
 )
 
 

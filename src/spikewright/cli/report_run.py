@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work of ``spikewright report``: cheap checks first, then one file."""
 
-import json
 import webbrowser
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from spikewright.cli.files import check_output, write
 from spikewright.cli.report import fit
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import ConfigError
-from spikewright.measure.energy_model import EnergyModel, choose_models
-from spikewright.report.data import to_csv, to_dict
-from spikewright.report.markdown import markdown
-from spikewright.report.page import page
-from spikewright.report.read import Measured, read
+from spikewright.measure.energy_model import choose_models
+from spikewright.report.content import content
+from spikewright.report.data import to_dict
+from spikewright.report.read import read
+from spikewright.report.write import form_of
 
 __all__ = ["run"]
 
@@ -46,33 +44,19 @@ def run(
             "report: expected a result file, got none. Write one: spikewright evaluate … -o FILE."
         )
     path = results[0].with_name(_NAME) if output is None else output
-    if path.suffix not in _WRITERS:
-        raise ConfigError(
-            f"--output {path}: expected a name that ends in {', '.join(_WRITERS)}. Choose one."
-        )
+    form = form_of(path)
     if open_page and path.suffix != ".html":
         raise ConfigError(f"--open: expected a page to show, got {path}. End its name in .html.")
     if path.resolve() in [result.resolve() for result in results]:
         raise ConfigError(f"--output {path}: expected another file than the results. Choose one.")
     check_output(path, force=force)
-    models = choose_models(energy or None)
-    measured = read(results)
-    write(path, _WRITERS[path.suffix](measured, models))
-    found = to_dict(measured, models)
-    lines = [f"{i}. {sentence}" for i, sentence in enumerate(found["verdict"], 1)]
+    found = content(read(results), choose_models(energy or None))
+    write(path, form(found))
+    lines = [f"{i}. {sentence}" for i, sentence in enumerate(found.verdict, 1)]
     terminal.result(
-        fit("\n".join([measured.title, "", *lines, "", f"written: {path}"])),
-        {**found, "written": str(path)},
+        fit("\n".join([found.measured.title, "", *lines, "", f"written: {path}"])),
+        {**to_dict(found), "written": str(path)},
     )
     if open_page and not webbrowser.open(path.resolve().as_uri()):
         terminal.note(f"no browser was found to show {path} in")
     return 0
-
-
-def _json(measured: Measured, models: Sequence[EnergyModel]) -> str:
-    return json.dumps(to_dict(measured, models), indent=1) + "\n"
-
-
-_WRITERS: Mapping[str, Callable[[Measured, Sequence[EnergyModel]], str]] = MappingProxyType(
-    {".html": page, ".md": markdown, ".json": _json, ".csv": to_csv}
-)

@@ -4,15 +4,14 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from spikewright.measure.energy import OPPONENTS, energy_by_layer
-from spikewright.measure.energy_model import EnergyModel
-from spikewright.report.content import Content, Priced, content, not_counted
-from spikewright.report.read import Measured
+from spikewright.report.content import Content, Priced, not_counted
 
-__all__ = ["COLUMNS", "SCHEMA", "to_csv", "to_dict"]
+__all__ = ["COLUMNS", "SCHEMA", "to_csv", "to_dict", "to_json"]
 
 SCHEMA = "spikewright.report/1"
 
@@ -22,17 +21,9 @@ COLUMNS = ("run", "table", "row", "quantity", "value")
 _Line = tuple[str, str, str, float | int | None]
 
 
-def to_dict(measured: Measured, models: Sequence[EnergyModel]) -> dict[str, Any]:
-    """Return a report as JSON-able data, energies and verdicts included.
-
-    Args:
-        measured: What was measured.
-        models: Energy models, at least one.
-
-    Raises:
-        ConfigError: If the work of a run was not counted, or no model is given.
-    """
-    found = content(measured, models)
+def to_dict(found: Content) -> dict[str, Any]:
+    """Return a report as JSON-able data, energies and verdicts included."""
+    measured = found.measured
     return {
         "schema": SCHEMA,
         "title": measured.title,
@@ -51,26 +42,24 @@ def to_dict(measured: Measured, models: Sequence[EnergyModel]) -> dict[str, Any]
         ],
         "data": dict(measured.data),
         "provenance": {name: dict(facts) for name, facts in measured.provenance.items()},
-        "not_counted": list(not_counted(models)),
+        "not_counted": list(not_counted(found.models)),
     }
 
 
-def to_csv(measured: Measured, models: Sequence[EnergyModel]) -> str:
+def to_json(found: Content) -> str:
+    """Return a report as JSON; see :func:`to_dict`."""
+    return json.dumps(to_dict(found), indent=1) + "\n"
+
+
+def to_csv(found: Content) -> str:
     """Return a report as one long table, a number a line; see :data:`COLUMNS`.
 
     ``table`` is ``total`` (one row, named after the code length), ``step`` (rows are steps from 1),
     ``layer`` (rows are "name (kind)") or ``energy`` (rows are models). Shares are fractions of one,
     energies in pJ; additions, spikes and energies are for one input. What is not known, or never
-    reached, is left empty.
-
-    Args:
-        measured: What was measured.
-        models: Energy models, at least one; energy is split by the first.
-
-    Raises:
-        ConfigError: If the work of a run was not counted, or no model is given.
+    reached, is left empty. Energy is split by the first model.
     """
-    found, text = content(measured, models), io.StringIO()
+    text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(COLUMNS)
     for priced in found.runs:

@@ -2,12 +2,11 @@
 """A report as Markdown: the same words and tables as the page, without figures."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-from spikewright.measure.energy_model import EnergyModel
 from spikewright.measure.energy_text import memory_text
 from spikewright.report import findings
-from spikewright.report.content import Content, Priced, content, model_name, not_counted
+from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
 from spikewright.report.tables import (
@@ -22,17 +21,9 @@ from spikewright.report.tables import (
 __all__ = ["markdown"]
 
 
-def markdown(measured: Measured, models: Sequence[EnergyModel]) -> str:
-    """Return a report as Markdown (tables as on GitHub); the same input gives the same text.
-
-    Args:
-        measured: What was measured.
-        models: Energy models, at least one.
-
-    Raises:
-        ConfigError: If the work of a run was not counted, or no model is given.
-    """
-    found = content(measured, models)
+def markdown(found: Content) -> str:
+    """Return a report as Markdown (tables as on GitHub); the same input gives the same text."""
+    measured, models = found.measured, found.models
     parts = [f"# {_plain(measured.title)}", _about(measured)]
     if measured.interrupted:
         parts.append("**Interrupted:** only what was finished is shown.")

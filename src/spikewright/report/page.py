@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as one HTML page that needs nothing else: no script, no font, no other address."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikewright import __version__
 from spikewright.errors import ConfigError
-from spikewright.measure.energy_model import EnergyModel
 from spikewright.measure.energy_text import memory_text
 from spikewright.measure.examples import Example
 from spikewright.report import drawings, findings
-from spikewright.report.content import Content, Priced, content, model_name, not_counted
+from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.inline import Drawing
 from spikewright.report.pictures import data_uri
-from spikewright.report.read import Measured
 from spikewright.report.record import record_of
 from spikewright.report.tables import (
     Table,
@@ -52,12 +49,11 @@ class _Part:
     samples: tuple[_Sample, ...]
 
 
-def page(measured: Measured, models: Sequence[EnergyModel]) -> str:
+def page(found: Content) -> str:
     """Return a report as HTML; the same input gives the same page.
 
     Args:
-        measured: What was measured.
-        models: Energy models, at least one; energy is split and drawn by the first.
+        found: What the report says; energy is split and drawn by the first model.
 
     Raises:
         ConfigError: If jinja2 or matplotlib is not installed.
@@ -71,7 +67,7 @@ def page(measured: Measured, models: Sequence[EnergyModel]) -> str:
             "report: expected jinja2, which is not installed. Install the extra: "
             "pip install 'spikewright[report]'."
         ) from error
-    found = content(measured, models)
+    measured = found.measured
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spikewright.report"),
         autoescape=True,
@@ -92,7 +88,7 @@ def page(measured: Measured, models: Sequence[EnergyModel]) -> str:
         costs=_costs(found) if several else (),
         parts=_parts(found),
         record=record_of(measured),
-        not_counted=not_counted(models),
+        not_counted=not_counted(found.models),
     )
 
 

@@ -6,17 +6,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from spikewright.errors import ConfigError, FileFormatError
 from spikewright.measure.examples import Example
 from spikewright.measure.length import LengthResult
 from spikewright.measure.result import SCHEMA, Result
 
-__all__ = ["COMPARISONS", "Measured", "Run", "measured_of", "read"]
+__all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]
 
 COMPARISONS = ("spikewright.comparison/2",)
 """Schemas of the comparisons that can be read."""
+
+
+@runtime_checkable
+class Reportable(Protocol):
+    """A result or a comparison: what can be written as the JSON that :func:`read` takes."""
+
+    def to_json(self) -> str:
+        """Return it as JSON text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -87,14 +96,21 @@ def read(paths: Sequence[Path]) -> Measured:
     return _joined([_read(path) for path in paths])
 
 
-def measured_of(result: Result, data: Mapping[str, Any] | None = None) -> Measured:
-    """Return what a report of an evaluation is about, without a file between.
+def measured_of(found: Reportable, data: Mapping[str, Any] | None = None) -> Measured:
+    """Return what a report of an evaluation or comparison is about, without a file between.
 
     Args:
-        result: What was measured.
-        data: What is known of the inputs.
+        found: What was measured.
+        data: What is known of the inputs: a name, how images became inputs.
+
+    Raises:
+        ConfigError: If a comparison has no finished cell.
     """
-    return _joined([_evaluation(Path("result"), result, {"data": dict(data or {})})])
+    facts = {"data": dict(data or {})}
+    try:
+        return _joined([_parsed(Path("result"), {**json.loads(found.to_json()), **facts})])
+    except FileFormatError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _read(path: Path) -> _File:
@@ -108,6 +124,10 @@ def _read(path: Path) -> _File:
             f"{path}: expected the result of an evaluation or comparison, got a file that is cut "
             f"off or no JSON ({error}). Measure again with -o FILE."
         ) from error
+    return _parsed(path, data)
+
+
+def _parsed(path: Path, data: Any) -> _File:  # noqa: ANN401 - whatever JSON holds
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in (SCHEMA, *COMPARISONS):
         raise FileFormatError(

@@ -16,6 +16,7 @@ from spikewright.measure.energy import energy_of
 from spikewright.measure.energy_model import choose_models
 from spikewright.measure.examples import Picture
 from spikewright.measure.length import LengthResult
+from spikewright.report.content import content
 from spikewright.report.data import COLUMNS, SCHEMA, to_csv, to_dict
 from spikewright.report.markdown import markdown
 from spikewright.report.pictures import data_uri
@@ -23,11 +24,11 @@ from spikewright.report.read import measured_of, read
 from tests.unit.report.results import comparison, data, measured, write
 
 MODELS = choose_models(["fp32", "memory-int8"])
-FOUND = measured_of(measured(), data()["data"])
+FOUND = content(measured_of(measured(), data()["data"]), MODELS)
 
 
 def test_json_has_a_version_and_holds_what_it_was_made_from() -> None:
-    plain = json.loads(json.dumps(to_dict(FOUND, MODELS)))
+    plain = json.loads(json.dumps(to_dict(FOUND)))
     assert plain["schema"] == SCHEMA == "spikewright.report/1"
     (run,) = plain["runs"]
     assert LengthResult.from_dict(run["result"]) == measured().lengths[0]
@@ -37,7 +38,7 @@ def test_json_has_a_version_and_holds_what_it_was_made_from() -> None:
 
 
 def test_csv_is_one_number_a_line() -> None:
-    lines = list(csv.DictReader(io.StringIO(to_csv(FOUND, MODELS))))
+    lines = list(csv.DictReader(io.StringIO(to_csv(FOUND))))
     assert tuple(lines[0]) == COLUMNS
     numbers = {(x["table"], x["row"], x["quantity"]): x["value"] for x in lines}
     assert len(numbers) == len(lines)
@@ -53,7 +54,7 @@ def test_csv_is_one_number_a_line() -> None:
 
 
 def test_csv_of_a_synchronous_run_has_work_by_step() -> None:
-    lines = csv.DictReader(io.StringIO(to_csv(measured_of(measured("burst")), MODELS)))
+    lines = csv.DictReader(io.StringIO(to_csv(content(measured_of(measured("burst")), MODELS))))
     steps = [x for x in lines if (x["table"], x["quantity"]) == ("step", "additions")]
     by_step = [float(x["value"]) for x in steps]
     result = measured("burst").lengths[0]
@@ -61,22 +62,22 @@ def test_csv_of_a_synchronous_run_has_work_by_step() -> None:
 
 
 def test_markdown_says_what_the_page_says(tmp_path: Path) -> None:
-    text = markdown(FOUND, MODELS)
-    assert text == markdown(FOUND, MODELS)
+    text = markdown(FOUND)
+    assert text == markdown(FOUND)
     heads = [line for line in text.splitlines() if line.startswith("## ")]
     assert heads[0] == "## Verdict"
     assert heads[-1] == "## What was not counted"
-    assert f"1. {to_dict(FOUND, MODELS)['verdict'][0]}" in text
+    assert f"1. {to_dict(FOUND)['verdict'][0]}" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert any("memory-int8" in row for row in rows)
-    both = markdown(read([write(tmp_path, "c.json", comparison())]), MODELS)
+    both = markdown(content(read([write(tmp_path, "c.json", comparison())]), MODELS))
     assert "### All runs" in both
     assert "## What accuracy costs" in both
 
 
 def test_markdown_of_hostile_names_is_only_text() -> None:
     found = measured_of(measured(), {"name": "<script>x</script> [a](b) |\n# c"})
-    (line,) = (x for x in markdown(found, MODELS).splitlines() if x.startswith("On 30"))
+    (line,) = (x for x in markdown(content(found, MODELS)).splitlines() if x.startswith("On 30"))
     assert line == r"On 30 inputs of \<script\>x\</script\> \[a\](b) \| \# c."
 
 
@@ -84,8 +85,8 @@ def test_markdown_of_hostile_names_is_only_text() -> None:
 def test_a_picture_is_read_back_to_the_pixel(channels: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
     picture = Picture(5, 7, channels, base64.b64encode(pixels.tobytes()).decode())
-    content = base64.b64decode(data_uri(picture).partition(",")[2])
-    read_back = np.asarray(Image.open(io.BytesIO(content)))
+    stored = base64.b64decode(data_uri(picture).partition(",")[2])
+    read_back = np.asarray(Image.open(io.BytesIO(stored)))
     assert (read_back.reshape(5, 7, channels) == pixels).all()
 
 

@@ -43,12 +43,12 @@ class Tags(HTMLParser):
 
 def test_the_same_input_gives_the_same_page_and_nothing_stays_behind() -> None:
     before = dict(matplotlib.rcParams)
-    assert page(found(), MODELS) == page(found(), MODELS)
+    assert page(content(found(), MODELS)) == page(content(found(), MODELS))
     assert dict(matplotlib.rcParams) == before
 
 
 def test_sections_in_order_what_was_not_counted_last() -> None:
-    text = page(found(), MODELS)
+    text = page(content(found(), MODELS))
     heads = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
     assert heads == [
         "Verdict",
@@ -72,12 +72,13 @@ def test_the_verdict_is_that_of_the_measures() -> None:
     (run,) = contents.runs
     said = verdict(run.run.result, measurement.ann_accuracy, run.energies)
     assert contents.verdict == said
-    listed = re.findall(r"<li>(.*?)</li>", page(measurement, MODELS).partition('"verdict">')[2])
+    text = page(contents)
+    listed = re.findall(r"<li>(.*?)</li>", text.partition('"verdict">')[2])
     assert [text.replace("\u00a0", " ") for text in listed[:3]] == list(said)
 
 
 def test_every_figure_says_what_it_is_and_ids_are_there_once() -> None:
-    tags = Tags(page(found(), MODELS))
+    tags = Tags(page(content(found(), MODELS)))
     pictures = tags.named("svg")
     assert len(pictures) == len(tags.named("figure")) == 5  # steps, ratios, pipeline, two rasters
     ids = [a["id"] for _, a in tags.tags if "id" in a]
@@ -85,12 +86,12 @@ def test_every_figure_says_what_it_is_and_ids_are_there_once() -> None:
     for picture in pictures:
         assert picture["role"] == "img"
         assert {picture["aria-labelledby"], picture["aria-describedby"]} <= set(ids)
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page(found(), MODELS)))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page(content(found(), MODELS))))
     assert used <= set(ids)
 
 
 def test_nothing_leads_out_of_the_page() -> None:
-    text = page(found(), MODELS)
+    text = page(content(found(), MODELS))
     tags = Tags(text)
     assert "http" not in text.replace("http-equiv", "")
     assert not tags.named("script")
@@ -102,7 +103,7 @@ def test_nothing_leads_out_of_the_page() -> None:
 
 
 def test_pictures_have_words() -> None:
-    pictures = Tags(page(found(), MODELS)).named("img")
+    pictures = Tags(page(content(found(), MODELS))).named("img")
     assert len(pictures) == 2
     for picture in pictures:
         assert "as the network was given it. Class" in (picture["alt"] or "")
@@ -110,7 +111,7 @@ def test_pictures_have_words() -> None:
 
 
 def test_tables_have_captions_and_scopes() -> None:
-    tags = Tags(page(found(), MODELS))
+    tags = Tags(page(content(found(), MODELS)))
     assert len(tags.named("table")) == len(tags.named("caption")) == 3
     assert {cell.get("scope") for cell in tags.named("th")} == {"col", "row"}
     assert all(box["tabindex"] == "0" for box in tags.named("div") if box.get("class") == "scroll")
@@ -136,7 +137,7 @@ def test_hostile_names_are_only_shown() -> None:
         data={"name": HOSTILE},
     )
     models = tuple(dataclasses.replace(m, title=HOSTILE, name=HOSTILE + m.name) for m in MODELS)
-    plain, tags = Tags(page(clean, MODELS)), Tags(page(hostile, models))
+    plain, tags = Tags(page(content(clean, MODELS))), Tags(page(content(hostile, models)))
     assert not tags.named("script")
     assert len(tags.named("img")) == len(plain.named("img"))
     assert not [a for _, a in tags.tags if any(name.startswith("on") for name in a)]
@@ -145,14 +146,14 @@ def test_hostile_names_are_only_shown() -> None:
 def test_letters_that_matplotlib_does_not_know() -> None:
     clean = found()
     run = dataclasses.replace(clean.runs[0], label="変換 T=4", line="変換 T=4")
-    assert ">変換 T=4</text>" in page(dataclasses.replace(clean, runs=(run,)), MODELS)
+    assert ">変換 T=4</text>" in page(content(dataclasses.replace(clean, runs=(run,)), MODELS))
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
 def test_without_an_extra_it_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigError, match=rf"{missing}, which is not.*'spikewright\[report\]'"):
-        page(found(), MODELS)
+        page(content(found(), MODELS))
 
 
 def test_without_models_or_counts_there_is_no_report() -> None:
@@ -169,7 +170,7 @@ def test_without_models_or_counts_there_is_no_report() -> None:
     [("burst", "All populations work in every tick"), ("casc", "of them asleep")],
 )
 def test_other_schedules_have_pipelines_and_rasters(method: str, words: str) -> None:
-    text = page(measured_of(measured(method)), MODELS)
+    text = page(content(measured_of(measured(method)), MODELS))
     assert words in text
     assert len(Tags(text).named("figure")) == 5
     assert len(text) < 200_000
@@ -177,7 +178,7 @@ def test_other_schedules_have_pipelines_and_rasters(method: str, words: str) -> 
 
 def test_a_network_that_settles_is_decided_with_its_last_spike() -> None:
     result = measured("casc").lengths[0]
-    text = page(measured_of(measured("casc")), MODELS).replace("\u00a0", " ")
+    text = page(content(measured_of(measured("casc")), MODELS)).replace("\u00a0", " ")
     assert f"<strong>{result.most_ticks} ticks</strong>" in text
     assert f"<strong>{result.mean_ticks:.1f} ticks</strong>" in text
     assert f"after {result.mean_ticks:.1f} ticks on average and {result.most_ticks} at" in text
@@ -186,7 +187,7 @@ def test_a_network_that_settles_is_decided_with_its_last_spike() -> None:
 def test_several_lengths_are_one_network_not_rivals() -> None:
     short, long = measured(T=2).lengths[0], measured(T=4).lengths[0]
     both = measured_of(dataclasses.replace(measured(T=4), lengths=(short, long)))
-    text = page(both, MODELS)
+    text = page(content(both, MODELS))
     contents = content(both, MODELS)
     assert contents.main.run.label == "spikeconverter T=4"
     assert contents.verdict == contents.main.verdict
@@ -198,9 +199,9 @@ def test_several_lengths_are_one_network_not_rivals() -> None:
 
 
 def test_an_interrupted_measurement_says_so() -> None:
-    text = page(dataclasses.replace(found(), interrupted=True), MODELS)
+    text = page(content(dataclasses.replace(found(), interrupted=True), MODELS))
     assert "only what was finished is shown" in text
-    assert "only what was finished is shown" not in page(found(), MODELS)
+    assert "only what was finished is shown" not in page(content(found(), MODELS))
 
 
 def test_what_is_left_out_names_every_model() -> None:
