@@ -10,6 +10,7 @@ Finished rows are kept in ``benchmarks/.cache/cost`` and read from there.
 """
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -49,8 +50,9 @@ def entries(network: str, *, rivals: bool) -> list[Entry]:
             label = f"casc trained Q={levels}"
             rows.append(Entry(label, configure("casc"), (levels,), result.model, "fine-tuned"))
     elif rivals:
-        rows.append(Entry("burst p97 v_init=½", fine, (64,)))
-        rows.append(Entry("casc adapt, no training", configure("casc", adapt=True), (16,)))
+        fine = dataclasses.replace(fine, per_channel=True)
+        rows.append(Entry("burst p97/ch v_init=½", fine, (256,)))
+        rows.append(Entry("casc/ch, no training", configure("casc", per_channel=True), (64,)))
     return rows
 
 
