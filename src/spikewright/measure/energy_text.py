@@ -48,7 +48,7 @@ def energy_text(energies: Sequence[Energy], width: int = 80) -> str:
     head = ["energy model", "SNN", "÷ FP32", f"÷ {short}", "FP32 pays <", f"{short} pays <"]
     note = (
         "SNN: energy for one input; ÷: divided by that of the ANN in FP32, and of the ANN with "
-        f"{bits}-bit activations, as many as a train has values. pays <: below so many spikes a "
+        f"{bits}-bit activations, as many values as a train has. pays <: below so many spikes a "
         f"neuron and input it would need less (now {energies[0].spikes_per_neuron:.3g})."
     )
     return f"{table(head, rows, width=width)}\n\n{textwrap.fill(note, width)}"
