@@ -420,7 +420,8 @@ def _runner(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
     def run(x: Tensor) -> Tensor:
         with evaluation_mode(model), torch.no_grad():
-            output: Tensor = model(x.to(device))
-        return output
+            output = model(x.to(device))
+        first: Tensor = output[0] if isinstance(output, (tuple, list)) else output
+        return first
 
     return run

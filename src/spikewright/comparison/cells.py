@@ -122,7 +122,7 @@ def points(result: LengthResult) -> Iterator[Point]:
     """Yield what a network has done after each of its steps."""
     samples = max(1, result.samples)
     neurons = max(1, sum(layer.neurons for layer in result.layers))
-    for t in range(1, (result.rest_step(1.0) or result.steps) + 1):  # nothing happens at rest
+    for t in range(1, result.last_step + 1):
         if result.additions_by_step:
             additions = result.additions_by_step[t - 1] / samples
             spikes = result.spikes_by_step[t - 1] / (samples * neurons)

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spikewright.errors import ConfigError
 from spikewright.measure.energy_model import EnergyModel, full_precision
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
@@ -76,14 +77,20 @@ class Energy:
         """Tell whether the spiking network needs less."""
         return self.total < self.of(opponent)
 
+    def never_pays(self, opponent: Opponent) -> bool:
+        """Tell whether even a silent network would not need less."""
+        return self.of(opponent) <= self.total - self.variable
+
     def break_even(self, opponent: Opponent) -> float | None:
         """Return the spikes per neuron and input at which both would need the same.
 
         Spikes are thought to become fewer in all layers alike. None if even a silent network would
-        need more, or if nothing depends on spikes.
+        not need less (:meth:`never_pays`), or if it is silent: then spikes have no price.
         """
+        if self.never_pays(opponent) or not self.variable:
+            return None
         left = self.of(opponent) - (self.total - self.variable)
-        return self.spikes_per_neuron * left / self.variable if left > 0 < self.variable else None
+        return self.spikes_per_neuron * left / self.variable
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data, ratios included."""
@@ -113,7 +120,15 @@ def energy_of(result: LengthResult, model: EnergyModel, t: int | None = None) ->
         model: The prices.
         t: Stop after so many steps (synchronous and wake-sleep schedules); all by default. Layers
             then take part in what was counted up to there as they do in the whole.
+
+    Raises:
+        ConfigError: If the work was not counted.
     """
+    if not result.layers:
+        raise ConfigError(
+            f"T={result.T}: expected a result with its work counted, got one without. Evaluate "
+            "with counting=True."
+        )
     share = _Share(result, t)
     parts: dict[str, dict[str, float]] = {"snn": {}, "fp32": {}, "quantised": {}}
     for layer in result.layers:
@@ -199,7 +214,8 @@ def _ann(
     weight = model.access(layer.weights, weight_bits)
     read, write = model.access(layer.inputs, width), model.access(layer.values, width)
     receives, adds = layer.kind in ("layer", "shortcut"), layer.biases or layer.kind == "shortcut"
-    compared = {"neurons": layer.values, "gate": layer.comparisons // steps}.get(layer.kind, 0)
+    rectified = layer.values if layer.neurons == layer.values else 0  # signed relays compare not
+    compared = {"neurons": rectified, "gate": layer.comparisons // steps}.get(layer.kind, 0)
     return {
         "multiply-adds": layer.macs * prices.multiply_add(bits),
         "additions": layer.values * prices.addition if adds else 0.0,

@@ -4,12 +4,12 @@
 import textwrap
 from collections.abc import Sequence
 
-from spikewright.measure.energy import OPPONENTS, Energy
+from spikewright.measure.energy import OPPONENTS, Energy, Opponent
 from spikewright.measure.length import LengthResult
 from spikewright.measure.memory import memory_of
 from spikewright.text import table
 
-__all__ = ["energy_text", "joules", "memory_text"]
+__all__ = ["energy_text", "joules", "limit_text", "memory_text"]
 
 
 def joules(pj: float) -> str:
@@ -25,6 +25,14 @@ def joules(pj: float) -> str:
     return f"{pj:.3g} pJ"
 
 
+def limit_text(energy: Energy, opponent: Opponent) -> str:
+    """Write below how many spikes a neuron and input an energy is less than an opponent's."""
+    if energy.never_pays(opponent):
+        return "never"
+    limit = energy.break_even(opponent)
+    return "any" if limit is None else f"{limit:.3g}"
+
+
 def energy_text(energies: Sequence[Energy], width: int = 80) -> str:
     """Return one row for each model: energy, its ratio to both opponents, where it would pay.
 
@@ -33,17 +41,15 @@ def energy_text(energies: Sequence[Energy], width: int = 80) -> str:
         width: Columns to use at most.
     """
     bits = energies[0].bits
-    rows = []
-    for e in energies:
-        limits = [e.break_even(o) for o in OPPONENTS]
-        rows.append(
-            [
-                e.model.name,
-                joules(e.total),
-                *(f"{e.ratio(o):.2f}" for o in OPPONENTS),
-                *("never" if limit is None else f"{limit:.3g}" for limit in limits),
-            ]
-        )
+    rows = [
+        [
+            e.model.name,
+            joules(e.total),
+            *(f"{e.ratio(o):.2f}" for o in OPPONENTS),
+            *(limit_text(e, o) for o in OPPONENTS),
+        ]
+        for e in energies
+    ]
     short = f"{bits}-bit"
     head = ["energy model", "SNN", "÷ FP32", f"÷ {short}", "FP32 pays <", f"{short} pays <"]
     note = (

@@ -2,7 +2,7 @@
 """Run a network over data and count: accuracy at every step, spikes, additions, agreement."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -197,7 +197,7 @@ class Counter:
                 **dataclasses.asdict(work),
             )
             found[name].append(layer)
-        return tuple(layer for layers in found.values() for layer in layers)
+        return _told_apart([layer for layers in found.values() for layer in layers])
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -211,6 +211,20 @@ def _shaped(x: Tensor, shape: tuple[int | None, ...] | None) -> Tensor:
     if len(sizes) != 3:
         return x.view(sizes)
     return x.view(*sizes[1:], sizes[0]).permute(2, 0, 1)
+
+
+def _told_apart(layers: Sequence[LayerCount]) -> tuple[LayerCount, ...]:
+    """Number the places of a module that is used several times: "conv", "conv (2)"."""
+    used: set[tuple[str, str]] = set()
+    found = []
+    for layer in layers:
+        name, count = layer.name, 1
+        while (name, layer.kind) in used:
+            count += 1
+            name = f"{layer.name} ({count})"
+        used.add((name, layer.kind))
+        found.append(dataclasses.replace(layer, name=name))
+    return tuple(found)
 
 
 def _kind(node: Node) -> str:
@@ -300,6 +314,11 @@ def _read(
             f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
         )
     classes = None if target is None else torch.as_tensor(target)
+    if classes is not None and (classes.shape != x.shape[:1] or classes.is_floating_point()):
+        raise ConfigError(
+            f"batch {index}: expected one whole class number an input, ({len(x)},), got "
+            f"{classes.dtype} of shape {tuple(classes.shape)}. Give class numbers, no one-hot rows."
+        )
     return x, classes, None if reference is None else reference(x)
 
 

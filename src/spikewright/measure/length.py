@@ -102,9 +102,18 @@ class LengthResult:
         return None
 
     @property
+    def last_step(self) -> int:
+        """The step after which nothing changes for any input; the last one without a rest."""
+        rest = self.rest_step(1.0)
+        return self.steps if rest is None else max(rest, self.awake or self.steps)
+
+    @property
     def mean_ticks(self) -> float:
-        """Mean ticks from input to decision; up to the last spike of a run that settles."""
-        if not self.settles:
+        """Mean ticks from input to decision; up to the last spike of a run that settles.
+
+        The bound where it was not counted when they come.
+        """
+        if not self.settles or not self.at_rest:
             return float(self.latency_ticks)
         ticks = sum(self._ticks(step) * count for step, count in enumerate(self.at_rest))
         return ticks / max(1, sum(self.at_rest))

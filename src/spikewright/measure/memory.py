@@ -84,7 +84,7 @@ def memory_of(result: LengthResult, weight_bits: int = 32, state_bits: int = 32)
     stored = Bytes(
         weights=(result.total("weights") + result.total("biases")) * weight_bits / 8,
         states=result.total("potentials") * state_bits / 8,
-        spikes=sum(x.delayed * (2 if x.neurons > x.values else 1) for x in layers) / 8,
+        spikes=result.total("delayed") / 8,
     )
     events = sum(x.spikes / samples * address_bits(x.neurons or x.values) for x in layers)
     moved = Bytes(

@@ -203,6 +203,21 @@ class FanOut:
     def _zero(self, name: str) -> Tensor:
         return torch.zeros(self._shape[name], dtype=self._dtype, device=self.device)
 
+    def _real(self, name: str) -> Tensor:
+        """Return which of a node's values are computed, 1, and which are zeros put around them."""
+        graph = self._graph
+        todo, leaves = [name], dict[str, None]()
+        while todo:
+            node = graph[todo.pop()]
+            if ops.kind(node) == "layout":
+                todo.extend(i for i in node.inputs if graph[i].shape is not None)
+            else:
+                leaves[node.name] = None
+        leaves[graph.input] = None  # sizes are read from it
+        ones = [torch.ones_like(self._zero(leaf)) for leaf in leaves]
+        found: Tensor = Program(graph, outputs=(name,), given=tuple(leaves))(*ones)[0]
+        return found
+
     def _repeats(self, constant: str) -> float:
         """Return how often an analog value is multiplied: once, or every tick if it changes."""
         network = self._plan.network
@@ -211,7 +226,7 @@ class FanOut:
 
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants
-        ones = {s: torch.full(self._shape[s][1:], self._repeats(s)) for s in constants}
+        ones = {s: self._real(s)[0] * self._repeats(s) for s in constants}
         analog = self.additions(ones)
         names = dict.fromkeys(name for name, _, _ in self._links)
         stored: set[str] = set()
@@ -222,9 +237,9 @@ class FanOut:
             spec = ops.weighted(node)
             if spec is not None:
                 source = node.inputs[0]
-                one = torch.ones_like(self._zero(source))
-                (out,) = Program(graph, outputs=(name,), given=(source,))(one)
-                macs, inputs = int(out.sum(dtype=torch.float64)), one.numel()
+                real = self._real(source)
+                (out,) = Program(graph, outputs=(name,), given=(source,))(real)
+                macs, inputs = int(out.sum(dtype=torch.float64)), int(real.count_nonzero())
                 weights, biases = _stored(self._plan.graph, name, spec, stored)
             found.append(
                 Receiver(

@@ -200,7 +200,7 @@ class Result:
                 percent(last.accuracy(t)),
                 percent(last.agreement(t)),
             ]
-            for t in range(1, (last.rest_step(1.0) or last.steps) + 1)
+            for t in range(1, last.last_step + 1)
         ]
         head = [f"step (T={last.T})", "tick", "accuracy", "agrees with ANN"]
         text = table(head, rows, width=width, left=0)
@@ -210,6 +210,8 @@ class Result:
                 f"at rest after {last.rest_step(0.5)} ticks (median), {last.rest_step(0.99)} "
                 f"(99 % of inputs), {last.rest_step(1.0)} (all), {last.T} of them awake\n"
             )
+        if not last.layers:
+            return f"{text}\n\n{_latency(last)}"
         return (
             f"{text}\n\n{rest}per input: {last.spikes_per_neuron:.3f} spikes a neuron, "
             f"{number(last.additions_per_sample)} additions and {number(last.analog_macs)} "
@@ -235,6 +237,8 @@ class Result:
 
 
 def _latency(length: LengthResult) -> str:
+    if length.settles and not length.at_rest:
+        return f"latency {length.latency_ticks} ticks at most (when it settles was not counted)"
     if length.settles:
         return f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most"
     every = f"one input every {length.ticks_per_input} ticks (two membranes a neuron)"

@@ -69,11 +69,11 @@ def _energy(energies: Sequence[Energy]) -> str:
         for o in OPPONENTS
     ]
     text = f"Whether it saves energy depends on the model: it pays {' and '.join(paying)}"
-    limits = [(e.break_even(o), e.model.name) for e in energies for o in OPPONENTS]
-    never = sorted({name for limit, name in limits if limit is None})
+    never = sorted({e.model.name for e in energies for o in OPPONENTS if e.never_pays(o)})
     if never:
         more = f" and {len(never) - 3} more" if len(never) > 3 else ""
         return f"{text}; under {', '.join(never[:3])}{more} even a silent network would not."
+    limits = [(e.break_even(o), e.model.name) for e in energies for o in OPPONENTS]
     least, name = min((limit, name) for limit, name in limits if limit is not None)
     spikes = energies[0].spikes_per_neuron
     return (

@@ -31,13 +31,13 @@ class Work:
     Attributes:
         values: Values that it stands for in the original network.
         potentials: Numbers kept from step to step.
-        updates: Ticks in which each of its neurons works, summed over them.
+        updates: Ticks in which each of its neurons reads and writes its state, summed over them.
         constants: Additions of constant or held currents.
         factors: Multiplications of potentials (inflation, leak).
         shifts: Those by a power of two.
         comparisons: Comparisons with thresholds and bounds, in gates with other members.
         per_spike: Additions for each unit spike that it sends.
-        delayed: Symbols that its delay line holds.
+        delayed: Bits that its delay line holds: one a symbol, two where spikes have a sign.
     """
 
     values: int = 0
@@ -88,7 +88,8 @@ def work_of(network: SpikingNetwork) -> dict[str, Work]:
     emitters = {n.name for group in plan.emitters.values() for n in group}
     found: dict[str, Work] = {}
     for node in graph:
-        delayed = delays.get(node.name, 0) * element_count(node.shape)
+        bits = 2 if node.name in emitters and plan.is_signed(node.name) else 1
+        delayed = delays.get(node.name, 0) * element_count(node.shape) * bits
         if node.name in emitters and ops.kind(node) == "pool":
             found[node.name] = _gate(network, node, delayed)
         elif ops.kind(node) == "site":
@@ -109,7 +110,8 @@ def _site(network: SpikingNetwork, node: Node, constant: bool, delayed: int) -> 
     else:
         effort = Effort(comparisons=(2 if signed else 1) if fires else 0, per_spike=int(fires))
         kept = 1
-    accumulating = 0 if layered and at_input else 1  # an input's value is loaded at once
+    loaded = layered and at_input  # an input's value is loaded at once, or drawn anew each tick
+    accumulating = 0 if loaded or not kept else 1
     held = code.holds and accumulating == 1
     inflations = (steps - 1) * (accumulating + int(fires)) if layered and code.k != 1.0 else 0
     leaks = steps if effort.factor != 1.0 else 0
@@ -118,7 +120,7 @@ def _site(network: SpikingNetwork, node: Node, constant: bool, delayed: int) -> 
     return Work(
         values=values,
         potentials=values * (kept + int(held)),
-        updates=values * steps * trains,
+        updates=values * steps * trains if kept else 0,
         constants=values * network.awake * accumulating * int(constant or held),
         factors=values * (inflations + leaks) * int(not shifting),
         shifts=values * (inflations + leaks) * int(shifting),
@@ -136,7 +138,7 @@ def _gate(network: SpikingNetwork, node: Node, delayed: int) -> Work:
     return Work(
         values=values,
         potentials=before + values if kept else 0,
-        updates=values * network.code.steps,
+        updates=values * network.code.steps if kept else 0,
         comparisons=members * network.code.steps,
         delayed=delayed,
     )

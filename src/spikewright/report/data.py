@@ -91,7 +91,7 @@ def _totals(found: Content, priced: Priced) -> Iterator[_Line]:
 def _steps(_: Content, priced: Priced) -> Iterator[_Line]:
     x = priced.run.result
     samples = max(1, x.samples)
-    for t in range(1, (x.rest_step(1.0) or x.steps) + 1):
+    for t in range(1, x.last_step + 1):
         yield "step", str(t), "tick", x.latency_ticks - x.steps + t
         yield "step", str(t), "accuracy", x.accuracy(t)
         yield "step", str(t), "agreement", x.agreement(t)

@@ -196,7 +196,7 @@ def _series(
     for line in _lines(runs):
         if len(line) == 1:
             result = line[0].result
-            ends = range(1, (result.rest_step(1.0) or result.steps) + 1)
+            ends = range(1, result.last_step + 1)
             places = [(result, t) for t in (ends if result.additions_by_step or x is _step else ())]
             label = line[0].label if line[0].line == line[0].label else line[0].line
         else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spikewright.measure.energy import OPPONENTS, Energy, energy_by_layer
 from spikewright.measure.energy_model import EnergyModel
-from spikewright.measure.energy_text import joules
+from spikewright.measure.energy_text import joules, limit_text
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
 from spikewright.measure.result import number, percent
@@ -137,7 +137,7 @@ def step_table(x: LengthResult) -> Table:
             Field(percent(x.accuracy(t))),
             Field(percent(x.agreement(t))),
         )
-        for t in range(1, (x.rest_step(1.0) or x.steps) + 1)
+        for t in range(1, x.last_step + 1)
     )
     caption = f"Accuracy and agreement with the ANN after each step of the read-out, T={x.T}."
     return Table(caption, ("step", "tick", "accuracy", "agrees"), rows, left=0)
@@ -156,7 +156,7 @@ def energy_table(energies: Sequence[Energy]) -> Table:
             *(Field(joules(e.of(o))) for o in OPPONENTS),
             *(Field(times(e.ratio(o)), good=e.pays(o)) for o in OPPONENTS),
             _pays(e, names),
-            *(Field(_even(e.break_even(o))) for o in OPPONENTS),
+            *(Field(limit_text(e, o)) for o in OPPONENTS),
         )
         for e in energies
     )
@@ -164,8 +164,8 @@ def energy_table(energies: Sequence[Energy]) -> Table:
         f"Energy for one input: the spiking network, {opponent_name('fp32', bits)} and "
         f"{opponent_name('quantised', bits)}, which can tell as many values apart as a train. It "
         "pays where the spiking network needs less. Pays below: the spikes per neuron and input "
-        "at which both need the same "
-        f"({energies[0].spikes_per_neuron:.3g} are sent); never: even a silent network needs more."
+        f"at which both need the same ({energies[0].spikes_per_neuron:.3g} are sent); never: even "
+        "a silent network needs as much."
     )
     return Table(caption, tuple(head), rows)
 
@@ -224,7 +224,3 @@ def _share(value: float | None, of: Sequence[float | None]) -> float | None:
 
 def _bar(value: float | None, of: Sequence[float | None], form: str) -> Field:
     return _EMPTY if value is None else Field(form.format(value), _share(value, of))
-
-
-def _even(spikes: float | None) -> str:
-    return "never" if spikes is None else f"{spikes:.3g}"

@@ -13,7 +13,9 @@ __all__ = ["LayeredReadOut"]
 
 
 class LayeredReadOut:
-    """The last stage as a function of how many of its steps have come.
+    """The read-outs as a function of how many steps of the last stage have come.
+
+    Those of earlier stages have had their trains by then.
 
     Args:
         network: A network with the layered schedule.
@@ -25,9 +27,11 @@ class LayeredReadOut:
     def __init__(self, network: SpikingNetwork) -> None:
         self._plan = Stages(network, tick=False)
         self._code = network.code
-        self._last = self._plan.stages[-1]
-        self.sources = self._last.sources
-        graph = network.graph
+        graph, plan = network.graph, self._plan
+        reading = {plan.depth[r] for r in plan.readouts}
+        self._last = max(reading)
+        stages = [stage for stage in plan.stages if stage.depth in reading]
+        self.sources = tuple(dict.fromkeys(s for stage in stages for s in stage.sources))
         self._programs = []
         for t in range(1, self._code.steps + 1):
             share = self._code.share(t)
@@ -53,7 +57,7 @@ class LayeredReadOut:
             for source, value in zip(self.sources, values, strict=True):
                 if source in plan.constants:
                     given.append(value * code.share(t))
-                elif plan.depth[source] == self._last.depth - 1:
+                elif plan.depth[source] == self._last - 1:
                     given.append(value if t == code.steps else code.prefix(value, t))
                 else:
                     given.append(value)

@@ -151,7 +151,7 @@ def test_bytes_by_hand() -> None:
     )
     assert use.ann_stored == Bytes(weights=208.0, states=120.0)
     assert use.ann_moved == Bytes(weights=400.0, states=4.0 * (100 + 20))
-    pair = dataclasses.replace(second, delayed=30, neurons=40)  # ON/OFF: two bits a symbol
+    pair = dataclasses.replace(second, delayed=60, neurons=40)  # ON/OFF: two bits a symbol
     assert memory_of(measured(layers=(first, pair))).stored.spikes == 60 / 8
 
 
