@@ -8,11 +8,11 @@ from torch import Tensor
 
 from spikewright.calibration.observer import SiteObserver
 from spikewright.calibration.statistics import Statistics
-from spikewright.errors import CalibrationError
+from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import Graph, Node, Program, analog_inputs, ops
 from spikewright.graph.activation import activate
 
-__all__ = ["Collector", "inputs_of"]
+__all__ = ["Collector", "classes_of", "inputs_of"]
 
 
 def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
@@ -29,6 +29,35 @@ def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
         f"data: expected tensors or (input, target) pairs, got {type(batch).__name__}. "
         "Wrap the loader so that it yields the model's input first."
     )
+
+
+def classes_of(target: Any, inputs: int, index: int) -> Tensor:  # noqa: ANN401 - as above
+    """Return the class numbers of a batch, one an input.
+
+    Args:
+        target: What stands beside the inputs.
+        inputs: How many there are.
+        index: Number of the batch.
+
+    Raises:
+        ConfigError: If it is anything else: one-hot rows, scores, a column.
+    """
+    try:
+        classes = torch.as_tensor(target)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"batch {index}: expected class numbers beside the inputs, got "
+            f"{type(target).__name__}. Make the loader yield (input, class)."
+        ) from error
+    wrong = classes.shape != (inputs,) or classes.is_floating_point() or classes.is_complex()
+    if wrong or bool((classes < 0).any()):
+        below = "" if wrong else " with numbers below 0"
+        raise ConfigError(
+            f"batch {index}: expected a whole class number for each input, ({inputs},), got "
+            f"{classes.dtype} of shape {tuple(classes.shape)}{below}. Give class numbers, no "
+            "one-hot rows."
+        )
+    return classes
 
 
 class Collector:

@@ -30,6 +30,7 @@ from spikewright.comparison import Comparison, Entry, compare
 from spikewright.comparison.entries import DEFAULT_T, entries_of
 from spikewright.comparison.result import FIGURES
 from spikewright.errors import CalibrationError, ConfigError, unknown_name
+from spikewright.text import counted
 
 __all__ = ["report", "run"]
 
@@ -143,7 +144,7 @@ def report(found: Comparison, facts: Mapping[str, Mapping[str, Any]]) -> str:
     data = facts["data"]
     part = "" if data["samples"] == data["of"] else f", {data['samples']:,} of its"
     head = [
-        f"{found.provenance['title']}: {len(found.entries)} methods compared",
+        f"{found.provenance['title']}: {counted(len(found.entries), 'method')} compared",
         f"  calibrated  on {found.provenance['calibration_samples']:,} inputs of "
         f"{facts['calibration']['name']}",
         f"  data        {data['name']}{part or ','} {data['of']:,} inputs",

@@ -108,11 +108,13 @@ def run(
             "memory": memory_of(result.lengths[-1]).to_dict(),
             "data": describe(items),
         }
-        if output is not None:
-            write(output, json.dumps(report, indent=1) + "\n")
-            terminal.note(f"result written to {output}; spikewright report makes a page of it")
         text = evaluation(result, found.snn, describe(items), energies, layers=layers)
-        terminal.result(text, report)
+        try:
+            if output is not None:
+                write(output, json.dumps(report, indent=1) + "\n")
+                terminal.note(f"result written to {output}; spikewright report makes a page of it")
+        finally:  # what was measured is told even if it could not be written
+            terminal.result(text, report)
     return 130 if result.interrupted else 0
 
 

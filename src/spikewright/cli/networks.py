@@ -151,7 +151,7 @@ def original(found: Subject, model: ModelOptions, terminal: Terminal) -> nn.Modu
                 "--reference-weights: expected --reference SPEC with it, got none. Name the model."
             )
         return found.model
-    reference = open_model(model, terminal)
+    reference = open_model(model, terminal, "--reference-weights")
     output = require_runs(reference, found.shape, f"--reference {model.model}")
     expected = api.simulate(found.snn, torch.zeros(2, *found.shape))
     if output.shape != expected.shape:

@@ -61,8 +61,13 @@ class RandomSet(Dataset[tuple[Tensor]]):
         return (torch.randn(self.shape, generator=torch.Generator().manual_seed(index)),)
 
 
-def open_model(options: ModelOptions, terminal: Terminal) -> nn.Module:
+def open_model(options: ModelOptions, terminal: Terminal, weights: str = "--weights") -> nn.Module:
     """Build the model that the options name.
+
+    Args:
+        options: Model and weights.
+        terminal: Is told if the weights are random.
+        weights: The option that gives them.
 
     Raises:
         ConfigError: If no model is named; see also :func:`spikewright.models.resolve`.
@@ -76,7 +81,7 @@ def open_model(options: ModelOptions, terminal: Terminal) -> nn.Module:
     model = models.resolve(options.model, options.weights)
     untrained = options.model in models.names() or options.model.startswith("torchvision:")
     if untrained and options.weights is None:
-        terminal.note(f"{options.model} has random weights; give trained ones with --weights FILE.")
+        terminal.note(f"{options.model} has random weights; give trained ones with {weights} FILE.")
     return model
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.calibration.collect import inputs_of
+from spikewright.calibration.collect import classes_of, inputs_of
 from spikewright.errors import CalibrationError, ConfigError
 
 __all__ = ["Inputs", "add_tensor"]
@@ -54,21 +54,23 @@ class Inputs:
 
         Raises:
             CalibrationError: If there is nothing, or an input holds NaN or infinity.
-            ConfigError: If a later pass has other inputs than the first.
+            ConfigError: If labels are no class numbers, or a later pass has other inputs than the
+                first.
         """
         x_sha, label_sha, samples, form = hashlib.sha256(), hashlib.sha256(), 0, ""
         for index, batch in enumerate(self._data):
             left = None if self.limit is None else self.limit - samples
             if left == 0:
                 break
-            x = inputs_of(batch)[:left]
+            whole = inputs_of(batch)
+            x = whole[:left]
             if not bool(x.isfinite().all()):
                 raise CalibrationError(
                     f"data: batch {index}: expected finite numbers, got NaN or infinity. "
                     "Clean the data."
                 )
             labelled = isinstance(batch, (tuple, list)) and len(batch) > 1
-            labels = torch.as_tensor(batch[1])[:left] if labelled else None
+            labels = classes_of(batch[1], len(whole), index)[:left] if labelled else None
             if form != (form := f"{x.dtype} {tuple(x.shape[1:])} {labelled}"):
                 x_sha.update(f"{samples} {form}\0".encode())
             add_tensor(x_sha, x)

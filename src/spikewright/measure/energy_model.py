@@ -17,6 +17,7 @@ from typing import Any
 
 from spikewright.codes.lookup import Lookup
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError, unknown_name
+from spikewright.text import shorten
 
 __all__ = [
     "EnergyModel",
@@ -29,6 +30,8 @@ __all__ = [
 
 _FOLDER = resources.files(__package__) / "energy_models"
 _ABOUT = ("title", "source", "note")
+_MOST = 1e15  # pJ of one operation, bytes of one memory
+_MOST_BITS = 1024
 
 
 @dataclass(frozen=True)
@@ -207,14 +210,14 @@ def _parse(text: str, where: str) -> EnergyModel:
         title=title,
         source=source,
         note=note,
-        weight_bits=int(_number(bits, "weight", f"{where} [bits]")),
-        state_bits=int(_number(bits, "state", f"{where} [bits]")),
+        weight_bits=_bits(bits, "weight", f"{where} [bits]"),
+        state_bits=_bits(bits, "state", f"{where} [bits]"),
         addition=_number(pj, "addition", f"{where} [pj]"),
         comparison=_number(pj, "comparison", f"{where} [pj]"),
         shift=_number(pj, "shift", f"{where} [pj]"),
         factor=_number(pj, "factor", f"{where} [pj]") if "factor" in pj else price,
         multiplication=price,
-        multiplication_bits=int(_number(multiplication, "bits", f"{where} [multiplication]")),
+        multiplication_bits=_bits(multiplication, "bits", f"{where} [multiplication]"),
         memory=_memory(data, where) if "memory" in data else None,
     )
 
@@ -225,7 +228,7 @@ def _memory(data: Mapping[str, Any], where: str) -> Memory:
     sizes, pj = _numbers(memory, "bytes", where), _numbers(memory, "pj", where)
     if len(sizes) != len(pj) or any(a >= b for a, b in pairwise(sizes)):
         raise FileFormatError(f"{where}: expected as many prices as sizes, the sizes ascending.")
-    word = int(_number(memory, "word_bits", where))
+    word = _bits(memory, "word_bits", where)
     return Memory(word, sizes, pj)
 
 
@@ -244,19 +247,34 @@ def _text(data: Mapping[str, Any], key: str, where: str) -> str:
 
 def _number(data: Mapping[str, Any], key: str, where: str) -> float:
     if not _is_price(data.get(key)):
-        raise FileFormatError(f"{where}: expected {key}, a number above 0, got {data.get(key)!r}.")
+        raise FileFormatError(
+            f"{where}: expected {key}, a number above 0 and up to {_MOST:g}, got "
+            f"{shorten(repr(data.get(key)), 40)}."
+        )
     return float(data[key])
 
 
 def _numbers(data: Mapping[str, Any], key: str, where: str) -> tuple[float, ...]:
     values = data.get(key)
     if not isinstance(values, list) or not values or not all(map(_is_price, values)):
-        raise FileFormatError(f"{where}: expected {key}, a list of numbers, got {values!r}.")
+        raise FileFormatError(
+            f"{where}: expected {key}, a list of numbers above 0, got {shorten(repr(values), 40)}."
+        )
     return tuple(map(float, values))
 
 
+def _bits(data: Mapping[str, Any], key: str, where: str) -> int:
+    value = data.get(key)
+    if type(value) is not int or not 1 <= value <= _MOST_BITS:
+        raise FileFormatError(
+            f"{where}: expected {key}, a whole number of bits from 1 to {_MOST_BITS}, got "
+            f"{shorten(repr(value), 40)}."
+        )
+    return value
+
+
 def _is_price(value: object) -> bool:
-    return type(value) in (int, float) and 0 < float(value) < float("inf")  # type: ignore[arg-type]
+    return type(value) in (int, float) and 0 < value <= _MOST  # type: ignore[operator]
 
 
 def _only(data: Mapping[str, Any], known: Iterable[str], where: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.calibration.collect import inputs_of
+from spikewright.calibration.collect import classes_of, inputs_of
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import Node, ops
 from spikewright.measure.examples import Example, look_at
@@ -61,6 +61,24 @@ class Counter:
         self.spikes = [0] * network.code.steps
         self.additions = [0] * network.code.steps
         self.labelled = self.compared = 0
+
+    def check(self, x: Tensor, target: Tensor | None, index: int) -> None:
+        """Refuse, before anything is run, inputs and classes that the network does not have.
+
+        Raises:
+            ConfigError: If a class is beyond its outputs.
+            ShapeError: If the inputs have another shape.
+        """
+        self.network.check_input(x)
+        graph = self.network.graph
+        shape = graph[graph.outputs[0]].shape or ()
+        if target is None or len(shape) != 2 or shape[1] is None or not len(target):
+            return
+        if int(target.max()) >= shape[1]:
+            raise ConfigError(
+                f"batch {index}: expected class numbers below {shape[1]}, the network's outputs, "
+                f"got {int(target.max())}. Check the labels."
+            )
 
     def add(self, x: Tensor, target: Tensor | None, reference: Tensor | None) -> None:
         """Run one batch and add what it does.
@@ -266,7 +284,10 @@ def evaluate(
     seen: list[Example] = []
     with Interrupts() as interrupts:
         for index, batch in enumerate(batches):
-            x, target, outputs = _read(batch, index, reference)
+            x, target = _read(batch, index)
+            if counters:
+                counters[0].check(x, target, index)
+            outputs = None if reference is None else reference(x)
             if outputs is not None and target is not None:
                 right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
                 known += x.shape[0]
@@ -304,22 +325,15 @@ def _decided(outputs: tuple[Tensor, ...]) -> Tensor:
 def _read(
     batch: Any,  # noqa: ANN401 - a tensor or an (input, class) pair
     index: int,
-    reference: Callable[[Tensor], Tensor] | None,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return a batch's inputs, their classes if known, and what the reference makes of them."""
+) -> tuple[Tensor, Tensor | None]:
+    """Return a batch's inputs and their classes if known."""
     x = inputs_of(batch)
     target = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
     if not bool(x.isfinite().all()):
         raise CalibrationError(
             f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
         )
-    classes = None if target is None else torch.as_tensor(target)
-    if classes is not None and (classes.shape != x.shape[:1] or classes.is_floating_point()):
-        raise ConfigError(
-            f"batch {index}: expected one whole class number an input, ({len(x)},), got "
-            f"{classes.dtype} of shape {tuple(classes.shape)}. Give class numbers, no one-hot rows."
-        )
-    return x, classes, None if reference is None else reference(x)
+    return x, None if target is None else classes_of(target, len(x), index)
 
 
 def _look(

@@ -99,6 +99,8 @@ class Example:
                 )
                 for t in data["tracks"]
             )
+            if not data["decided"]:
+                raise ValueError("decided is empty")
             return cls(
                 index=data["index"],
                 target=data["target"],

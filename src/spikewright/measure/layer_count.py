@@ -75,7 +75,8 @@ class LayerCount(Work):
             raise not_ours("a field is missing or unknown in a layer")
         if data["kind"] not in KINDS:
             raise not_ours(f"a layer is of unknown kind {data['kind']!r}")
-        if any(type(data[n]) is not int or data[n] < 0 for n in names - {"name", "kind"}):
+        counts = [data[n] for n in names - {"name", "kind"}]
+        if any(type(n) is not int or not 0 <= n < 2**63 for n in counts):
             raise not_ours("a count is no whole number")
         return cls(**data)
 

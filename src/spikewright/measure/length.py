@@ -13,6 +13,7 @@ from spikewright.measure.work import equal_bits
 
 __all__ = ["LengthResult"]
 
+_MOST = 2**63  # of any count
 _WHOLE = (
     "T",
     "steps",
@@ -244,9 +245,17 @@ class LengthResult:
             whole += plain[key]
         whole += [plain[key] for key in _WHOLE]
         real = all(type(plain[key]) in (int, float) for key in ("k", "largest"))
-        if any(type(v) is not int or v < 0 for v in whole) or not real:
+        if any(type(v) is not int or not 0 <= v < _MOST for v in whole) or not real:
             raise not_ours("a count is no whole number")
-        if type(plain["settles"]) is not bool or not isinstance(plain["plan"], dict):
+        if plain["steps"] < 1 or not 1 <= plain["k"] <= 2 or not 0 < plain["largest"] < _MOST:
+            raise not_ours("it has no steps, or a code that there is not")
+        right = (*plain["correct"], 0), (*plain["agree"], 0)
+        known = plain["labelled"], plain["compared"]
+        if any(max(r) > n for r, n in zip(right, known, strict=True)) or (
+            max(known) > plain["samples"]
+        ):
+            raise not_ours("more is right than was run")
+        if type(plain["settles"]) is not bool or not _is_plan(plain["plan"]):
             raise not_ours("a field is of another kind")
         sizes = {len(plain["correct"]), len(plain["agree"])}
         by_step = {len(plain["spikes_by_step"]), len(plain["additions_by_step"])}
@@ -261,6 +270,23 @@ class LengthResult:
         if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
             raise not_ours("its ratios do not follow from its counts")
         return result
+
+
+def _is_plan(plan: object) -> bool:
+    """Tell whether it is what a schedule writes."""
+    if not isinstance(plan, dict) or type(plan.get("steps")) is not int or plan["steps"] < 1:
+        return False
+    if plan.get("kind") != "layered":
+        return plan.get("kind") in ("synchronous", "wake-sleep")
+    phases, delays = plan.get("phases"), plan.get("delays")
+    return (
+        isinstance(phases, list | tuple)
+        and all(isinstance(p, list | tuple) and len(p) == 4 for p in phases)
+        and all(type(p[2]) is type(p[3]) is int for p in phases)
+        and isinstance(delays, list | tuple)
+        and all(isinstance(d, list | tuple) and len(d) == 2 for d in delays)
+        and all(type(d[1]) is int for d in delays)
+    )
 
 
 def _sums(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

@@ -205,17 +205,17 @@ class FanOut:
 
     def _real(self, name: str) -> Tensor:
         """Return which of a node's values are computed, 1, and which are zeros put around them."""
-        graph = self._graph
-        todo, leaves = [name], dict[str, None]()
+        graph, given = self._graph, dict[str, Tensor | int]()
+        todo = [name]
         while todo:
             node = graph[todo.pop()]
-            if ops.kind(node) == "layout":
-                todo.extend(i for i in node.inputs if graph[i].shape is not None)
+            if node.op == "aten.sym_size.int":
+                given[node.name] = self._shape[node.inputs[0]][node.args[1]]
+            elif ops.kind(node) in ("layout", "shape"):
+                todo.extend(node.inputs)
             else:
-                leaves[node.name] = None
-        leaves[graph.input] = None  # sizes are read from it
-        ones = [torch.ones_like(self._zero(leaf)) for leaf in leaves]
-        found: Tensor = Program(graph, outputs=(name,), given=tuple(leaves))(*ones)[0]
+                given[node.name] = torch.ones_like(self._zero(node.name))
+        found: Tensor = Program(graph, outputs=(name,), given=tuple(given))(*given.values())[0]
         return found
 
     def _repeats(self, constant: str) -> float:

@@ -11,7 +11,7 @@ from spikewright.errors import ConfigError
 from spikewright.measure.examples import Example
 from spikewright.measure.layer_count import not_ours
 from spikewright.measure.length import LengthResult
-from spikewright.text import table
+from spikewright.text import counted, table
 
 __all__ = ["SCHEMA", "Result", "number", "percent"]
 
@@ -122,6 +122,11 @@ class Result:
         counts = (result.reference_correct, result.reference_samples)
         if any(type(c) is not int or c < 0 for c in counts) or not result.lengths:
             raise not_ours("a count is no whole number, or nothing was measured")
+        samples = result.lengths[0].samples
+        if not result.reference_correct <= result.reference_samples <= samples:
+            raise not_ours("more is right than was run")
+        if len({x.T for x in result.lengths}) < len(result.lengths):
+            raise not_ours("a code length is there twice")
         if type(result.interrupted) is not bool or not isinstance(result.provenance, dict):
             raise not_ours("a field is of another kind")
         return result
@@ -163,7 +168,11 @@ class Result:
         ann = self.reference_accuracy
         text = f"{last.samples:,} inputs, {self.simulator} simulator"
         text += " (interrupted)" if self.interrupted else ""
-        return text if ann is None else f"{text}; ANN accuracy {100 * ann:.2f} % on the same inputs"
+        if ann is None:
+            return text
+        all_of_them = self.reference_samples == last.samples
+        which = "same" if all_of_them else f"{self.reference_samples:,} labelled"
+        return f"{text}; ANN accuracy {100 * ann:.2f} % on the {which} inputs"
 
     def _by_length(self, width: int) -> str:
         rows = [
@@ -241,8 +250,8 @@ def _latency(length: LengthResult) -> str:
         return f"latency {length.latency_ticks} ticks at most (when it settles was not counted)"
     if length.settles:
         return f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most"
-    every = f"one input every {length.ticks_per_input} ticks (two membranes a neuron)"
-    return f"latency {length.latency_ticks} ticks, {every}"
+    every = f"one input every {counted(length.ticks_per_input, 'tick')} (two membranes a neuron)"
+    return f"latency {counted(length.latency_ticks, 'tick')}, {every}"
 
 
 def percent(share: float | None) -> str:

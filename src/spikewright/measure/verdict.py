@@ -7,7 +7,7 @@ from spikewright.measure.energy import OPPONENTS, Energy, Opponent
 from spikewright.measure.length import LengthResult
 from spikewright.text import counted
 
-__all__ = ["opponent_name", "verdict"]
+__all__ = ["depends_on", "model_count", "opponent_name", "verdict"]
 
 
 def opponent_name(opponent: Opponent, bits: int) -> str:
@@ -18,6 +18,22 @@ def opponent_name(opponent: Opponent, bits: int) -> str:
         ('the FP32 ANN', 'the 4-bit ANN')
     """
     return "the FP32 ANN" if opponent == "fp32" else f"the {bits}-bit ANN"
+
+
+def model_count(models: int, which: str = "all") -> str:
+    """Write how many energy models agree.
+
+    Example:
+        >>> model_count(1), model_count(11), model_count(11, "any of")
+        ('the one energy model', 'all 11 energy models', 'any of 11 energy models')
+    """
+    return "the one energy model" if models == 1 else f"{which} {models} energy models"
+
+
+def depends_on(energies: Sequence[Energy]) -> str:
+    """Say what decides whether a network pays that does so in some pairings only."""
+    agreed = all(len({e.pays(o) for e in energies}) == 1 for o in OPPONENTS)
+    return "the opponent" if agreed else "the model"
 
 
 def verdict(
@@ -37,11 +53,15 @@ def verdict(
 
 def _accuracy(length: LengthResult, ann: float | None) -> str:
     inputs, own = counted(length.samples, "input"), length.accuracy()
+    if 0 < length.labelled < length.samples:
+        inputs = f"the {length.labelled:,} labelled of {inputs}"
     agrees = length.agreement()
     same = "" if agrees is None else f"decides as the ANN does on {100 * agrees:.1f} %"
-    when = "At rest" if length.settles else f"After {length.steps} steps"
+    when = "At rest" if length.settles else f"After {counted(length.steps, 'step')}"
+    if own is None and not same:
+        return f"The spiking network was run on {inputs}, with nothing to compare it with."
     if own is None:
-        return f"After {length.steps} steps the spiking network {same or 'was run'} of {inputs}."
+        return f"{when} the spiking network {same} of {inputs}."
     text = f"{when} the spiking network is right on {100 * own:.2f} % of {inputs}"
     if ann is None:
         return f"{text}; the ANN was not run."
@@ -55,29 +75,35 @@ def _accuracy(length: LengthResult, ann: float | None) -> str:
 def _energy(energies: Sequence[Energy]) -> str:
     if not energies:
         return "Its energy was not priced."
-    models = "the one energy model" if len(energies) == 1 else f"all {len(energies)} energy models"
     ratios = [e.ratio(o) for e in energies for o in OPPONENTS]
     names = " and ".join(opponent_name(o, energies[0].bits) for o in OPPONENTS)
     span = f"{min(ratios):.2g} to {max(ratios):.2g} times the energy of {names}"
     if max(ratios) < 1.0:
-        return f"It saves energy under {models}: it needs {span}."
+        return f"It saves energy under {model_count(len(energies))}: it needs {span}."
     if min(ratios) >= 1.0:
-        return f"It saves no energy under {models}: it needs {span}."
+        return f"It saves no energy under {model_count(len(energies), 'any of')}: it needs {span}."
     paying = [
         f"against {opponent_name(o, energies[0].bits)} under "
         f"{sum(e.pays(o) for e in energies)} of {len(energies)}"
         for o in OPPONENTS
     ]
-    text = f"Whether it saves energy depends on the model: it pays {' and '.join(paying)}"
-    never = sorted({e.model.name for e in energies for o in OPPONENTS if e.never_pays(o)})
-    if never:
+    text = f"Whether it saves energy depends on {depends_on(energies)}: it pays "
+    text += " and ".join(paying)
+    pairs = [(e, o) for e in energies for o in OPPONENTS if e.never_pays(o)]
+    if pairs:
+        never = sorted({e.model.name for e, _ in pairs})
+        against = {o for _, o in pairs}
+        rivals = [opponent_name(o, energies[0].bits) for o in OPPONENTS if o in against]
         more = f" and {len(never) - 3} more" if len(never) > 3 else ""
-        return f"{text}; under {', '.join(never[:3])}{more} even a silent network would not."
+        return (
+            f"{text}; under {', '.join(never[:3])}{more} even a silent network would not, against "
+            f"{' or '.join(rivals)}."
+        )
     limits = [(e.break_even(o), e.model.name) for e in energies for o in OPPONENTS]
     least, name = min((limit, name) for limit, name in limits if limit is not None)
     spikes = energies[0].spikes_per_neuron
     return (
-        f"{text}; it would pay under all of them below {least:.2g} spikes a neuron and input "
+        f"{text}; it would pay in every case below {least:.2g} spikes a neuron and input "
         f"({name}), and it sends {spikes:.2g}."
     )
 
@@ -89,6 +115,6 @@ def _latency(length: LengthResult) -> str:
             f"{length.most_ticks} at most, then the next input can enter."
         )
     return (
-        f"From input to decision it takes {length.latency_ticks} ticks; a new input can enter "
-        f"every {length.ticks_per_input}."
+        f"From input to decision it takes {counted(length.latency_ticks, 'tick')}; a new input can "
+        f"enter every {length.ticks_per_input}."
     )

@@ -8,7 +8,7 @@ from spikewright.errors import ConfigError
 from spikewright.measure.energy import OPPONENTS, Energy, energy_of
 from spikewright.measure.energy_model import EnergyModel
 from spikewright.measure.result import percent
-from spikewright.measure.verdict import opponent_name, verdict
+from spikewright.measure.verdict import depends_on, model_count, opponent_name, verdict
 from spikewright.report.read import Measured, Run
 from spikewright.text import counted
 
@@ -132,8 +132,12 @@ def _accuracy(measured: Measured) -> str:
         agree = [(share, label) for share, label in same if share is not None]
         if not agree:
             return f"{counted(len(runs), 'network')} were run, on inputs without labels."
-        share, label = max(agree, key=lambda pair: pair[0])
-        return f"{label} decides most often as the ANN does, on {percent(share)} of the inputs."
+        share = max(agree)[0]
+        best = [label for own, label in agree if own == share]
+        return (
+            f"{_names(best)} {_s('decide', best)} most often as the ANN does, on {percent(share)} "
+            "of the inputs."
+        )
     share = max(known)[0]
     best = [label for own, label in known if own == share]
     text = f"After the last step {_names(best)} {'is' if len(best) == 1 else 'are'} right most "
@@ -154,14 +158,18 @@ def _energy(runs: Sequence[Priced]) -> str:
         pays = [energy.pays(o) for energy in priced.energies for o in OPPONENTS]
         place = always if all(pays) else split if any(pays) else never
         place.append(priced.run.label)
-    models = counted(len(runs[0].energies), "energy model")
+    models = len(runs[0].energies)
     parts = []
     if always:
-        parts.append(f"{_names(always)} {_s('save', always)} energy under all of {models}")
+        parts.append(f"{_names(always)} {_s('save', always)} energy under {model_count(models)}")
     if never:
-        parts.append(f"{_names(never)} {_s('save', never)} none under any of {models}")
+        parts.append(
+            f"{_names(never)} {_s('save', never)} none under {model_count(models, 'any of')}"
+        )
     if split:
-        parts.append(f"whether {_names(split)} {_s('save', split)} energy depends on the model")
+        chosen = [priced.energies for priced in runs if priced.run.label in split]
+        what = " and ".join(dict.fromkeys(map(depends_on, chosen)))
+        parts.append(f"whether {_names(split)} {_s('save', split)} energy depends on {what}")
     text = "; ".join(parts)
     bits = {e.bits for priced in runs for e in priced.energies}
     equal = "the ANN with equal bits"
@@ -171,11 +179,16 @@ def _energy(runs: Sequence[Priced]) -> str:
 
 def _latency(runs: Sequence[Run]) -> str:
     ticks = [(run.result.most_ticks, run.label) for run in runs]
-    (least, quick), (most, slow) = min(ticks), max(ticks)
+    least, most = min(ticks)[0], max(ticks)[0]
+    quick = [label for own, label in ticks if own == least]
+    slow = [label for own, label in ticks if own == most]
     every = sorted({_every(run) for run in runs})
-    text = f"From input to decision {quick} takes least, {counted(least, 'tick')}"
-    if most > least:
-        text += f", and {slow} most, {most:,}"
+    if most == least:
+        text = f"From input to decision {_names(quick)} {_s('take', quick)} "
+        text += counted(least, "tick")
+    else:
+        text = f"From input to decision {_names(quick)} {_s('take', quick)} least, "
+        text += f"{counted(least, 'tick')}, and {_names(slow)} most, {most:,}"
     span = f"{every[0]:.4g}" if len(every) == 1 else f"{every[0]:.4g} to {every[-1]:.4g}"
     return f"{text}; a new input can enter every {span}."
 

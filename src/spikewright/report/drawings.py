@@ -52,6 +52,7 @@ def curves(
             axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.set_xlabel(plot.x_label)
         axes.set_ylabel(plot.y_label)
+        axes.set_yticks([y for y in axes.get_yticks() if 0 <= y <= 100])  # per cent
         axes.grid(visible=True)
         figure.legend(
             lines,

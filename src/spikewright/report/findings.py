@@ -51,15 +51,16 @@ class Curves:
 def accuracy_over_steps(measured: Measured) -> Curves:
     """Return accuracy along the steps of every run, or over T where a curve has several."""
     series = _series(measured.runs, _step)
-    most = max(x for s in series for x, _ in s.points)
+    most = max((x for s in series for x, _ in s.points), default=0)
     several = any(len(group) > 1 for group in _lines(measured.runs))
     label = "step, or T where a method was run at several" if several else "step of the read-out"
     parts = []
     for line in series[:4]:
         (x0, y0), (x1, y1) = line.points[0], line.points[-1]
         parts.append(f"{line.label} goes from {y0:.1f} % at {x0:g} to {y1:.1f} % at {x1:g}")
-    more = f"; {len(series) - 4} more curves" if len(series) > 4 else ""
+    more = f"; {counted(len(series) - 4, 'more curve')}" if len(series) > 4 else ""
     level = "" if _level(measured) is None else f" The ANN: {_ann(measured)}."
+    parts = parts or ["Nothing to compare with: no labels, and the ANN was not run"]
     return Curves(
         _plot(measured, series, label, "Accuracy over steps"),
         most > _LINEAR,
@@ -71,7 +72,7 @@ def accuracy_over_steps(measured: Measured) -> Curves:
 def over_additions(measured: Measured) -> Curves:
     """Return accuracy over additions for one input, along steps where they are known."""
     series = _series(measured.runs, _additions)
-    finding = _cheapest(series, number, "additions for one input")
+    finding = _cheapest(measured.runs, _additions, number, "additions for one input")
     label = "additions for one input"
     return Curves(_plot(measured, series, label, "Accuracy over additions"), True, finding, number)
 
@@ -84,7 +85,8 @@ def over_energy(content: Content) -> Curves:
         return energy_of(result, model, t).total
 
     series = _series(measured.runs, energy)
-    finding = f"{_cheapest(series, joules, 'for one input')} Priced by {model.title}."
+    cheapest = _cheapest(measured.runs, energy, joules, "for one input")
+    finding = f"{cheapest} Priced by {model.title}."
     label = f"energy for one input ({model.name})"
     return Curves(_plot(measured, series, label, "Accuracy over energy"), True, finding, joules)
 
@@ -204,10 +206,11 @@ def _series(
         points = [(x(result, t), _right(result, t)) for result, t in places]
         if not places:
             points = [(x(run.result, None), _right(run.result, None)) for run in line]
-        found.append(Series(label, tuple((a, 100 * b) for a, b in points if a is not None)))
+        known = ((a, b) for a, b in points if a is not None)
+        found.append(Series(label, tuple((a, 100 * b) for a, b in known if b is not None)))
     lowest = 0.0
     if x is not _step:
-        lowest = _SHOWN * max(a for s in found for a, _ in s.points)
+        lowest = _SHOWN * max((a for s in found for a, _ in s.points), default=0.0)
     return tuple(
         Series(s.label, kept)
         for s in found
@@ -225,10 +228,9 @@ def _additions(result: LengthResult, t: int | None) -> float:
     return result.additions_by_step[t - 1] / max(1, result.samples)
 
 
-def _right(result: LengthResult, t: int | None) -> float:
-    """Return accuracy, or agreement where nothing is labelled."""
-    share = result.accuracy(t) if result.labelled else result.agreement(t)
-    return share or 0.0
+def _right(result: LengthResult, t: int | None) -> float | None:
+    """Return accuracy, or agreement where nothing is labelled; None if neither was measured."""
+    return result.accuracy(t) if result.labelled else result.agreement(t)
 
 
 def _level(measured: Measured) -> float | None:
@@ -254,12 +256,20 @@ def _plot(measured: Measured, series: tuple[Series, ...], x_label: str, title: s
     )
 
 
-def _cheapest(series: Sequence[Series], written: Callable[[float], str], what: str) -> str:
-    """Say which curve ends with least cost and which highest."""
-    ends = [(s.points[-1], s.label) for s in series]
-    (least, at), cheap = min(ends, key=lambda e: e[0][0])
-    (cost, best), high = max(ends, key=lambda e: e[0][1])
-    text = f"At its end {cheap} needs least, {written(least)} {what}, with {at:.1f} %"
-    if cheap == high:
+def _cheapest(
+    runs: Sequence[Run],
+    cost: Callable[[LengthResult, int | None], float],
+    written: Callable[[float], str],
+    what: str,
+) -> str:
+    """Say which run needs least at its end, and which of the best needs least."""
+    ends = [(cost(r.result, None), _right(r.result, None), r.label) for r in runs]
+    known = [(least, right, label) for least, right, label in ends if right is not None]
+    if not known:
+        return "Nothing to compare with: no labels, and the ANN was not run."
+    least, at, cheap = min(known, key=lambda e: (e[0], -e[1]))
+    price, best, high = max(known, key=lambda e: (e[1], -e[0]))
+    text = f"At its end {cheap} needs least, {written(least)} {what}, with {100 * at:.1f} %"
+    if at == best:
         return f"{text}, and no other is higher."
-    return f"{text}; {high} is highest with {best:.1f} %, for {written(cost)}."
+    return f"{text}; {high} is highest with {100 * best:.1f} %, for {written(price)}."

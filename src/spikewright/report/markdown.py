@@ -34,7 +34,8 @@ def markdown(found: Content) -> str:
         parts += ["\n".join(f"- {name}: **{value}** ({why})" for name, value, why in keys)]
     if len(found.runs) > 1:
         parts += ["### All runs", _table(row_table(found))]
-    parts += ["## Accuracy over steps", _plain(findings.accuracy_over_steps(measured).finding)]
+    over_steps = findings.accuracy_over_steps(measured)
+    parts += [f"## {over_steps.plot.title}", _plain(over_steps.finding)]
     for priced in found.runs:
         parts += [f"### {_plain(priced.run.label)}, step by step"]
         parts += [_table(step_table(priced.run.result))]

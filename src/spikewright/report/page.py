@@ -76,7 +76,7 @@ def page(found: Content) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(bound=_bound, named=model_name)
-    several = measured.compares
+    several, over_steps = measured.compares, findings.accuracy_over_steps(measured)
     return environment.get_template("page.html").render(
         measured=measured,
         models=found.models,
@@ -84,7 +84,8 @@ def page(found: Content) -> str:
         version=__version__,
         key_figures=() if several else key_figures(found.main, measured.ann_accuracy),
         rows=row_table(found) if len(found.runs) > 1 else None,
-        accuracy=_curves(findings.accuracy_over_steps(measured), "accuracy"),
+        over_steps=over_steps,
+        accuracy=_curves(over_steps, "accuracy") if over_steps.plot.series else None,
         costs=_costs(found) if several else (),
         parts=_parts(found),
         record=record_of(measured),
@@ -163,5 +164,7 @@ def _curves(found: findings.Curves, name: str) -> Drawing:
 
 def _costs(found: Content) -> tuple[Drawing, ...]:
     """Return the figures of what accuracy costs."""
-    additions = _curves(findings.over_additions(found.measured), "additions")
-    return additions, _curves(findings.over_energy(found), "energy")
+    additions, energy = findings.over_additions(found.measured), findings.over_energy(found)
+    if not additions.plot.series:
+        return ()
+    return _curves(additions, "additions"), _curves(energy, "energy")

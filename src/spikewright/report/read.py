@@ -12,6 +12,7 @@ from spikewright.errors import ConfigError, FileFormatError
 from spikewright.measure.examples import Example
 from spikewright.measure.length import LengthResult
 from spikewright.measure.result import SCHEMA, Result
+from spikewright.text import counted
 
 __all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]
 
@@ -119,7 +120,7 @@ def _read(path: Path) -> _File:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FileFormatError(f"{path}: could not be read ({reason}). Check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(
             f"{path}: expected the result of an evaluation or comparison, got a file that is cut "
             f"off or no JSON ({error}). Measure again with -o FILE."
@@ -141,7 +142,7 @@ def _parsed(path: Path, data: Any) -> _File:  # noqa: ANN401 - whatever JSON hol
         return _comparison(path, data)
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise FileFormatError(
             f"{path}: expected every field of {schema}, but one is missing or of another kind "
             f"({error}). Measure again."
@@ -183,12 +184,15 @@ def _comparison(path: Path, file: Mapping[str, Any]) -> _File:
     own = [e["label"] for e in file["entries"] if e.get("training")]
     common = [r for r in runs if r.line not in own] or list(runs)
     correct, labelled = ann["correct"], ann["labelled"]
-    if any(type(n) is not int or n < 0 for n in (correct, labelled)):
-        raise FileFormatError("expected whole numbers of right decisions, got others.")
+    if any(type(n) is not int for n in (correct, labelled)) or not 0 <= correct <= labelled:
+        raise FileFormatError(
+            "expected whole numbers of right decisions, no more than labels, got others."
+        )
     title, data = str(found["title"]), _facts(file)
     return _File(
         path=path,
-        title=f"{title} as a spiking network: {len({r.line for r in runs})} methods compared",
+        title=f"{title} as a spiking network: {counted(len({r.line for r in runs}), 'method')} "
+        "compared",
         runs=runs,
         compares=True,
         ann=(correct, labelled),

@@ -36,17 +36,17 @@ def form_of(output: Path) -> Callable[[Content], str]:
 
 
 def write_report(
-    found: Reportable | Sequence[str | Path],
+    found: Reportable | str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    energy: Sequence[str] | None = None,
+    energy: str | Sequence[str] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> tuple[str, str, str]:
     """Write what was measured as a page people look at, or as data; an old file is replaced.
 
     Args:
         found: What :func:`spikewright.evaluate` or :func:`spikewright.compare` returned, or the
-            files that the commands of these names wrote; several files are compared.
+            file or files that the commands of these names wrote; several are compared.
         output: The file: .html (one page that needs nothing else), .md, .json or .csv.
         energy: Energy models by name or file; default: all built-in ones.
         data: What is known of the inputs, for the record: a name, how images became inputs. Files
@@ -62,11 +62,19 @@ def write_report(
         UnknownNameError: If an energy model is not known.
     """
     path = Path(output)
-    form, models = form_of(path), choose_models(energy)
-    if isinstance(found, Sequence):
+    form = form_of(path)
+    models = choose_models([energy] if isinstance(energy, str) else energy)
+    if isinstance(found, str | Path):
+        measured = read([Path(found)])
+    elif isinstance(found, Reportable):
+        measured = measured_of(found, data)
+    elif isinstance(found, Sequence) and all(isinstance(each, str | Path) for each in found):
         measured = read([Path(each) for each in found])
     else:
-        measured = measured_of(found, data)
+        raise ConfigError(
+            f"write_report: expected a result, a comparison, or files of them, got {found!r:.60}. "
+            "Several results are compared as files: result.to_json()."
+        )
     said = content(measured, models)
     files.write(path, form(said))
     return said.verdict

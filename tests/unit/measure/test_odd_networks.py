@@ -75,8 +75,31 @@ def test_a_module_used_twice_is_two_rows_and_merges(method: str) -> None:
 def test_labels_that_are_no_class_numbers_are_refused(labels: Tensor) -> None:
     x = torch.rand(16, 6)
     snn = sw.convert(Twice(), T=2, calibration=x)
-    with pytest.raises(ConfigError, match=r"batch 0: expected one whole class number an input"):
+    with pytest.raises(ConfigError, match=r"batch 0: expected a whole class number for each input"):
         sw.evaluate(snn, [(x, labels)])
+
+
+def test_labels_beyond_the_outputs_and_in_comparisons_are_refused() -> None:
+    x = torch.rand(16, 6)
+    model = Twice()
+    snn = sw.convert(model, T=2, calibration=x)
+    with pytest.raises(ConfigError, match="expected class numbers below 3, the network's outputs"):
+        sw.evaluate(snn, [(x, torch.full((16,), 3))])
+    with pytest.raises(ConfigError, match="numbers below 0"):
+        sw.evaluate(snn, [(x, torch.full((16,), -1))])
+    with pytest.raises(ConfigError, match="batch 0: expected a whole class number"):
+        sw.compare(model, ["burst@2"], calibration=x, data=[(x, torch.zeros(16, 1).long())])
+
+
+def test_partly_labelled_inputs_are_told_as_such() -> None:
+    x = torch.rand(16, 6)
+    model = Twice()
+    found = sw.evaluate(
+        sw.convert(model, T=2, calibration=x), [(x, model(x).argmax(1)), x], reference=model
+    )
+    assert "on the 16 labelled inputs" in found.table()
+    said = verdict(found.lengths[0], found.reference_accuracy, [])
+    assert "% of the 16 labelled of 32 inputs" in said[0]
 
 
 def test_outputs_at_different_depths_are_decided_by_the_first() -> None:
