@@ -2,6 +2,8 @@
 """``spikewright report`` from files that ``evaluate`` and ``compare`` wrote to files for people."""
 
 import json
+import subprocess
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -31,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path, "seed.json", data(seed=1))
     (tmp_path / "cut.json").write_text((tmp_path / "r.json").read_text()[:999])
     (tmp_path / "foreign.json").write_text('{"schema": "other.tool/1"}')
+    (tmp_path / "net.safetensors").write_bytes(b"\x94\xff\x00")
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "model.toml").write_text('title = "x"')
     monkeypatch.chdir(tmp_path)
@@ -42,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("", "report: expected a result file, got none."),
         ("no.json", "no.json: could not be read"),
+        ("net.safetensors", "net.safetensors: expected the result of an evaluation"),
         ("cut.json", "cut.json: expected the result of an evaluation or comparison, got a file"),
         ("foreign.json", "foreign.json: expected the result of an evaluation"),
         ("r.json seed.json", "r.json and seed.json: expected results of one checkpoint"),
@@ -62,6 +66,20 @@ def test_misuse(line: str, message: str, folder: Path, capsys: pytest.CaptureFix
     assert message in err
     assert err.count("\n") == 1
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_no_defect() -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "spikewright", "list", "energy"],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+    assert "standard output: no space left" in run.stderr
 
 
 def test_the_page_lies_beside_the_result_and_is_not_replaced_unasked(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The entry point: parse, run one verb, and turn whatever happens into an exit code and a line."""
 
+import errno
 import io
 import os
 import sys
@@ -16,6 +17,7 @@ from spikewright.errors import SpikewrightError
 
 __all__ = ["main"]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 DONE, FINDING, MISUSE, DEFECT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
 
@@ -40,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted: no file is left half-written.", INTERRUPTED, tokens)
     except BrokenPipeError:
-        # Python flushes standard output once more when it ends: there must be something to take it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return BROKEN_PIPE
     except CycloptsError as error:
         return _fail(error, f"error: {_misuse(error)}", MISUSE, tokens)
@@ -51,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = "error: not enough memory. Use a smaller --batch-size."
         return _fail(error, text, MISUSE, tokens)
     except Exception as error:  # the last resort, so that users see no traceback
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _drop_output()
+            text = "error: standard output: no space left where it goes. Free some, or send it on."
+            return _fail(error, text, MISUSE, tokens)
         text = (
             f"error: {type(error).__name__}: {error}\n"
             "This is a defect of Spikewright, not of your input. Please report it with what "
@@ -58,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return _fail(error, text, DEFECT, tokens)
     return code
+
+
+def _drop_output() -> None:
+    """Send the rest of standard output to nobody: Python flushes it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(tokens: list[str]) -> int:

@@ -247,7 +247,11 @@ class LengthResult:
         real = all(type(plain[key]) in (int, float) for key in ("k", "largest"))
         if any(type(v) is not int or not 0 <= v < _MOST for v in whole) or not real:
             raise not_ours("a count is no whole number")
-        if plain["steps"] < 1 or not 1 <= plain["k"] <= 2 or not 0 < plain["largest"] < _MOST:
+        if (
+            min(plain["T"], plain["steps"]) < 1
+            or not 1 <= plain["k"] <= 2
+            or not 0 < plain["largest"] < _MOST
+        ):
             raise not_ours("it has no steps, or a code that there is not")
         right = (*plain["correct"], 0), (*plain["agree"], 0)
         known = plain["labelled"], plain["compared"]

@@ -117,9 +117,15 @@ def measured_of(found: Reportable, data: Mapping[str, Any] | None = None) -> Mea
 def _read(path: Path) -> _File:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileFormatError(f"{path}: could not be read ({reason}). Check the path.") from error
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: could not be read ({error.strerror}). Check the path."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(
+            f"{path}: expected the result of an evaluation or comparison, got no text. Of a "
+            "network, make one: spikewright evaluate --snn FILE … -o FILE.json."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise FileFormatError(
             f"{path}: expected the result of an evaluation or comparison, got a file that is cut "
