@@ -9,7 +9,10 @@ from typing import Any
 from spikewright.errors import FileFormatError
 from spikewright.measure.work import Work
 
-__all__ = ["KINDS", "LayerCount", "not_ours"]
+__all__ = ["KINDS", "MOST", "LayerCount", "not_ours"]
+
+MOST = 2**63
+"""No count of a result is as large."""
 
 KINDS = ("layer", "shortcut", "neurons", "gate", "relay left analog", "read-out")
 
@@ -76,7 +79,7 @@ class LayerCount(Work):
         if data["kind"] not in KINDS:
             raise not_ours(f"a layer is of unknown kind {data['kind']!r}")
         counts = [data[n] for n in names - {"name", "kind"}]
-        if any(type(n) is not int or not 0 <= n < 2**63 for n in counts):
+        if any(type(n) is not int or not 0 <= n < MOST for n in counts):
             raise not_ours("a count is no whole number")
         return cls(**data)
 

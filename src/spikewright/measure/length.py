@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spikewright.errors import ConfigError
-from spikewright.measure.layer_count import LayerCount, not_ours
+from spikewright.measure.layer_count import MOST, LayerCount, not_ours
 from spikewright.measure.work import equal_bits
 
 __all__ = ["LengthResult"]
 
-_MOST = 2**63  # of any count
 _WHOLE = (
     "T",
     "steps",
@@ -245,12 +244,12 @@ class LengthResult:
             whole += plain[key]
         whole += [plain[key] for key in _WHOLE]
         real = all(type(plain[key]) in (int, float) for key in ("k", "largest"))
-        if any(type(v) is not int or not 0 <= v < _MOST for v in whole) or not real:
+        if any(type(v) is not int or not 0 <= v < MOST for v in whole) or not real:
             raise not_ours("a count is no whole number")
         if (
             min(plain["T"], plain["steps"]) < 1
             or not 1 <= plain["k"] <= 2
-            or not 0 < plain["largest"] < _MOST
+            or not 0 < plain["largest"] < MOST
         ):
             raise not_ours("it has no steps, or a code that there is not")
         right = (*plain["correct"], 0), (*plain["agree"], 0)

@@ -27,6 +27,7 @@ __all__ = [
     "ratio_finding",
 ]
 
+_NOTHING = "Nothing to compare with: no labels, and the ANN was not run."
 _LINEAR = 32  # steps up to which an axis is linear
 _SHOWN = 1e-3  # share of the largest x from which on an axis of costs begins
 
@@ -60,11 +61,10 @@ def accuracy_over_steps(measured: Measured) -> Curves:
         parts.append(f"{line.label} goes from {y0:.1f} % at {x0:g} to {y1:.1f} % at {x1:g}")
     more = f"; {counted(len(series) - 4, 'more curve')}" if len(series) > 4 else ""
     level = "" if _level(measured) is None else f" The ANN: {_ann(measured)}."
-    parts = parts or ["Nothing to compare with: no labels, and the ANN was not run"]
     return Curves(
         _plot(measured, series, label, "Accuracy over steps"),
         most > _LINEAR,
-        f"{'; '.join(parts)}{more}.{level}",
+        f"{'; '.join(parts)}{more}.{level}" if parts else _NOTHING,
         "{:g}".format,
     )
 
@@ -206,8 +206,8 @@ def _series(
         points = [(x(result, t), _right(result, t)) for result, t in places]
         if not places:
             points = [(x(run.result, None), _right(run.result, None)) for run in line]
-        known = ((a, b) for a, b in points if a is not None)
-        found.append(Series(label, tuple((a, 100 * b) for a, b in known if b is not None)))
+        known = ((a, 100 * b) for a, b in points if a is not None and b is not None)
+        found.append(Series(label, tuple(known)))
     lowest = 0.0
     if x is not _step:
         lowest = _SHOWN * max((a for s in found for a, _ in s.points), default=0.0)
@@ -266,7 +266,7 @@ def _cheapest(
     ends = [(cost(r.result, None), _right(r.result, None), r.label) for r in runs]
     known = [(least, right, label) for least, right, label in ends if right is not None]
     if not known:
-        return "Nothing to compare with: no labels, and the ANN was not run."
+        return _NOTHING
     least, at, cheap = min(known, key=lambda e: (e[0], -e[1]))
     price, best, high = max(known, key=lambda e: (e[1], -e[0]))
     text = f"At its end {cheap} needs least, {written(least)} {what}, with {100 * at:.1f} %"
