@@ -3,6 +3,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikewright.codes import Radix
-from spikewright.codes.popcount import popcount, popcount_parallel
+from spikewright.codes.tally import OnesTally, popcount
 from spikewright.neurons import inverse_lif, max_gate
 from tests.property.strategies import Window, dyadic_codes, radix_codes, targets, windows
 
@@ -82,6 +83,10 @@ def test_closed_form_equals_stepping(data: st.DataObject, signed: bool) -> None:
     assert torch.equal(code.quantise_(target.clone(), signed), n)
     assert torch.equal(code.encode(n, signed), train)
     assert torch.equal(code.count(n, signed).to(n.dtype), train.abs().sum(0))
+    tally = code.tally(signed)
+    tally.add(n.view(1, -1))
+    tally.add(torch.stack([n, n]))
+    assert torch.equal(tally.total().to(n.dtype), 3 * train.abs().sum(0))
     for t in range(code.steps + 1):
         cut = train.clone()
         cut[t:] = 0.0
@@ -102,16 +107,49 @@ def test_quantising_follows_memory_order(data: st.DataObject) -> None:
     assert not gaps[..., 1::2].any()
 
 
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "contiguous": lambda n: n.contiguous(),
+    "channels last": lambda n: n.contiguous(memory_format=torch.channels_last),
+    "every second input": lambda n: n.repeat_interleave(2, 0)[::2],
+    "with gaps": lambda n: torch.cat([n, n], 3)[..., : n.shape[3]],
+}
+
+
 @given(
-    st.integers(1, 24), st.integers(0, 2**31 - 1), st.sampled_from([torch.float32, torch.float64])
+    bits=st.integers(1, 24),
+    seed=st.integers(0, 2**31 - 1),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    layouts=st.lists(st.sampled_from(sorted(LAYOUTS)), min_size=1, max_size=4),
+    shape=st.tuples(*(st.integers(1, most) for most in (5, 9, 4, 3))),
+    signed=st.booleans(),
 )
-def test_popcount_counts_ones(bits: int, seed: int, dtype: torch.dtype) -> None:
+def test_tallies_count_ones(
+    bits: int,
+    seed: int,
+    dtype: torch.dtype,
+    layouts: list[str],
+    shape: tuple[int, int, int, int],
+    signed: bool,
+) -> None:
+    """Of each neuron, however batches lie; with ``alike``, in every sum that it allows."""
     generator = torch.Generator().manual_seed(seed)
-    n = torch.randint(-(2**bits) + 1, 2**bits, (33,), generator=generator)
-    expected = [abs(value).bit_count() for value in n.tolist()]
-    assert popcount(n.to(dtype), bits).tolist() == expected
-    assert popcount(n.abs().to(dtype), bits, signed=False).tolist() == expected
-    assert popcount_parallel(n.to(dtype)).tolist() == expected
+    alike = [
+        torch.randint(0, 3, (1, *shape[2:]), generator=generator).expand(shape[1:]),
+        torch.randint(1, 3, (shape[1], 1, 1), generator=generator).sort(0).values.expand(shape[1:]),
+    ]
+    each, together = OnesTally(bits, signed), OnesTally(bits, signed, alike)
+    expected = torch.zeros(shape[1:], dtype=torch.int64)
+    for layout in layouts:
+        n = torch.randint(-(2**bits) + 1 if signed else 0, 2**bits, shape, generator=generator)
+        ones = [abs(value).bit_count() for value in n.flatten().tolist()]
+        expected += torch.tensor(ones).view(shape).sum(0)
+        for tally in (each, together):
+            tally.add(LAYOUTS[layout](n.to(dtype)))
+        assert popcount(n.to(dtype)).flatten().tolist() == ones
+        assert torch.equal(each.total(), expected)
+    assert together.total().sum() == expected.sum()
+    for numbers in alike:
+        assert (together.total() * numbers).sum() == (expected * numbers).sum()
 
 
 @given(st.data(), st.sampled_from([0.25, 1.0, 3.0]))

@@ -5,10 +5,12 @@ A code turns a number into a train of symbols on the wire, one per time step, an
 measure numbers in *units*: the weight that the receiver gives the last step of the train.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
+
+from spikewright.codes.tally import Tally
 
 __all__ = ["Code"]
 
@@ -70,6 +72,16 @@ class Code(Protocol):
 
     def count(self, n: Tensor, signed: bool = True) -> Tensor:
         """Return the number of spikes in the train of each decoded value."""
+        ...
+
+    def tally(self, signed: bool = True, alike: Sequence[Tensor] | None = None) -> Tally:
+        """Return what sums ``count`` of a population's decoded trains over inputs, empty.
+
+        Args:
+            signed: As in ``count``.
+            alike: Numbers of each neuron, "*neuron"; neurons that have equal ones in all of these
+                need not be told apart. None: all are.
+        """
         ...
 
     def prefix(self, n: Tensor, t: int) -> Tensor:

@@ -5,7 +5,7 @@ k = 2 is a binary code of ``steps`` bits; k towards 1 is rate code.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikewright.codes.greedy import check_type, flat_parts, greedy_levels, greedy_residual
 from spikewright.codes.plain import from_plain, to_plain
-from spikewright.codes.popcount import popcount
+from spikewright.codes.tally import OnesTally, SumTally, Tally, popcount
 from spikewright.errors import ConfigError
 from spikewright.shapes import Decoded, Train
 
@@ -215,7 +215,7 @@ class Radix:
         """
         check_type(n)
         if self.k == 2.0:
-            return popcount(n, self.steps, signed)
+            return popcount(n)
         residual = n.abs() if signed else n.clone()
         spikes, counts = torch.empty_like(n), torch.zeros_like(n)
         for weight in self.weights:
@@ -223,6 +223,10 @@ class Radix:
             residual.sub_(spikes, alpha=weight)
             counts.add_(spikes)
         return counts.to(torch.uint8 if self.steps <= 255 else torch.int32)
+
+    def tally(self, signed: bool = True, alike: Sequence[Tensor] | None = None) -> Tally:
+        """Return a counter of spikes that has seen nothing yet; see `Code.tally`."""
+        return OnesTally(self.steps, signed, alike) if self.k == 2.0 else SumTally(self.count)
 
     def prefix(self, n: Tensor, t: int) -> Tensor:
         """Cut decoded values after ``t`` steps: Σ_{j ≤ t} w_j·s[j].

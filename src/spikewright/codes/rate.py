@@ -51,10 +51,6 @@ class Rate(UniformCode):
         train = torch.stack([b - a for a, b in itertools.pairwise(sent)]).to(target.dtype)
         return train.mul_(target.sign()) if signed else train
 
-    def count(self, n: Tensor, signed: bool = True) -> Tensor:
-        """Return the number of spikes: |n|, "*n", int32."""
-        return n.abs().to(torch.int32)
-
     def prefix(self, n: Tensor, t: int) -> Tensor:
         """Return what the first ``t`` steps of the evenly spread train carry: trunc(t·n/T)."""
         self.check_step(t)

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What codes have in common whose steps all weigh the same: a value is a sum over the train."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from spikewright.codes.greedy import check_type
 from spikewright.codes.plain import from_plain, to_plain
+from spikewright.codes.tally import SumTally, Tally
 from spikewright.errors import ConfigError
 from spikewright.shapes import Decoded, Train
 
@@ -96,6 +98,14 @@ class UniformCode:
         if signed:
             return target.clamp_(-self.max_value, self.max_value).trunc_()
         return target.clamp_(0.0, self.max_value).floor_()
+
+    def count(self, n: Tensor, signed: bool = True) -> Tensor:
+        """Return the least number of spikes that carry each value: |n|, "*n", int32."""
+        return n.abs().to(torch.int32)
+
+    def tally(self, signed: bool = True, alike: Sequence[Tensor] | None = None) -> Tally:
+        """Return a counter of spikes that has seen nothing yet; see `Code.tally`."""
+        return SumTally(self.count)
 
     def levels(self, limit: int) -> tuple[float, ...] | None:
         """Return 0, 1, …, T, None if that is more than ``limit`` values."""

@@ -78,10 +78,6 @@ class WakeSleep(UniformCode):
         check_type(target)
         return target.floor_().clamp_(-self.max_value if signed else 0.0, self.max_value)
 
-    def count(self, n: Tensor, signed: bool = True) -> Tensor:
-        """Return the least number of spikes that carry each value: |n|, "*n", int32."""
-        return n.abs().to(torch.int32)
-
     def prefix(self, n: Tensor, t: int) -> Tensor:
         """Return what the first ``t`` steps of the evenly spread train carry."""
         self.check_step(t)

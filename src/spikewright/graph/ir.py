@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -61,14 +62,14 @@ class Node:
     source: str = ""
     shape: tuple[int | None, ...] | None = None
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the nodes whose values this one reads, in argument order, repeated if so."""
         found: list[str] = []
         map_arg((self.args, tuple(self.kwargs.values())), lambda r: found.append(r.name), Ref)
         return tuple(found)
 
-    @property
+    @cached_property
     def params(self) -> tuple[str, ...]:
         """Names of the tensors that this node reads."""
         found: list[str] = []

@@ -144,7 +144,7 @@ class FanOut:
                 if name in weighted:
                     self._add_layer(name, sources, ways)
                 else:
-                    self._links.append((target, name, ways.double()))
+                    self._links.append((target, name, ways))
 
     def _add_layer(self, name: str, sources: tuple[str, ...], ways: Tensor) -> None:
         program = Program(self._graph, outputs=(name,), given=sources)
@@ -153,17 +153,17 @@ class FanOut:
             total = (program(*zeros)[0] * ways).sum()
         for source, found in zip(sources, self._grad(total, zeros), strict=True):
             if found is not None:
-                self._links.append((name, source, found.double()))
+                self._links.append((name, source, found))
 
     def _grad(self, total: Tensor, leaves: list[Tensor]) -> list[Tensor | None]:
         """Return the ways from each leaf, "1 *value", None where there are none."""
         if not total.requires_grad:
             return [None] * len(leaves)
         found = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
-        for ways in found:
-            if ways is not None and self._dtype == torch.float32 and bool((ways >= _EXACT).any()):
-                raise _InexactError
-        return [None if ways is None or not bool(ways.any()) else ways for ways in found]
+        most = [0.0 if ways is None or not ways.numel() else float(ways.max()) for ways in found]
+        if self._dtype == torch.float32 and max(most) >= _EXACT:
+            raise _InexactError
+        return [ways if largest else None for ways, largest in zip(found, most, strict=True)]
 
     def _between(self, wanted: tuple[str, ...], sources: tuple[str, ...]) -> set[str]:
         inside: set[str] = set()
@@ -188,16 +188,23 @@ class FanOut:
         totals: dict[str, int] = {}
         for name, source, ways in self._links:
             own = counts.get(source)
-            added = 0 if own is None else int((own.to(self.device, torch.float64) * ways[0]).sum())
+            added = 0
+            if own is not None:
+                added = int((own.to(self.device, torch.int64) * ways[0].long()).sum())
             totals[name] = totals.get(name, 0) + added
         return totals
+
+    def ways_of(self, source: str) -> tuple[Tensor, ...]:
+        """Return the fan-out of a source's neurons to each of its receivers, "*neuron"."""
+        return tuple(ways[0] for _, name, ways in self._links if name == source)
 
     def ways(self) -> dict[str, Tensor]:
         """Return the fan-out of every neuron: additions per spike, "*neuron", float64."""
         found: dict[str, Tensor] = {}
         for _, source, ways in self._links:
             if source not in self._plan.constants:
-                found[source] = found[source] + ways[0] if source in found else ways[0]
+                own = ways[0].double()
+                found[source] = found[source] + own if source in found else own
         return found
 
     def _zero(self, name: str) -> Tensor:

@@ -15,7 +15,9 @@ CACHE_ELEMENTS = 400_000
 
 Count = Callable[[str, int, Tensor], None]
 """Called with a source's name, the first of the steps 1..T that are reported, and what was sent
-in them, "time batch *neuron": spikes (signed ones with their sign) or a code's events."""
+in them, "time batch *neuron": spikes (signed ones with their sign) or a code's events. Layered
+simulators tell of whole trains at their last step: time is one, and the value is the decoded one,
+in units, which must not be changed."""
 
 Probe = Callable[[str, Tensor, Tensor], None]
 """Called once a run with a population's name, all that entered it, and all that it sent (decoded),

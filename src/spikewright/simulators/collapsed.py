@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from spikewright.graph import ops
@@ -16,9 +17,13 @@ from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program
 from spikewright.network import SpikingNetwork, plain
 from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.layered import split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 
 __all__ = ["Collapsed", "Observe"]
+
+PART_ELEMENTS = 700_000
+"""Elements of an average population and part of a batch at which a run was fastest on CPUs."""
 
 Observe = Callable[[str, Tensor], None]
 """Called with a site's or gate's name and its decoded trains n, in units, "batch *neuron"."""
@@ -101,6 +106,9 @@ class Collapsed:
         Returns:
             The outputs.
         """
+        if observe is None:
+            parts = [self._program(part) for part in self.split(x)]
+            return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
         self._observe = observe
         try:
             return self._program(x)
@@ -108,8 +116,8 @@ class Collapsed:
             self._observe = None
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the batch in the parts that run best: in one."""
-        return (x,)
+        """Cut a batch into parts whose populations stay in the processor's cache."""
+        return split_for_cache(self.network, x, PART_ELEMENTS)
 
     @cached_property
     def _readout(self) -> tuple["Collapsed", LayeredReadOut]:
@@ -121,13 +129,13 @@ class Collapsed:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
         run, readout = self._readout
-        code = self.network.code
+        steps = self.network.code.steps
         if probe is not None:  # who asks what enters wants it without the pre-bias
             run = Collapsed(self.network, outputs=readout.sources, fold=False)
 
         def observe(name: str, n: Tensor) -> None:
             if count is not None:
-                count(name, code.steps, code.count(n, run._signed_source(name)).unsqueeze(0))
+                count(name, steps, n.unsqueeze(0))
 
         run._probe = probe
         try:
@@ -135,9 +143,6 @@ class Collapsed:
         finally:
             run._probe = None
         yield from readout(x, values)
-
-    def _signed_source(self, name: str) -> bool:
-        return self._signed.get(name, True)
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         name = node.name

@@ -130,7 +130,7 @@ class LayeredReference:
             if t == code.steps:
                 n = trains[name] if name in readout.sources else trains.pop(name)
                 if count is not None:
-                    count(name, t, code.count(n).unsqueeze(0))
+                    count(name, t, n.unsqueeze(0))
                 if probe is not None and name in entered:
                     probe(name, entered.pop(name), n)
 
@@ -273,7 +273,9 @@ class LayeredReference:
 def split_for_cache(
     network: SpikingNetwork, x: Tensor, elements: int = CACHE_ELEMENTS
 ) -> tuple[Tensor, ...]:
-    """Cut a batch into equal parts with so many elements of an average population."""
+    """Cut a batch into equal parts with so many elements of an average population, on CPUs."""
+    if x.device.type != "cpu":
+        return (x,)
     sites = [element_count(n.shape) for n in network.graph if ops.kind(n) == "site"]
     return equal_parts(x, elements * len(sites) // max(1, sum(sites)))
 

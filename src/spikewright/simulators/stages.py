@@ -7,6 +7,7 @@ the spikes of one tick into currents, and the analog work behind the read-out.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -28,15 +29,25 @@ class Stage:
         targets: Sites that accumulate, in execution order.
         sources: Emitters, analog relays and analog inputs that the stage reads, at any depth
             below; in the order in which ``program`` takes them.
-        program: Spikes (or constant currents) of one tick to the input current of each target.
         constant: Whether all sources are constant, so that one evaluation serves all ticks.
+        graph: The network's graph.
+        params: Tensors that replace the graph's own, by name.
     """
 
     depth: int
     targets: tuple[Node, ...]
     sources: tuple[str, ...]
-    program: Program
     constant: bool
+    graph: Graph
+    params: Mapping[str, Tensor]
+
+    @cached_property
+    def program(self) -> Program:
+        """Spikes (or constant currents) of one tick to the input current of each target."""
+        wanted = [t.inputs[0] for t in self.targets]
+        return Program(
+            self.graph, outputs=wanted, given=self.sources, params=self.params, fast=True
+        )
 
 
 def pool_operator(graph: Graph, node: Node) -> Callable[[Tensor], Tensor]:
@@ -133,14 +144,14 @@ class Stages:
             for n in self.graph
             if ops.kind(n) == "site" and n.op != ops.INPUT_SITE and self.depth[n.name] == depth
         )
-        wanted = [t.inputs[0] for t in targets]
-        sources = self._sources(wanted, cut)
+        sources = self._sources([t.inputs[0] for t in targets], cut)
         return Stage(
             depth=depth,
             targets=targets,
             sources=sources,
-            program=Program(self.graph, outputs=wanted, given=sources, params=params, fast=True),
             constant=all(s in self.constants or s == self.graph.input for s in sources),
+            graph=self.graph,
+            params=params,
         )
 
     def threshold(self, name: str) -> float | Tensor:
