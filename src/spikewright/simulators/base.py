@@ -8,10 +8,7 @@ from torch import Tensor
 
 from spikewright.network import SpikingNetwork
 
-__all__ = ["CACHE_ELEMENTS", "Count", "Probe", "Simulator"]
-
-CACHE_ELEMENTS = 400_000
-"""Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
+__all__ = ["Count", "Probe", "Simulator"]
 
 Count = Callable[[str, int, Tensor], None]
 """Called with a source's name, the first of the steps 1..T that are reported, and what was sent

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from spikewright.graph import ops
@@ -17,7 +16,7 @@ from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program
 from spikewright.network import SpikingNetwork, plain
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.layered import split_for_cache
+from spikewright.simulators.parts import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 
 __all__ = ["Collapsed", "Observe"]
@@ -107,8 +106,7 @@ class Collapsed:
             The outputs.
         """
         if observe is None:
-            parts = [self._program(part) for part in self.split(x)]
-            return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
+            return join([self._program(part) for part in self.split(x)])
         self._observe = observe
         try:
             return self._program(x)

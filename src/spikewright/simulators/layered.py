@@ -16,16 +16,19 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Node
-from spikewright.graph.simplify import element_count
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
-from spikewright.simulators.base import CACHE_ELEMENTS, Count, Probe
+from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.parts import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stage, Stages, pool_operator
 
 __all__ = ["LayeredReference", "Membranes", "Tick", "Watch"]
+
+PART_ELEMENTS = 400_000
+"""Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
 
 Watch = Callable[[str, int, Tensor], None]
 """Called with a source's name, the step 1..steps of its train, and its spikes of that tick."""
@@ -101,13 +104,11 @@ class LayeredReference:
             for _ in self.ticks(part, state, watch):
                 pass
             outputs.append(self.decide(part, state))
-        return (
-            outputs[0] if len(outputs) == 1 else tuple(map(torch.cat, zip(*outputs, strict=True)))
-        )
+        return join(outputs)
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Cut a batch into parts whose potentials stay in the processor's cache."""
-        return split_for_cache(self.network, x)
+        return split_for_cache(self.network, x, PART_ELEMENTS)
 
     @cached_property
     def _readout(self) -> LayeredReadOut:
@@ -268,23 +269,6 @@ class LayeredReference:
         base = self.network.code.pool_base  # trains order like numbers of this base
         first = base ** (self.network.code.steps - 1)
         return fire_(register, first, base, signed=signed, out=state.buffers[key])
-
-
-def split_for_cache(
-    network: SpikingNetwork, x: Tensor, elements: int = CACHE_ELEMENTS
-) -> tuple[Tensor, ...]:
-    """Cut a batch into equal parts with so many elements of an average population, on CPUs."""
-    if x.device.type != "cpu":
-        return (x,)
-    sites = [element_count(n.shape) for n in network.graph if ops.kind(n) == "site"]
-    return equal_parts(x, elements * len(sites) // max(1, sum(sites)))
-
-
-def equal_parts(x: Tensor, largest: int) -> tuple[Tensor, ...]:
-    """Cut a batch into as few parts of (nearly) equal size as have at most ``largest`` inputs."""
-    if x.shape[0] == 0:
-        return (x,)
-    return torch.tensor_split(x, -(-x.shape[0] // max(1, largest)))
 
 
 def _is_view(tensor: Tensor) -> bool:

@@ -16,7 +16,7 @@ from spikewright.graph.ir import Node
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import State
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.layered import split_for_cache
+from spikewright.simulators.parts import join, split_for_cache
 from spikewright.simulators.stages import pool_operator
 from spikewright.simulators.ticks import TickPlan, Total
 
@@ -67,7 +67,7 @@ class SynchronousReference:
                 if currents is not None:
                     total.add(currents)
             found.append(total.outputs())
-        return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
+        return join(found)
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Cut a batch into the parts that run best."""

@@ -20,7 +20,7 @@ from spikewright.graph.simplify import element_count
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.layered import equal_parts
+from spikewright.simulators.parts import equal_parts, join
 from spikewright.simulators.stages import pool_operator
 from spikewright.simulators.ticks import GateStep, TickPlan, Total, unfold
 
@@ -83,7 +83,7 @@ class Timefold:
             for _ in self._ticks(part, total, None, None):
                 pass
             found.append(total.outputs())
-        return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
+        return join(found)
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Cut a batch so that some ticks of a part fold into memory that stays in the cache."""
