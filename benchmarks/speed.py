@@ -4,7 +4,8 @@
 Run ``python benchmarks/speed.py``. Both sides run on the same threads, alternating, and the median
 of several repeats counts. The ANN is the same folded graph with in-place ReLU, in channels-last
 layout; PyTorch's own fused eager module is shown beside it, and the folded ANN on the batch in the
-parts that the collapsed simulator cuts it into, the fastest form that we know. Peak memory is that of a fresh process for each side, above what stood before the run.
+parts that the collapsed simulator cuts it into, the fastest form that we know. Peak memory is that
+of a fresh process for each side, above what stood before the run.
 """
 
 import argparse

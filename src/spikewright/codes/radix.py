@@ -217,12 +217,15 @@ class Radix:
         if self.k == 2.0:
             return popcount(n)
         residual = n.abs() if signed else n.clone()
-        spikes, counts = torch.empty_like(n), torch.zeros_like(n)
-        for weight in self.weights:
-            torch.ge(residual, weight, out=spikes)
-            residual.sub_(spikes, alpha=weight)
-            counts.add_(spikes)
-        return counts.to(torch.uint8 if self.steps <= 255 else torch.int32)
+        counts = torch.empty_like(residual, dtype=torch.uint8 if self.steps <= 255 else torch.int32)
+        for left, found in zip(flat_parts(residual), flat_parts(counts), strict=True):
+            spikes, fired = torch.empty_like(left), torch.zeros_like(left)
+            for weight in self.weights:
+                torch.ge(left, weight, out=spikes)
+                left.sub_(spikes, alpha=weight)
+                fired.add_(spikes)
+            found.copy_(fired)
+        return counts
 
     def tally(self, signed: bool = True, alike: Sequence[Tensor] | None = None) -> Tally:
         """Return a counter of spikes that has seen nothing yet; see `Code.tally`."""

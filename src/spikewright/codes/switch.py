@@ -4,12 +4,14 @@
 Two events travel, "on" and "off"; in every step between them the receiver adds its weight.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from spikewright.codes.tally import SumTally, Tally
 from spikewright.codes.uniform import UniformCode
 from spikewright.shapes import Decoded, Train
 
@@ -59,7 +61,11 @@ class Switch(UniformCode):
 
     def count(self, n: Tensor, signed: bool = True) -> Tensor:
         """Return the events of each value: 2 where n ≠ 0 ("on" and "off"), "*n", uint8."""
-        return (n != 0).to(torch.uint8).mul_(2)
+        return n.bool().view(torch.uint8).mul_(2)
+
+    def tally(self, signed: bool = True, alike: Sequence[Tensor] | None = None) -> Tally:
+        """Return a counter of events that has seen nothing yet; see `Code.tally`."""
+        return SumTally(lambda n: n.bool().view(torch.uint8), worth=2)
 
     def prefix(self, n: Tensor, t: int) -> Tensor:
         """Return how long the switch was on in the first ``t`` steps: clip(n, -t, t)."""
