@@ -190,7 +190,7 @@ class FanOut:
             own = counts.get(source)
             added = 0
             if own is not None:
-                added = int((own.to(self.device, torch.int64) * ways[0].long()).sum())
+                added = int((own.to(self.device, torch.int64) * ways[0].round().long()).sum())
             totals[name] = totals.get(name, 0) + added
         return totals
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A batch in parts gives what it gives whole: outputs, and every count, to the last integer."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.network import SpikingNetwork
+from spikewright.simulators import Collapsed, LayeredReference
+from spikewright.simulators.parts import equal_parts, join, split_for_cache
+
+
+@pytest.fixture
+def network() -> SpikingNetwork:
+    """A small network of integers, so that no order of sums can matter."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, groups=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(12 * 4, 5),
+    )
+    return sw.convert(model, T=6, calibration=torch.rand(16, 3, 8, 8)).to_integer()
+
+
+def images(batch: int) -> Tensor:
+    """Return random images."""
+    return torch.rand(batch, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("kind", [Collapsed, LayeredReference])
+@pytest.mark.parametrize("elements", [1, 500, 1500])
+def test_parts_give_the_same_outputs(
+    network: SpikingNetwork, monkeypatch: pytest.MonkeyPatch, kind: type, elements: int
+) -> None:
+    simulator = kind(network)
+    x = network.check_input(images(13))
+    assert len(simulator.split(x)) == 1
+    (whole,) = simulator(x)
+    for module in ("collapsed", "layered"):
+        monkeypatch.setattr(f"spikewright.simulators.{module}.PART_ELEMENTS", elements)
+    assert len(simulator.split(x)) > 1
+    assert torch.equal(simulator(x)[0], whole)
+
+
+def test_parts_give_the_same_counts(
+    network: SpikingNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = [images(13), images(7)]
+    whole = sw.evaluate(network, x).lengths[0]
+    reference = sw.evaluate(network, x, simulator="reference").lengths[0]
+    monkeypatch.setattr("spikewright.simulators.collapsed.PART_ELEMENTS", 1000)
+    parts = sw.evaluate(network, x).lengths[0]
+    assert whole == reference == parts
+    assert sum(layer.additions for layer in parts.layers) > 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "largest", "sizes"),
+    [(13, 5, [5, 4, 4]), (13, 13, [13]), (13, 0, [1] * 13), (4, 2, [2, 2]), (0, 3, [0])],
+)
+def test_parts_are_equal_and_few(batch: int, largest: int, sizes: list[int]) -> None:
+    parts = equal_parts(torch.arange(float(batch)), largest)
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(join([(part,) for part in parts])[0], torch.arange(float(batch)))
+
+
+def test_other_devices_take_a_batch_whole(network: SpikingNetwork) -> None:
+    x = torch.empty(5000, 3, 8, 8, device="meta")
+    assert split_for_cache(network, x, 1) == (x,)
