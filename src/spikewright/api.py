@@ -176,7 +176,7 @@ def evaluate(
     snn: SpikingNetwork,
     loader: Batches,
     *,
-    reference: nn.Module | None = None,
+    reference: Callable[[Tensor], Any] | None = None,
     code_lengths: Sequence[int] | None = None,
     simulator: SimulatorName | None = None,
     counting: bool = True,
@@ -189,7 +189,8 @@ def evaluate(
     Args:
         snn: The converted network.
         loader: Tensors or (input, class) pairs.
-        reference: The original network, run on the same inputs; it is not changed.
+        reference: The original network, or a function of the input, run on the same inputs; a
+            network is not changed.
         code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
         simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
             is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
@@ -415,13 +416,13 @@ def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
             return
 
 
-def _runner(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+def _runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    module = model if isinstance(model, nn.Module) else nn.Module()
+    device = next((p.device for p in module.parameters()), None)
 
-    def run(x: Tensor) -> Tensor:
-        with evaluation_mode(model), torch.no_grad():
-            output = model(x.to(device))
-        first: Tensor = output[0] if isinstance(output, (tuple, list)) else output
-        return first
+    def run(x: Tensor) -> Any:  # noqa: ANN401 - whatever the user's function returns
+        with evaluation_mode(module), torch.no_grad():
+            output = model(x if device is None else x.to(device))
+        return output[0] if isinstance(output, (tuple, list)) else output
 
     return run

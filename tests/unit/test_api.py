@@ -243,3 +243,23 @@ def test_counting_can_be_left_out() -> None:
     bare, full = (sw.evaluate(network, batches(), counting=c) for c in (False, True))
     assert bare.lengths[0].layers == ()
     assert bare.lengths[0].correct == full.lengths[0].correct
+
+
+def test_evaluate_takes_a_function_as_the_original() -> None:
+    network, ann = sw.convert(prepared(), T=4), model()
+    (x, y), *_ = batches()
+    by_function = sw.evaluate(network, [(x, y)], reference=lambda x: ann(x))
+    assert by_function.to_dict() == sw.evaluate(network, [(x, y)], reference=ann).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("reference", "got"),
+    [
+        (lambda x: x.sum(), r"got \(\)"),
+        (lambda x: torch.ones(len(x) + 1, 4), "got "),
+        (lambda x: None, "got NoneType"),
+    ],
+)
+def test_an_original_that_gives_no_scores_is_refused(reference: Any, got: str) -> None:
+    with pytest.raises(ConfigError, match=f"reference: expected .*{got}"):
+        sw.evaluate(sw.convert(prepared(), T=4), batches(), reference=reference)

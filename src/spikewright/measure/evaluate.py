@@ -225,7 +225,7 @@ def evaluate(
     networks: Iterable[SpikingNetwork],
     batches: Iterable[Any],
     *,
-    reference: Callable[[Tensor], Tensor] | None = None,
+    reference: Callable[[Tensor], Any] | None = None,
     simulator: str | None = None,
     counting: bool = True,
     examples: int = 0,
@@ -255,7 +255,7 @@ def evaluate(
             x, target = _read(batch, index)
             if counters:
                 counters[0].check(x, target, index)
-            outputs = None if reference is None else reference(x)
+            outputs = None if reference is None else _scores(reference(x), len(x))
             if outputs is not None and target is not None:
                 right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
                 known += x.shape[0]
@@ -288,6 +288,17 @@ def _decided(outputs: tuple[Tensor, ...]) -> Tensor:
             "Use simulate() and your own measure for other tasks."
         )
     return outputs[0].argmax(1)
+
+
+def _scores(outputs: Any, batch: int) -> Tensor:  # noqa: ANN401 - what a user's function returns
+    """Refuse what is no class scores of a batch."""
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != batch:
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ConfigError(
+            f"reference: expected scores ({batch} inputs, classes), got {got}. "
+            "Pass the original network, or a function that returns its outputs."
+        )
+    return outputs
 
 
 def _read(
