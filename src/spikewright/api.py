@@ -423,6 +423,6 @@ def _runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
     def run(x: Tensor) -> Any:  # noqa: ANN401 - whatever the user's function returns
         with evaluation_mode(module), torch.no_grad():
             output = model(x if device is None else x.to(device))
-        return output[0] if isinstance(output, (tuple, list)) else output
+        return output[0] if isinstance(output, (tuple, list)) and output else output
 
     return run

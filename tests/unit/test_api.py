@@ -258,6 +258,7 @@ def test_evaluate_takes_a_function_as_the_original() -> None:
         (lambda x: x.sum(), r"got \(\)"),
         (lambda x: torch.ones(len(x) + 1, 4), "got "),
         (lambda x: None, "got NoneType"),
+        (lambda x: [], "got list"),
     ],
 )
 def test_an_original_that_gives_no_scores_is_refused(reference: Any, got: str) -> None:

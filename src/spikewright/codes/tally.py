@@ -60,7 +60,7 @@ class SumTally:
         lying = counts.permute(0, *(a + 1 for a in axes))
         if lying.dtype == torch.uint8 and lying.device.type == "cpu":  # NumPy sums bytes quickest
             parts = [p.numpy().sum(0, dtype="uint16") for p in torch.split(lying, 65535 // 255)]
-            found = torch.from_numpy(np.sum(parts, 0, dtype="int64"))
+            found = torch.from_numpy(np.asarray(np.sum(parts, 0, dtype="int64")))
         else:
             found = lying.sum(0, dtype=torch.int64)
         self._total = _back(found, axes).add_(self._total.to(n.device))

@@ -20,7 +20,7 @@ from spikewright.graph.simplify import element_count
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.parts import equal_parts, join
+from spikewright.simulators.parts import equal_parts, join, joinable
 from spikewright.simulators.stages import pool_operator
 from spikewright.simulators.ticks import GateStep, TickPlan, Total, unfold
 
@@ -56,7 +56,7 @@ class Timefold:
         chunk: Ticks folded together; chosen by memory if None.
 
     Raises:
-        ConfigError: If ``chunk`` is below 1.
+        ConfigError: If ``chunk`` is below 1, or an output does not start with the batch.
     """
 
     name: ClassVar[str] = "timefold"
@@ -64,6 +64,11 @@ class Timefold:
     def __init__(self, network: SpikingNetwork, *, chunk: int | None = None) -> None:
         if chunk is not None and chunk < 1:
             raise ConfigError(f"chunk: expected at least 1 tick, got {chunk}.")
+        if not joinable(network):
+            raise ConfigError(
+                "timefold: expected outputs that start with the batch, which time is folded into, "
+                "got others. Use simulator='reference', or move the batch to the front."
+            )
         self.network = network
         self.plan = TickPlan(network, self._site)
         self._pool = {

@@ -93,3 +93,13 @@ def test_codes_that_are_not_binary_sum_their_counts() -> None:
     tally = code.tally(signed=False)
     tally.add(n)
     assert torch.equal(tally.total(), code.encode(n).sum((0, 1)).long())
+
+
+def test_populations_of_one_neuron_without_axes() -> None:
+    n = torch.tensor([3.0, 0.0, 5.0])
+    for code in (Radix(T=4), Radix(T=4, k=1.5), Switch(T=5)):
+        tally = code.tally()
+        tally.add(code.quantise_(n.clone()))
+        assert tally.total().shape == ()
+        assert tally.total() == code.count(code.quantise_(n.clone())).sum()
+        assert tally.total() > 0

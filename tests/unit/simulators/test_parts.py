@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
-from spikewright.simulators import Collapsed, LayeredReference
+from spikewright.simulators import Collapsed, LayeredReference, SynchronousReference, Timefold
 from spikewright.simulators.parts import equal_parts, join, split_for_cache
 
 
@@ -67,6 +68,39 @@ def test_parts_are_equal_and_few(batch: int, largest: int, sizes: list[int]) -> 
     parts = equal_parts(torch.arange(float(batch)), largest)
     assert [len(part) for part in parts] == sizes
     assert torch.equal(join([(part,) for part in parts])[0], torch.arange(float(batch)))
+
+
+class Transposed(nn.Module):
+    """Scores with the inputs along the second axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 40), nn.Linear(40, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores, "class batch"."""
+        return self.last(torch.relu(self.first(x))).transpose(0, 1)
+
+
+@pytest.mark.parametrize("kind", [Collapsed, LayeredReference])
+def test_outputs_that_do_not_start_with_the_batch_are_not_cut(
+    monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    x = torch.rand(20, 5)
+    simulator = kind(sw.convert(Transposed(), T=6, calibration=x))
+    (whole,) = simulator(x)
+    for module in ("collapsed", "layered"):
+        monkeypatch.setattr(f"spikewright.simulators.{module}.PART_ELEMENTS", 1)
+    assert whole.shape == (3, 20)
+    assert torch.equal(simulator(x)[0], whole)
+
+
+def test_time_is_not_folded_into_a_batch_that_does_not_come_first() -> None:
+    x = torch.rand(20, 5)
+    network = sw.convert(Transposed(), "burst", T=6, calibration=x)
+    with pytest.raises(ConfigError, match="start with the batch"):
+        Timefold(network)
+    assert SynchronousReference(network)(x)[0].shape == (3, 20)
 
 
 def test_other_devices_take_a_batch_whole(network: SpikingNetwork) -> None:
