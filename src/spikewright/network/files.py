@@ -24,8 +24,8 @@ from spikewright.neurons import neurons
 __all__ = ["FORMAT", "VERSION", "load", "save"]
 
 FORMAT = "spikewright.network"
-VERSION = 2
-_SITE_TENSORS = ("scale", "threshold", "pre_bias")
+VERSION = 3
+_SITE_TENSORS = ("scale", "threshold", "pre_bias", "shift")
 _SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
 
 
@@ -150,6 +150,7 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
             scale=tensors[f"site/{s['name']}/scale"],
             threshold=tensors[f"site/{s['name']}/threshold"],
             pre_bias=tensors[f"site/{s['name']}/pre_bias"],
+            shift=tensors[f"site/{s['name']}/shift"],
         )
         for s in data["sites"]
     }
