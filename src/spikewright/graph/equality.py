@@ -131,11 +131,13 @@ def _compared(
         own = activate(node, value)
         if node.name not in known or node.name not in names:
             return own
-        wanted = known[node.name]
+        wanted = known[node.name]  # of a clip that was merged into this one, its first
         if "levels" in node.kwargs:
             slack = 1e-5 * (value.abs() + float(node.kwargs["cap"]))
             low, high = activate(node, value - slack), activate(node, value + slack)
             own = torch.where((low <= wanted) & (wanted <= high), wanted, own)
+        else:
+            wanted = activate(node, wanted)
         found.append((node, difference(own, wanted)))
         return wanted
 
