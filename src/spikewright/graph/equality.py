@@ -67,7 +67,7 @@ def difference(
     if not worst < torch.inf:
         return Difference(torch.inf, torch.inf)
     if axis is not None:
-        gap, size = (t.movedim(axis, 0).flatten(1).amax(1) for t in (gap, size))
+        gap, size = (t.movedim(axis, 0).reshape(t.shape[axis], -1).amax(1) for t in (gap, size))
         allowed = share * (size + _FLOOR * largest)
         ratio = float((gap / allowed.clamp_min(1e-30)).max())
     else:
