@@ -335,6 +335,7 @@ class SpikingNetwork:
             f"  latency     {schedule.latency_ticks} ticks from input to decision",
             f"  throughput  one input every {schedule.ticks_per_input(2)} ticks with two membranes "
             f"a neuron, {schedule.ticks_per_input(1)} with one",
+            *(f"  note        {note}" for note in self.graph.notes),
         ]
         return "\n".join(lines)
 
