@@ -202,7 +202,7 @@ class Program:
         def run(env: dict[str, Any]) -> Tensor:
             if own:
                 base: Tensor = env[a]
-            elif isinstance(factor_b, float) and factor_a == 1.0:
+            elif isinstance(factor_a, float) and isinstance(factor_b, float) and factor_a == 1.0:
                 return torch.add(env[a], env[b], alpha=factor_b)
             else:
                 base = env[a] * factor_a
