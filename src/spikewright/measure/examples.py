@@ -15,7 +15,7 @@ from torch import Tensor
 from spikewright.graph.simplify import element_count
 from spikewright.measure.layer_count import not_ours
 from spikewright.network import LayeredSchedule, SpikingNetwork
-from spikewright.simulators import LayeredReference, simulator
+from spikewright.simulators import LayeredReference, decided, simulator
 
 __all__ = ["Example", "Picture", "Track", "look_at"]
 
@@ -69,7 +69,8 @@ class Example:
         index: Its place in the data.
         target: Its class, if it is known.
         ann: The original network's decision, if it was run.
-        decided: The spiking network's decision after each step of the read-out.
+        decided: The spiking network's decision after each step of the read-out; empty, and the two
+            above None, where outputs are no class scores.
         picture: The input, if it has the shape of an image.
         tracks: What its neurons sent.
     """
@@ -99,7 +100,7 @@ class Example:
                 )
                 for t in data["tracks"]
             )
-            if not data["decided"]:
+            if not data["decided"] and not data["target"] is data["ann"] is None:
                 raise ValueError("decided is empty")
             return cls(
                 index=data["index"],
@@ -128,7 +129,7 @@ def look_at(
         x: Inputs, "batch *feature".
         first: Place of the first one in the data.
         target: Class numbers, "batch", if known.
-        reference: The original network's outputs, if it was run.
+        reference: The original network's class scores, if it was run and they are such.
     """
     given = network.check_input(x)
     ticks: list[list[Track]] = [[] for _ in range(x.shape[0])]
@@ -159,7 +160,7 @@ def look_at(
             runs = simulator(network).over_time(given)
         else:
             runs = simulator(network, "reference").over_time(given, count)
-        decided = torch.stack([outputs[0].argmax(1) for outputs in runs], 1).tolist()
+        steps = [classes.tolist() for outputs in runs if (classes := decided(outputs)) is not None]
     for name, own in events.items():
         for i, spikes in enumerate(own):
             total = _values(network, name)
@@ -170,7 +171,7 @@ def look_at(
             index=first + i,
             target=None if target is None else int(target[i]),
             ann=None if reference is None else int(reference[i].argmax()),
-            decided=tuple(decided[i]),
+            decided=tuple(classes[i] for classes in steps),
             picture=picture_of(x[i]),
             tracks=tuple(sorted(ticks[i], key=lambda track: order[track.name])),
         )
