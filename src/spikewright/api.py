@@ -186,11 +186,15 @@ def evaluate(
 ) -> Result:
     """Measure accuracy at every step, agreement with the ANN, spikes, additions and latency.
 
+    Accuracy and agreement are those of decisions, which only class scores have; of other outputs
+    the relative error to the ANN's is measured, of integers the share of equal elements.
+
     Args:
         snn: The converted network.
-        loader: Tensors or (input, class) pairs.
-        reference: The original network, or a function of the input, run on the same inputs; a
-            network is not changed.
+        loader: Tensors or (input, label) pairs; labels of class scores are class numbers, others
+            are not read.
+        reference: The original network, or a function of the input, run on the same inputs, with
+            outputs like the network's in any nesting; a network is not changed.
         code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
         simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
             is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
@@ -206,7 +210,7 @@ def evaluate(
     Raises:
         ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one
             code length only, or a setting is out of range, or the network's schedule has no such
-            simulator.
+            simulator, or labels of class scores are no classes, or the reference has other outputs.
         CalibrationError: If there is no data, or it holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
@@ -422,7 +426,6 @@ def _runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
 
     def run(x: Tensor) -> Any:  # noqa: ANN401 - whatever the user's function returns
         with evaluation_mode(module), torch.no_grad():
-            output = model(x if device is None else x.to(device))
-        return output[0] if isinstance(output, (tuple, list)) and output else output
+            return model(x if device is None else x.to(device))
 
     return run

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.errors import CalibrationError, ConfigError, ShapeError
-from spikewright.measure.result import percent
 from spikewright.methods import Prepared
+from spikewright.text import percent
 
 
 def model() -> nn.Module:

@@ -15,9 +15,8 @@ from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
 from spikewright.errors import ConfigError
 from spikewright.files import write
-from spikewright.measure.result import number, percent
 from spikewright.report.figures import Plot, Series, save
-from spikewright.text import table
+from spikewright.text import number, percent, table
 
 __all__ = ["FIGURES", "SCHEMA", "Comparison"]
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from spikewright.errors import ConfigError
 from spikewright.measure.energy import OPPONENTS, Energy, energy_of
 from spikewright.measure.energy_model import EnergyModel
-from spikewright.measure.result import percent
 from spikewright.measure.verdict import depends_on, model_count, opponent_name, verdict
 from spikewright.report.read import Measured, Run
-from spikewright.text import counted
+from spikewright.text import counted, percent
 
 __all__ = ["Content", "Priced", "content", "model_name", "not_counted", "times"]
 

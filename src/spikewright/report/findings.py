@@ -9,12 +9,11 @@ from spikewright.measure.energy import OPPONENTS, Energy, energy_of
 from spikewright.measure.energy_text import joules
 from spikewright.measure.examples import Example, Track
 from spikewright.measure.length import LengthResult
-from spikewright.measure.result import number, percent
 from spikewright.measure.verdict import opponent_name
 from spikewright.report.content import Content
 from spikewright.report.figures import Plot, Series
 from spikewright.report.read import Measured, Run
-from spikewright.text import counted
+from spikewright.text import counted, number, percent
 
 __all__ = [
     "Curves",

@@ -9,9 +9,9 @@ from spikewright.measure.energy_model import EnergyModel
 from spikewright.measure.energy_text import joules, limit_text
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
-from spikewright.measure.result import number, percent
 from spikewright.measure.verdict import opponent_name
 from spikewright.report.content import Content, Priced, model_name, times
+from spikewright.text import number, percent
 
 __all__ = [
     "Field",
