@@ -6,7 +6,7 @@ Class scores are judged by their decisions, everything else by its distance from
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class Beside:
         return [Beside(t, w, self.labelled) for t, w in zip(targets, wanted, strict=True)]
 
 
+@runtime_checkable
 class Answers(Protocol):
     """Sums over inputs of what may be said of one kind of outputs."""
 

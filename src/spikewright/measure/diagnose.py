@@ -15,7 +15,7 @@ potential that neurons start with, as part of what the layer does.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ from spikewright.measure.layer_error import Kind, LayerDiagnosis, Part
 from spikewright.measure.split import split_error
 from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
+from spikewright.simulators import decided, difference
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators.stages import pool_operator
 
@@ -51,12 +52,13 @@ class _Sums:
     active: Tensor | None = None
     clipped: Tensor | None = None
     awake: Tensor | None = None
+    equal: int | None = None
 
-    def add(self, a: Tensor, value: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """Add what a batch did: the original values, the decoded ones, the error's parts."""
-        self.samples += a.shape[0]
+    def add(self, a: Tensor, error: Tensor, parts: Mapping[str, Tensor], inputs: int) -> None:
+        """Add what a batch did: the original values, their errors, the errors' parts."""
+        self.samples += inputs
         self.activity += _sums(a)
-        self.error += _sums(value - a)
+        self.error += _sums(error)
         for name, part in parts.items():
             self.parts[name] = self.parts.get(name, Part()) + _sums(part)
 
@@ -115,20 +117,26 @@ class _Comparison:
         x = self.network.check_input(x)
         with torch.no_grad():
             for part in self.simulator.split(x):
-                wanted = self._original(part)[0].double()
+                wanted = self._original(part)
                 (outputs,) = deque(self.simulator.over_time(part, probe=self._probe), maxlen=1)
-                value = outputs[0].double()
-                self._sums_of(self.network.graph.outputs[0]).add(
-                    wanted, value, {"inherited": value - wanted}
-                )
-                self._agree(wanted, value)
+                self._compare(len(part), wanted, outputs)
                 self._found = {}
         self.samples += x.shape[0]
 
-    def _agree(self, wanted: Tensor, value: Tensor) -> None:
-        """Count equal decisions where the output is "batch class"."""
-        if wanted.ndim == 2 and wanted.shape[1] > 1:
-            self.agreeing = (self.agreeing or 0) + int((wanted.argmax(1) == value.argmax(1)).sum())
+    def _compare(self, inputs: int, wanted: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        """Compare the outputs for some inputs: errors, equal elements, equal decisions."""
+        named = zip(self.network.graph.outputs, wanted, outputs, strict=True)
+        for name, (a, value) in {n: (a, value) for n, a, value in named}.items():
+            sums = self._sums_of(name)
+            if a.is_floating_point():
+                error = difference(value, a)
+                sums.add(a.double(), error, {"inherited": error}, inputs)
+            else:
+                sums.samples += inputs
+                sums.equal = (sums.equal or 0) + int((a == value).sum())
+        mine, theirs = decided(outputs), decided(wanted)
+        if mine is not None and theirs is not None:
+            self.agreeing = (self.agreeing or 0) + int((mine == theirs).sum())
 
     def layers(self) -> tuple[LayerDiagnosis, ...]:
         """Return what has been added up, in the order of execution."""
@@ -142,7 +150,7 @@ class _Comparison:
             found.append(
                 LayerDiagnosis(
                     name=node.name,
-                    kind="output" if node.name == graph.outputs[0] else _kind(node),
+                    kind="output" if node.name in graph.outputs else _kind(node),
                     samples=sums.samples,
                     values=element_count(node.shape),
                     activity=sums.activity,
@@ -154,6 +162,7 @@ class _Comparison:
                     awake=_moved(sums.awake),
                     unit=unit,
                     levels=int(node.kwargs.get("levels") or 0),
+                    equal=sums.equal,
                 )
             )
         return tuple(found)
@@ -176,11 +185,12 @@ class _Comparison:
         node = self.reference[name]
         if ops.kind(node) == "pool":
             ideal, value = (v.double() * scale / full for v in (entered, sent))
-            sums.add(a, value, {"inherited": ideal - a, "pooling": value - ideal})
+            parts = {"inherited": ideal - a, "pooling": value - ideal}
+            sums.add(a, value - a, parts, a.shape[0])
             return
         site, added = self.network.sites[name], self._added.get(name, 0.0)
         split = split_error(node, site, scale, full, entered, sent, added)
-        sums.add(a, split.value, {"inherited": split.ideal - a, **split.own})
+        sums.add(a, split.value - a, {"inherited": split.ideal - a, **split.own}, a.shape[0])
         if node.op != ops.INPUT_SITE:
             sums.add_neurons(a, sent, split.own["clipping"])
 
