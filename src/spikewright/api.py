@@ -222,7 +222,7 @@ def evaluate(
     return measure(
         networks,
         track(batches, "evaluating", show=progress, total=total if limit is None else None),
-        reference=None if reference is None else _runner(reference),
+        reference=None if reference is None else runner(reference),
         simulator=simulator,
         counting=counting,
         examples=examples,
@@ -420,7 +420,11 @@ def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
             return
 
 
-def _runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+def runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """Return a model or function as one that runs in evaluation mode, without gradients.
+
+    Inputs go to the device of its parameters; the model is not changed.
+    """
     module = model if isinstance(model, nn.Module) else nn.Module()
     device = next((p.device for p in module.parameters()), None)
 

@@ -94,20 +94,28 @@ class Wanted:
         parts = zip(*(torch.split(v, list(sizes)) for v in self.values), strict=True)
         return [Wanted(self.names, tuple(part)) for part in parts]
 
+    def fits(self, outputs: Sequence[Tensor]) -> bool:
+        """Tell whether number and shapes are those of a network's outputs."""
+        return [v.shape for v in self.values] == [o.shape for o in outputs]
+
     def check(self, outputs: Sequence[Tensor]) -> None:
         """Refuse what does not stand beside the network's outputs one by one.
 
         Raises:
             ConfigError: If number or shapes differ.
         """
-        if [v.shape for v in self.values] != [o.shape for o in outputs]:
+        if not self.fits(outputs):
             raise _mismatch(f"outputs as the network's, {_shapes(outputs)}", self.values)
 
 
-def wanted_of(returned: Any) -> Wanted:  # noqa: ANN401 - what a user's function returns
+def wanted_of(returned: Any, where: str = "reference") -> Wanted:  # noqa: ANN401 - a user's
     """Take the tensors out of what a model or function returned, in any nesting.
 
     What else is in it (None, numbers) is left out.
+
+    Args:
+        returned: What it returned.
+        where: Who returned it, for the message.
 
     Raises:
         ConfigError: If there is no tensor.
@@ -124,7 +132,7 @@ def wanted_of(returned: Any) -> Wanted:  # noqa: ANN401 - what a user's function
     ]
     if not found:
         raise ConfigError(
-            f"reference: expected outputs, got {type(returned).__name__} without a tensor. Pass "
+            f"{where}: expected outputs, got {type(returned).__name__} without a tensor. Pass "
             "the original network, or a function that returns its outputs."
         )
     # True and false as 1 and 0 can be compared with either, and have a largest value.
