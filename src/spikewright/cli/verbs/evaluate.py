@@ -58,7 +58,7 @@ def evaluate(
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
             FILE.npz:PART, or random (noise without labels: agreement or errors only).
         snn: A saved spiking network.
-        reference: The original network, for agreement and errors; it is --model where that is given.
+        reference: The original network, for agreement and errors; --model where that is given.
         reference_weights: Its weights.
         lengths: Convert with each of these T, instead of --T, and compare; needs --model.
         limit: Use so many inputs, evenly spread over the set.
