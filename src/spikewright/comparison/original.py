@@ -10,19 +10,18 @@ from torch import Tensor, nn
 
 from spikewright.api import runner
 from spikewright.comparison.cells import Ann
-from spikewright.graph import Program
 from spikewright.measure.outputs import Form, wanted_of
 from spikewright.methods import Prepared
 
 __all__ = ["Original", "decisions_of", "form_of", "undecided"]
 
 
-def form_of(prepared: Prepared) -> Form:
-    """Tell what the outputs of a calibrated model are, from those of two calibration inputs."""
+def form_of(model: nn.Module, prepared: Prepared) -> Form:
+    """Tell what the outputs of a model are, from those of two of its calibration inputs."""
     if prepared.inputs is None:
         raise RuntimeError("calibration kept no inputs")
-    with torch.no_grad():
-        return Form.of(Program(prepared.graph)(prepared.inputs[:2].to(prepared.graph.dtype)))
+    x = prepared.inputs[:2].to(prepared.graph.dtype)
+    return Form.of(wanted_of(runner(model)(x)).values)
 
 
 def decisions_of(model: nn.Module, batches: Iterable[Any]) -> Ann:

@@ -226,8 +226,8 @@ _SPIKES = (
 )
 _ERROR = (
     "T: time steps of the train. The outputs are no class scores, so there is no\n"
-    "accuracy; error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs after the last step, of integer\n"
-    "outputs the share of unequal elements; of several outputs the largest."
+    "accuracy; error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs after the last step, of\n"
+    "integer outputs the share of unequal elements; of several outputs the largest."
 )
 _REACH = (
     "≤ x from T: from that T (or step) on accuracy stays at most x points below the\n"

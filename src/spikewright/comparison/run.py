@@ -80,7 +80,7 @@ def compare(
     inputs = Inputs(data, limit)
     cells = Store(None if store is None else Path(store))
     prepared = api.calibrate(model, calibration, progress=progress)
-    inputs.classes = form_of(prepared).classes > 0
+    inputs.classes = form_of(model, prepared).classes > 0
     for _ in track(inputs, "reading data", show=progress, total=inputs.batches):
         pass  # sets the digest
     facts = _facts(model, prepared, inputs)

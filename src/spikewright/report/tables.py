@@ -76,7 +76,7 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     x = priced.run.result
     own, same = x.accuracy(), x.agreement()
     found = [
-        (title.capitalize(), cell, "against the ANN's, after the last step")
+        (title, cell, "against the ANN's, after the last step")
         for title, cell in zip(answer_titles(x), answer_cells(x), strict=True)
         if not x.has_scores
     ]
