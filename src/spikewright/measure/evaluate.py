@@ -13,7 +13,7 @@ from spikewright.calibration.collect import inputs_of
 from spikewright.codes import Tally
 from spikewright.errors import CalibrationError
 from spikewright.graph import Node, ops
-from spikewright.measure.answers import Answers, Beside, answers_for, labels_of
+from spikewright.measure.answers import Answers, Beside, Decisions, answers_for, labels_of
 from spikewright.measure.examples import Example, look_at
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
@@ -127,7 +127,7 @@ class Counter:
             steps=network.code.steps,
             k=network.code.k,
             samples=self.samples,
-            **({} if self.answers is None else self.answers.facts()),
+            **(self.answers or Decisions(network.code.steps)).facts(),
             latency_ticks=schedule.latency_ticks,
             ticks_per_input=schedule.ticks_per_input(2),
             layers=self._layers(self._fan_out) if self._fan_out is not None else (),

@@ -75,8 +75,9 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     """
     x = priced.run.result
     own, same = x.accuracy(), x.agreement()
+    alone = len(x.errors) == 1
     found = [
-        (title, cell, "against the ANN's, after the last step")
+        (title.capitalize() if alone else title, cell, "against the ANN's, after the last step")
         for title, cell in zip(answer_titles(x), answer_cells(x), strict=True)
         if not x.has_scores
     ]
