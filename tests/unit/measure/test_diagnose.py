@@ -366,7 +366,7 @@ def test_the_original_is_left_alone_and_batches_do_not_matter() -> None:
 def test_json_says_what_was_found() -> None:
     found = one_neuron([[0.6]], torch.ones(1, 1))
     data = json.loads(found.to_json())
-    assert data["schema"] == "spikewright.diagnosis/1"
+    assert data["schema"] == "spikewright.diagnosis/2"
     assert (data["T"], data["samples"], data["simulator"]) == (4, 1, "timefold")
     assert data["provenance"]["config"]["name"] == "rueckauer"
     residual = data["layers"][0]["parts"]["residual"]

@@ -48,15 +48,17 @@ def evaluate(
 ) -> int:
     """Measure a spiking network: accuracy at every step, spikes, energy, latency.
 
+    Outputs that are no class scores have an error against the original network instead of accuracy.
+
     Takes a saved network (--snn), or a model to convert on the fly (--model, --calibration).
     Ctrl-C ends it after the batch at hand; what is done by then is shown and written.
     Under torchrun, processes divide the inputs; the numbers are those of one process.
 
     Args:
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement only).
+            FILE.npz:PART, or random (noise without labels: agreement or errors only).
         snn: A saved spiking network.
-        reference: The original network, for agreement; it is --model where that is given.
+        reference: The original network, for agreement and errors; --model where that is given.
         reference_weights: Its weights.
         lengths: Convert with each of these T, instead of --T, and compare; needs --model.
         limit: Use so many inputs, evenly spread over the set.

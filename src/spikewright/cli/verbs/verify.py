@@ -74,7 +74,7 @@ def verify(
     terminal.result(
         fit(f"{describe(items)['name']}\n{text}"),
         {
-            "schema": "spikewright.verify/1",
+            "schema": "spikewright.verify/2",
             "agrees": agrees,
             "data": describe(items),
             "checks": {form: check.to_dict() for form, check in checks.items()},
