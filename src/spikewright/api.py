@@ -19,6 +19,7 @@ from spikewright.graph import (
     find_activations,
     fold_batch_norm,
     inspect_graph,
+    normalise,
     ops,
     place_sites,
     simplify,
@@ -386,7 +387,7 @@ def _folded(model: nn.Module, example: Tensor) -> Graph:
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
     graph = capture(model, example)
     check_parameters(graph)
-    return find_activations(fold_batch_norm(simplify(graph)))
+    return find_activations(fold_batch_norm(normalise(simplify(graph))))
 
 
 def _length(data: Batches) -> int | None:
