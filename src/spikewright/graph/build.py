@@ -7,7 +7,7 @@ the arguments, so that no rewriting depends on where the batch is or how large.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from spikewright.graph import ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
-__all__ = ["Rewrite", "batch_position"]
+__all__ = ["Rewrite", "Rule", "batch_position"]
 
 Sizes = Sequence[Any]
 """A shape: whole numbers, and something else (None) on the axis that holds the batch."""
@@ -54,7 +54,8 @@ class Rewrite:
         if isinstance(arg, Ref):
             return self.held.get(arg.name)
         if isinstance(arg, (int, float)):
-            return torch.tensor(arg)
+            whole = isinstance(arg, int)
+            return torch.tensor(arg) if whole else torch.tensor(arg, dtype=torch.float64)
         return None
 
     def value(self, arg: Arg) -> Node | None:
@@ -243,3 +244,7 @@ def _shape(x: Node) -> tuple[Any, ...]:
 
 def _number(value: Tensor) -> Tensor:
     return value if value.is_floating_point() else value.to(torch.get_default_dtype())
+
+
+Rule = Callable[[Rewrite], bool]
+"""How operators of one name are written in others; returns whether this one could be."""

@@ -8,33 +8,17 @@ differs along an axis that stays; axes are moved before and behind as needed.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from spikewright.graph.build import Rewrite, batch_position
-from spikewright.graph.ir import Arg, Graph, Node
+from spikewright.graph.build import Rewrite, Rule, batch_position
+from spikewright.graph.ir import Arg, Node
 
-__all__ = ["products_to_layers"]
+__all__ = ["RULES"]
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def products_to_layers(graph: Graph, held: Mapping[str, Tensor]) -> None:
-    """Write every product of a value with a constant as a weighted layer, in place.
-
-    Products of two values, sums over the batch, and repeated axes stay as they are.
-
-    Args:
-        graph: The graph, changed.
-        held: See `spikewright.graph.constants`.
-    """
-    for stale in graph:
-        node = graph[stale.name]
-        rule = _RULES.get(node.op)
-        if rule is not None:
-            rule(Rewrite(graph, node, held))
 
 
 def _product(w: Rewrite, left: Arg, right: Arg, labels: tuple[str, str, str]) -> Node | None:
@@ -72,7 +56,7 @@ def _matmul(w: Rewrite) -> bool:
 
 
 def _addmm(w: Rewrite) -> bool:
-    """beta · added + alpha · (left @ right)."""
+    """Beta · added + alpha · (left @ right)."""
     added, left, right = w.node.args[:3]
     alpha, beta = float(w.arg(4, "alpha", 1)), float(w.arg(3, "beta", 1))
     found = _product(w, left, right, _matmul_labels(_rank(w, left), _rank(w, right)))
@@ -164,9 +148,7 @@ def _terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     return terms, dots + "".join(single)
 
 
-def contract(
-    w: Rewrite, x: Node, own: str, constant: Tensor, other: str, out: str
-) -> Node | None:
+def contract(w: Rewrite, x: Node, own: str, constant: Tensor, other: str, out: str) -> Node | None:
     """Multiply a value with a constant and sum over what they share, as `torch.einsum` does.
 
     Args:
@@ -297,7 +279,7 @@ def _grouped(
     return w.permute(y, [order.index(c) for c in out])
 
 
-_RULES: dict[str, Callable[[Rewrite], bool]] = {
+RULES: Mapping[str, Rule] = {
     **{f"aten.{n}.default": _matmul for n in ("matmul", "mm", "bmm", "mv", "dot")},
     "aten.addmm.default": _addmm,
     "aten.baddbmm.default": _addmm,

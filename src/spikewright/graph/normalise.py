@@ -6,11 +6,18 @@ that is linear, affine, layout, an activation or a maximum under another name be
 few in the support table, with the same function.
 """
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from spikewright.graph import affine, layout, linear, maxima, scatter
+from spikewright.graph.build import Rewrite, Rule
 from spikewright.graph.constants import constants
 from spikewright.graph.ir import Graph
-from spikewright.graph.linear import products_to_layers
 
 __all__ = ["normalise"]
+
+_LINEAR: Mapping[str, Rule] = {**linear.RULES, **affine.RULES, **layout.RULES, **scatter.RULES}
 
 
 def normalise(graph: Graph) -> Graph:
@@ -20,7 +27,16 @@ def normalise(graph: Graph) -> Graph:
         graph: A captured and simplified graph; not changed.
     """
     graph = graph.copy()
-    held = constants(graph)
-    products_to_layers(graph, held)
+    _rewrite(graph, _LINEAR)
+    _rewrite(graph, maxima.RULES)
     graph.prune()
     return graph
+
+
+def _rewrite(graph: Graph, rules: Mapping[str, Rule]) -> None:
+    held: dict[str, Tensor] = constants(graph)
+    for stale in graph:
+        node = graph[stale.name]
+        rule = rules.get(node.op)
+        if rule is not None and node.shape is not None and node.name not in held:
+            rule(Rewrite(graph, node, held))

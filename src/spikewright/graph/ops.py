@@ -123,6 +123,8 @@ _LAYOUT = frozenset(
                 "upsample_nearest3d",
                 "squeeze",
                 "t",
+                "unfold",
+                "im2col",
             )
         ),
         "aten.flatten.using_ints",
@@ -137,6 +139,7 @@ _LAYOUT = frozenset(
         "aten.split.sizes",
         "aten.chunk.default",
         "aten.unbind.int",
+        "aten.diagonal.default",
         "aten.index.Tensor",
         "aten.repeat_interleave.self_int",
         "aten.upsample_nearest1d.vec",
