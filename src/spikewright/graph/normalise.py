@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from spikewright.graph import affine, layout, linear, maxima, scatter
+from spikewright.graph import affine, layout, linear, maxima, piecewise, scatter
 from spikewright.graph.build import Rewrite, Rule
+from spikewright.graph.chains import is_pointwise, is_uniform
 from spikewright.graph.constants import constants
-from spikewright.graph.ir import Graph
+from spikewright.graph.ir import Graph, Param
+from spikewright.graph.staircase import find_staircases
 
 __all__ = ["normalise"]
 
@@ -27,7 +29,11 @@ def normalise(graph: Graph) -> Graph:
         graph: A captured and simplified graph; not changed.
     """
     graph = graph.copy()
+    _use_constants(graph)
     _rewrite(graph, _LINEAR)
+    graph = find_staircases(graph)
+    piecewise.find_piecewise(graph)
+    _rewrite(graph, piecewise.RULES)
     _rewrite(graph, maxima.RULES)
     graph.prune()
     return graph
@@ -40,3 +46,22 @@ def _rewrite(graph: Graph, rules: Mapping[str, Rule]) -> None:
         rule = rules.get(node.op)
         if rule is not None and node.shape is not None and node.name not in held:
             rule(Rewrite(graph, node, held))
+
+
+def _use_constants(graph: Graph) -> None:
+    """Let elementwise operators read values that are the same for every sample as constants."""
+    held = constants(graph)
+    for stale in graph:
+        node = graph[stale.name]
+        if node.name in held or not is_pointwise(node):
+            continue
+        if not any(graph[i].shape == node.shape and i not in held for i in node.inputs):
+            continue  # the constant is the larger: it says how large the result is
+        given: dict[str, Param] = {}
+        for name in dict.fromkeys(node.inputs):
+            if name in held:
+                value = held[name]
+                small = value.reshape(-1)[0] if is_uniform(value) else value
+                given[name] = graph.fresh_param(f"{name}.value", small.clone())
+        if given:
+            graph.update(node.with_args(lambda r, g=given: g.get(r.name, r)))  # type: ignore[misc]

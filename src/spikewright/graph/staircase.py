@@ -11,15 +11,15 @@ operators write it, in many orders; together they become one site.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
-from spikewright.graph.program import resolve_operator
+from spikewright.graph.chains import SNAP, chains, evaluate, rounder
+from spikewright.graph.ir import Arg, Graph, Node, Ref
 
 __all__ = ["find_staircases", "quantised"]
 
@@ -28,30 +28,6 @@ MAX_LEVELS = 4096
 
 _CLOSE = 1e-6  # what several constants in float32, each rounded by up to 6e-8, can add up to
 _FAR = 1e6  # every staircase has reached its top here
-_SNAP = 2.5e-7  # a number this near to a whole one is that number, spoilt by rounded constants
-_ALIKE = ("ones_like", "zeros_like", "full_like")
-_ELEMENTWISE = frozenset(
-    {
-        ops.SCALE,
-        "aten.floor_divide.default",
-        "aten.where.ScalarSelf",
-        "aten.where.ScalarOther",
-        "aten.where.Scalar",
-        *(f"aten.{name}.default" for name in _ALIKE),
-    }
-)
-"""Operators that act on each element by itself, but that PyTorch does not mark as such."""
-
-_ROUNDERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "aten.floor.default": torch.floor,
-    "aten.ceil.default": torch.ceil,
-    "aten.trunc.default": torch.trunc,
-    "aten.round.default": torch.round,
-    "aten.floor_divide.default": torch.floor,
-    "floor": torch.floor,  # rounding modes of a division
-    "trunc": torch.trunc,
-    "aten._to_copy.default": torch.trunc,  # to whole numbers
-}
 
 
 def quantised(
@@ -112,7 +88,7 @@ def find_staircases(graph: Graph) -> Graph:
     for name in reversed(tuple(graph.nodes)):
         if name not in graph.nodes:
             continue  # part of a chain that has been replaced
-        for source, chain in reversed(tuple(_chains(graph, name, order))):
+        for source, chain in reversed(tuple(chains(graph, name, order, _rounds))):
             found = _measure(graph, source, chain)
             if found is not None:
                 op = ops.RELAY if found.pop("signed") else ops.RECTIFY
@@ -124,6 +100,10 @@ def find_staircases(graph: Graph) -> Graph:
                 break
     _merge_equal(graph)
     return graph
+
+
+def _rounds(node: Node) -> bool:
+    return rounder(node) is not None
 
 
 def _merge_equal(graph: Graph) -> None:
@@ -138,107 +118,12 @@ def _merge_equal(graph: Graph) -> None:
     graph.prune()
 
 
-def _chains(
-    graph: Graph, end: str, order: dict[str, int]
-) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """Yield what ``end`` is computed from: one value and the nodes between, shortest chain first.
-
-    Walking back, the nodes still to be explained are kept; whenever there is only one left,
-    everything between it and ``end`` depends on it alone.
-    """
-    todo, chain, rounds = {end}, dict[str, Node](), False
-    while todo:
-        name = max(todo, key=order.__getitem__)
-        node = graph[name]
-        if len(todo) == 1 and rounds:
-            yield name, tuple(sorted(chain.values(), key=lambda n: order[n.name]))
-        if not _is_elementwise(graph, node):
-            return
-        todo.remove(name)
-        chain[name] = node
-        rounds = rounds or _rounder(node) is not None
-        for source in node.inputs:
-            if _is_constant(graph, graph[source]):
-                chain[source] = graph[source]
-            else:
-                todo.add(source)
-
-
-def _is_elementwise(graph: Graph, node: Node) -> bool:
-    """Tell whether the node maps each element by itself, all of them by the same function."""
-    if node.shape is None or node.pick is not None:
-        return False
-    if node.op not in _ELEMENTWISE and _rounder(node) is None:
-        if not node.op.startswith("aten."):
-            return False
-        tags = getattr(resolve_operator(node.op), "tags", ())
-        if torch.Tag.pointwise not in tags or torch.Tag.nondeterministic_seeded in tags:
-            return False
-    values = [graph[i] for i in node.inputs if not _is_constant(graph, graph[i])]
-    return all(_is_uniform(graph.params[p]) for p in node.params) and all(
-        v.shape == node.shape for v in values
-    )
-
-
-def _is_constant(graph: Graph, node: Node) -> bool:
-    """Tell whether the node only reads a number out of a tensor, or repeats it."""
-    reads = node.op in ("aten.item.default", "aten.expand.default")
-    return reads and isinstance(node.args[0], Param) and _is_uniform(graph.params[node.params[0]])
-
-
-def _is_uniform(tensor: Tensor) -> bool:
-    return tensor.numel() > 0 and bool((tensor == tensor.reshape(-1)[0]).all())
-
-
-def _rounder(node: Node) -> Callable[[Tensor], Tensor] | None:
-    """Return the rounding that is in an operator, or None."""
-    if node.op.startswith("aten.div."):
-        return _ROUNDERS.get(str(node.kwargs.get("rounding_mode")))
-    if node.op == "aten._to_copy.default":
-        dtype = node.kwargs.get("dtype")
-        if not isinstance(dtype, torch.dtype) or dtype.is_floating_point or dtype == torch.bool:
-            return None
-    return _ROUNDERS.get(node.op)
-
-
-def _run(
-    graph: Graph, source: str, chain: Sequence[Node], x: Float[Tensor, " points"], snap: float
-) -> Float[Tensor, " points"]:
-    """Evaluate a chain on numbers, in float64.
-
-    A threshold written as clip(x, 0, θ)/θ must reach 1, but 1/θ is a float32 constant by now;
-    so numbers within ``snap`` of a whole one are taken for it before they are rounded.
-    """
-    env: dict[str, Tensor] = {source: x}
-
-    def value(arg: Arg) -> Arg:
-        if isinstance(arg, Param):
-            number = graph.params[arg.name].reshape(-1)[0]
-            return number.double() if number.is_floating_point() else number
-        return env[arg.name] if isinstance(arg, Ref) else arg
-
-    for node in chain:
-        args = tuple(value(a) for a in node.args)
-        kwargs = {k: value(v) for k, v in node.kwargs.items()}
-        rounder = _rounder(node)
-        if rounder is not None:
-            y = args[0] / args[1] if "div" in node.op else args[0]
-            whole = y.round()
-            near = (y - whole).abs() <= snap * whole.abs().clamp(min=1.0)
-            env[node.name] = rounder(torch.where(near, whole, y))
-        elif node.op == "aten.expand.default":
-            env[node.name] = args[0]
-        else:
-            env[node.name] = resolve_operator(node.op)(*args, **kwargs)
-    return env[chain[-1].name]
-
-
 def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg] | None:
     """Return cap, levels, offset and sign if the chain computes a staircase, else None."""
 
-    def at(points: Tensor | Sequence[float], snap: float = _SNAP) -> Tensor:
+    def at(points: Tensor | Sequence[float], snap: float = SNAP) -> Tensor:
         x = torch.as_tensor(points, dtype=torch.float64)
-        return _run(graph, source, chain, x, snap).to(torch.float64).expand_as(x)
+        return evaluate(graph, source, chain, x, snap).to(torch.float64).expand_as(x)
 
     rough = float(at([_FAR])[0])
     if not 1e-6 < rough < 0.01 * _FAR:
@@ -251,7 +136,7 @@ def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg]
     low, high = -cap, 2.0 * cap
     for _ in range(64):
         middle = 0.5 * (low + high)
-        if float(at([middle], snap=0.0 if exact else _SNAP)[0]) > small:
+        if float(at([middle], snap=0.0 if exact else SNAP)[0]) > small:
             high = middle
         else:
             low = middle
