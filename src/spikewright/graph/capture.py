@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import ShapeError, UnsupportedModuleError
+from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
 __all__ = ["capture", "check_parameters", "evaluation_mode"]
@@ -50,7 +51,7 @@ def capture(model: nn.Module, example: Tensor) -> Graph:
             "or a file written by torch.export.save."
         )
     two = torch.cat([example, example])[:2].detach().clone()
-    with evaluation_mode(model), warnings.catch_warnings():
+    with evaluation_mode(model), elementary_quantisers(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with torch.no_grad():

@@ -22,6 +22,7 @@ _ALIKE = ("ones_like", "zeros_like", "full_like")
 _ELEMENTWISE = frozenset(
     {
         ops.SCALE,
+        "aten.type_as.default",
         "aten.floor_divide.default",
         "aten.where.ScalarSelf",
         "aten.where.ScalarOther",
@@ -152,6 +153,14 @@ def evaluate(
             env[node.name] = args[0]
         elif node.op == "aten._to_copy.default" and _is_float(kwargs.get("dtype")):
             env[node.name] = args[0].double()
+        elif node.op == "aten.heaviside.default":
+            env[node.name] = _heaviside(*args)
         else:
             env[node.name] = resolve_operator(node.op)(*args, **kwargs)
     return env[chain[-1].name]
+
+
+def _heaviside(x: Tensor, at_zero: Tensor) -> Tensor:
+    """PyTorch's own has no gradient."""
+    step = (x > 0).to(torch.float64)
+    return torch.where(x == 0, at_zero.to(torch.float64), step)

@@ -53,9 +53,10 @@ class Lines:
     value: float
 
     @property
-    def is_clip(self) -> bool:
-        """Whether it is a ReLU or a clip, moved or not: one line of slope 1 between flat ones."""
-        return self.slopes in ((0.0, 1.0), (0.0, 1.0, 0.0))
+    def is_relu(self) -> bool:
+        """Whether it is ReLU or a clip to [0, θ]."""
+        starts = bool(self.kinks) and self.kinks[0] == self.value == 0
+        return starts and self.slopes in ((0.0, 1.0), (0.0, 1.0, 0.0))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply the function."""
@@ -100,7 +101,9 @@ def _replace(graph: Graph, name: str, *, alone: bool) -> set[str]:
             u.name in names for n in chain if n.name != name for u in users[n.name]
         ) and not any(o in names for o in graph.outputs if o != name)
         lines = lines_of(graph, source, chain) if private or not alone else None
-        if lines is None or not (inside or lines.is_clip or not lines.kinks):
+        if lines is None or not any(lines.slopes):
+            continue
+        if not (inside or lines.is_relu):
             continue
         w = Rewrite(graph, graph[name], {})
         w.finish(_written(w, graph[source], lines))
@@ -221,7 +224,7 @@ class _Search:
 def _as_lines(at: _At, kinks: Sequence[float]) -> Lines:
     kinks = [0.0 if abs(k) < _SAME else k for k in kinks]
     ends = [-2 * _FAR, *kinks, 2 * _FAR]
-    middles = [0.5 * (a + b) for a, b in pairwise(ends)]
+    middles = [a + 0.4871 * (b - a) for a, b in pairwise(ends)]
     _, slopes = at(torch.tensor(middles, dtype=torch.float64))
     value, _ = at(torch.tensor([kinks[0] if kinks else 0.0], dtype=torch.float64))
     exact = [round(s) if abs(s - round(s)) < _SNAP else s for s in slopes.tolist()]
@@ -255,13 +258,26 @@ def _ramp(w: Rewrite, x: Node, start: float, height: float | None) -> Node:
 
 
 def _prelu(w: Rewrite) -> bool:
-    """relu(x) - slope·relu(-x), with a slope for every channel."""
+    """PReLU: relu(x) - slope·relu(-x), with a slope for every channel."""
     x, slope = w.value(w.node.args[0]), w.constant(w.node.args[1])
     if x is None or slope is None:
         return False
     own = slope.reshape(-1, *[1] * (len(x.shape or ()) - 2)) if slope.numel() > 1 else slope
+    return _leaky(w, x, own)
+
+
+def _rrelu(w: Rewrite) -> bool:
+    """RReLU behind training: LeakyReLU with the mean of its slopes."""
+    x = w.value(w.node.args[0])
+    low, high = float(w.arg(1, "lower", 1 / 8)), float(w.arg(2, "upper", 1 / 3))
+    if x is None or w.arg(3, "training", False):
+        return False
+    return _leaky(w, x, torch.tensor(0.5 * (low + high), dtype=torch.float64))
+
+
+def _leaky(w: Rewrite, x: Node, slope: Tensor) -> bool:
     up = w.clip(x, 0.0, None)
-    down = w.scale(w.clip(w.scale(x, -1.0), 0.0, None), -own)
+    down = w.scale(w.clip(w.scale(x, -1.0), 0.0, None), -slope)
     return w.finish(w.add(up, down))
 
 
@@ -275,7 +291,7 @@ def _clip_by_tensors(w: Rewrite) -> bool:
 
 
 def _bounded(w: Rewrite) -> bool:
-    """maximum, minimum with a bound of its own for every channel."""
+    """Maximum, minimum with a bound of its own for every channel."""
     left, right = w.node.args[:2]
     x, bound = w.value(left), w.constant(right)
     if x is None:
@@ -306,6 +322,7 @@ def _over(w: Rewrite, x: Node, bound: Tensor) -> Node:
 
 RULES: Mapping[str, Rule] = {
     "aten.prelu.default": _prelu,
+    "aten.rrelu.default": _rrelu,
     "aten.clamp.Tensor": _clip_by_tensors,
     "aten.clamp_min.Tensor": _clip_by_tensors,
     "aten.maximum.default": _bounded,

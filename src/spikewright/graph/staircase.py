@@ -88,18 +88,23 @@ def find_staircases(graph: Graph) -> Graph:
     for name in reversed(tuple(graph.nodes)):
         if name not in graph.nodes:
             continue  # part of a chain that has been replaced
-        for source, chain in reversed(tuple(chains(graph, name, order, _rounds))):
-            found = _measure(graph, source, chain)
-            if found is not None:
-                op = ops.RELAY if found.pop("signed") else ops.RECTIFY
-                site = dataclasses.replace(
-                    graph[name], op=op, args=(Ref(source),), kwargs=found, pick=None
-                )
-                graph.update(site)
-                graph.prune()
-                break
+        found = reversed(tuple(chains(graph, name, order, _rounds)))
+        if any(_replace(graph, name, source, chain) for source, chain in found):
+            graph.prune()
     _merge_equal(graph)
     return graph
+
+
+def _replace(graph: Graph, name: str, source: str, chain: Sequence[Node]) -> bool:
+    """Put a site in the place of a chain that is a staircase."""
+    found = _measure(graph, source, chain)
+    if found is None:
+        return False
+    op = ops.RELAY if found.pop("signed") else ops.RECTIFY
+    graph.update(
+        dataclasses.replace(graph[name], op=op, args=(Ref(source),), kwargs=found, pick=None)
+    )
+    return True
 
 
 def _rounds(node: Node) -> bool:
