@@ -9,7 +9,7 @@ from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.staircase import quantised
 
-__all__ = ["activate", "activation_range"]
+__all__ = ["activate", "activation_range", "between_layers"]
 
 
 def activate(node: Node, x: Tensor, overwrite: bool = False) -> Tensor:
@@ -61,3 +61,22 @@ def activation_range(graph: Graph, node: Node) -> tuple[float, float] | None:
         bound_tensor = graph.params[node.params[0]]
         return (0.0, math.inf) if not bool(bound_tensor.any()) else None
     return None
+
+
+def between_layers(graph: Graph, name: str) -> bool:
+    """Tell whether a value depends on weights or neurons, and such follow."""
+
+    def spikes(node: Node) -> bool:
+        known = activation_range(graph, node) is not None
+        return known or ops.kind(node) in ("weighted", "site", "pool")
+
+    before = any(spikes(graph[n]) for n in graph.ancestors([name]) if n != name)
+    users, todo, seen = graph.users(), [name], set[str]()
+    while before and todo:
+        for user in users[todo.pop()]:
+            if spikes(user):
+                return True
+            if user.name not in seen:
+                seen.add(user.name)
+                todo.append(user.name)
+    return False

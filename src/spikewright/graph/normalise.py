@@ -15,6 +15,7 @@ from spikewright.graph.build import Rewrite, Rule
 from spikewright.graph.chains import is_pointwise, is_uniform
 from spikewright.graph.constants import constants
 from spikewright.graph.ir import Graph, Param
+from spikewright.graph.shifted import find_shifted_staircases
 from spikewright.graph.staircase import find_staircases
 
 __all__ = ["normalise"]
@@ -32,6 +33,7 @@ def normalise(graph: Graph) -> Graph:
     _use_constants(graph)
     _rewrite(graph, _LINEAR)
     graph = find_staircases(graph)
+    find_shifted_staircases(graph)
     piecewise.find_piecewise(graph)
     _rewrite(graph, piecewise.RULES)
     _rewrite(graph, maxima.RULES)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.activation import activation_range
+from spikewright.graph.activation import activation_range, between_layers
 from spikewright.graph.build import Rewrite, Rule
 from spikewright.graph.chains import chains, evaluate
 from spikewright.graph.ir import Graph, Node
@@ -94,7 +94,7 @@ def _replace(graph: Graph, name: str, *, alone: bool) -> set[str]:
     if not found:
         return set()
     users = graph.users()
-    inside = _between_layers(graph, name)
+    inside = between_layers(graph, name)
     for source, chain in reversed(found):
         names = {n.name for n in chain}
         private = all(
@@ -120,25 +120,6 @@ def _is_foreign(graph: Graph, node: Node) -> bool:
         return True
     low, high = bounds
     return not (low == 0 < high or -low == high < float("inf"))
-
-
-def _between_layers(graph: Graph, name: str) -> bool:
-    """Tell whether a value depends on weights or neurons, and such follow."""
-
-    def spikes(node: Node) -> bool:
-        known = activation_range(graph, node) is not None
-        return known or ops.kind(node) in ("weighted", "site", "pool")
-
-    before = any(spikes(graph[n]) for n in graph.ancestors([name]) if n != name)
-    users, todo, seen = graph.users(), [name], set[str]()
-    while before and todo:
-        for user in users[todo.pop()]:
-            if spikes(user):
-                return True
-            if user.name not in seen:
-                seen.add(user.name)
-                todo.append(user.name)
-    return False
 
 
 def lines_of(graph: Graph, source: str, chain: Sequence[Node]) -> Lines | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
+from spikewright.graph.advice import is_random
 from spikewright.graph.ir import Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
 
@@ -28,9 +29,10 @@ _NO_OPS = frozenset(
         "dropout.default",
         "feature_dropout.default",
         "alpha_dropout.default",
-        "lift_fresh_copy.default",
+        "feature_alpha_dropout.default",
         "native_dropout.default",
-        "identity.default",
+        "lift_fresh_copy.default",
+        "positive.default",
     )
 )
 _TUPLE_FIRST = frozenset(
@@ -39,6 +41,7 @@ _TUPLE_FIRST = frozenset(
         "aten.max_pool1d_with_indices.default",
         *(f"aten.adaptive_max_pool{d}d.default" for d in (1, 2, 3)),
         "aten._native_batch_norm_legit_no_training.default",
+        "aten.native_dropout.default",
     }
 )
 _PLAIN_NAMES = {
@@ -83,7 +86,7 @@ def simplify(graph: Graph) -> Graph:
         node = graph[stale.name]  # an earlier no-op may have been its input
         if not node.args or not isinstance(node.args[0], Ref):
             continue  # a no-op on a constant is arithmetic on constants
-        if node.op in _NO_OPS or _is_identity(graph, node):
+        if (node.op in _NO_OPS and not is_random(node)) or _is_identity(graph, node):
             graph.redirect(node.name, node.args[0].name)
     graph.prune()
     _fold_constants(graph)
@@ -133,7 +136,7 @@ def _fold_constants(graph: Graph) -> None:
         node = graph[stale.name]
         if node.op == ops.INPUT or node.inputs or not (node.params or node.op.startswith("aten.")):
             continue
-        if node.op.startswith(("aten.rand", "aten.bernoulli")):
+        if is_random(node):
             continue
         args = node.with_args(lambda p: graph.params[p.name], Param)
         with torch.no_grad():

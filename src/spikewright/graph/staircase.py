@@ -11,7 +11,7 @@ operators write it, in many orders; together they become one site.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -21,13 +21,17 @@ from spikewright.graph import ops
 from spikewright.graph.chains import SNAP, chains, evaluate, rounder
 from spikewright.graph.ir import Arg, Graph, Node, Ref
 
-__all__ = ["find_staircases", "quantised"]
+__all__ = ["find_staircases", "function_of", "quantised", "rounds", "staircase_of"]
 
 MAX_LEVELS = 4096
 """Finer staircases are left alone; the longest rate code in the papers has as many steps."""
 
 _CLOSE = 1e-6  # what several constants in float32, each rounded by up to 6e-8, can add up to
 _FAR = 1e6  # every staircase has reached its top here
+
+
+Function = Callable[..., Tensor]
+"""Points, and as ``snap`` how near to a whole number is one, to values."""
 
 
 def quantised(
@@ -71,9 +75,10 @@ def find_staircases(graph: Graph) -> Graph:
     estimators, x + (q - x), and custom functions are such chains too.
 
     Left as they are, so that ``refusals`` names them: quantisers of another form (uneven, with a
-    top between levels, with another slope) and those with more than `MAX_LEVELS` levels. A
-    θ per channel is not taken as one site. Where the chain divides by θ first and multiplies by it
-    last, the part between is a staircase, and both scales stay in the graph.
+    top between levels, with another slope) and those with more than `MAX_LEVELS` levels. Those with
+    another bottom are found by `find_shifted_staircases`. A θ per channel is not taken as one site.
+    Where the chain divides by θ first and multiplies by it last, the part between is a staircase,
+    and both scales stay in the graph.
 
     θ and φ are right to about 1e-6 (of θ, of a level), which is what float32 constants allow; θ is
     rounded to the network's own type, and φ to 0 or ½ where it is that close. Where the trained
@@ -88,7 +93,7 @@ def find_staircases(graph: Graph) -> Graph:
     for name in reversed(tuple(graph.nodes)):
         if name not in graph.nodes:
             continue  # part of a chain that has been replaced
-        found = reversed(tuple(chains(graph, name, order, _rounds)))
+        found = reversed(tuple(chains(graph, name, order, rounds)))
         if any(_replace(graph, name, source, chain) for source, chain in found):
             graph.prune()
     _merge_equal(graph)
@@ -97,7 +102,7 @@ def find_staircases(graph: Graph) -> Graph:
 
 def _replace(graph: Graph, name: str, source: str, chain: Sequence[Node]) -> bool:
     """Put a site in the place of a chain that is a staircase."""
-    found = _measure(graph, source, chain)
+    found = staircase_of(function_of(graph, source, chain), graph.dtype)
     if found is None:
         return False
     op = ops.RELAY if found.pop("signed") else ops.RECTIFY
@@ -107,7 +112,8 @@ def _replace(graph: Graph, name: str, source: str, chain: Sequence[Node]) -> boo
     return True
 
 
-def _rounds(node: Node) -> bool:
+def rounds(node: Node) -> bool:
+    """Tell whether a rounding is in an operator."""
     return rounder(node) is not None
 
 
@@ -123,17 +129,27 @@ def _merge_equal(graph: Graph) -> None:
     graph.prune()
 
 
-def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg] | None:
-    """Return cap, levels, offset and sign if the chain computes a staircase, else None."""
+def function_of(graph: Graph, source: str, chain: Sequence[Node]) -> Function:
+    """Return what a chain computes, as a function of points."""
 
     def at(points: Tensor | Sequence[float], snap: float = SNAP) -> Tensor:
         x = torch.as_tensor(points, dtype=torch.float64)
         return evaluate(graph, source, chain, x, snap).to(torch.float64).expand_as(x)
 
+    return at
+
+
+def staircase_of(at: Function, dtype: torch.dtype) -> dict[str, Arg] | None:
+    """Return cap, levels, offset and sign if a function is a staircase, else None.
+
+    Args:
+        at: Takes points and, as ``snap``, how near to a whole number is one; returns values.
+        dtype: The network's floating type, to which the cap is rounded.
+    """
     rough = float(at([_FAR])[0])
     if not 1e-6 < rough < 0.01 * _FAR:
         return None
-    cap = float(at([16.0 * rough])[0].to(graph.dtype))
+    cap = float(at([16.0 * rough])[0].to(dtype))
     if not 0.5 * rough < cap < 2.0 * rough:
         return None
     small = 0.5 * cap / MAX_LEVELS
