@@ -118,8 +118,9 @@ def _einsum(w: Rewrite) -> bool:
     x = w.value(values[0])
     own = terms[operands.index(values[0])]
     others = [t for t, o in zip(terms, operands, strict=True) if w.value(o) is None]
-    if x is None or len(set(own)) != len(own):
+    if x is None:
         return False
+    x, own = _diagonals(w, x, own)
     needed = "".join(dict.fromkeys(c for t in others for c in t if c in own or c in out))
     tensors = [c.to(w.graph.dtype) for c in fixed if c is not None]
     if tensors:
@@ -128,6 +129,19 @@ def _einsum(w: Rewrite) -> bool:
         constant = torch.ones((), dtype=w.graph.dtype)
     found = contract(w, x, own, constant, needed, out)
     return found is not None and w.finish(found)
+
+
+def _diagonals(w: Rewrite, x: Node, own: str) -> tuple[Node, str]:
+    """Take the diagonal of axes that have the same letter."""
+    while (twice := next((c for c in own if own.count(c) > 1), None)) is not None:
+        first = own.index(twice)
+        second = own.index(twice, first + 1)
+        shape = x.shape or ()
+        kept = [a for a in range(len(own)) if a not in (first, second)]
+        sizes = (*(shape[a] for a in kept), shape[first])
+        x = w.call("aten.diagonal.default", x, 0, first, second, shape=sizes)
+        own = "".join(own[a] for a in kept) + twice
+    return x, own
 
 
 def _terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
