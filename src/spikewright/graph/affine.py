@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikewright.graph.build import Rewrite, Rule, batch_position
+from spikewright.graph.build import Rewrite, Rule, batch_position, shape_of
 from spikewright.graph.ir import Arg, Node
 from spikewright.graph.program import resolve_operator
 
@@ -21,7 +21,7 @@ __all__ = ["RULES"]
 
 def _fits(w: Rewrite, constant: Tensor) -> bool:
     """Tell whether a constant broadcasts with the node's value and leaves its batch alone."""
-    shape = w.node.shape or ()
+    shape = w.shape
     batch = batch_position(shape)
     if constant.ndim > len(shape):
         return False
@@ -30,7 +30,7 @@ def _fits(w: Rewrite, constant: Tensor) -> bool:
 
 
 def _full(w: Rewrite, x: Node) -> Node:
-    return w.expand(x, w.node.shape or ())
+    return w.expand(x, w.shape)
 
 
 def _arithmetic(w: Rewrite) -> bool:
@@ -127,7 +127,7 @@ def _addcmul(w: Rewrite) -> bool:
 def _triangle(w: Rewrite) -> bool:
     """Zero one side of a diagonal."""
     x = w.value(w.node.args[0])
-    shape = w.node.shape or ()
+    shape = w.shape
     if x is None or batch_position(shape[-2:]) is not None:
         return False
     cut = resolve_operator(w.node.op)
@@ -136,7 +136,7 @@ def _triangle(w: Rewrite) -> bool:
 
 def _index_fill(w: Rewrite) -> bool:
     """Set constant places along an axis to a number."""
-    x, shape = w.node.args[0], w.node.shape or ()
+    x, shape = w.node.args[0], w.shape
     axis = int(w.node.args[1]) % len(shape)
     index = w.constant(w.node.args[2])
     if index is None or not isinstance(shape[axis], int):
@@ -154,7 +154,7 @@ def _pad(w: Rewrite) -> bool:
     x, zeros = w.value(w.node.args[0]), w.node.args[1]
     if mode != "constant" or number == 0 or x is None:
         return False
-    shape = w.node.shape or ()
+    shape = w.shape
     inside = torch.ones([1] * len(shape), dtype=w.graph.dtype)
     y = x
     for i in range(len(zeros) // 2):
@@ -162,7 +162,7 @@ def _pad(w: Rewrite) -> bool:
         axis = len(shape) - 1 - i
         if before == behind == 0:
             continue
-        size = (y.shape or ())[axis]
+        size = shape_of(y)[axis]
         if not isinstance(size, int):
             return False
         line = functional.pad(torch.ones(size), (before, behind))
@@ -174,7 +174,7 @@ def _pad(w: Rewrite) -> bool:
 def _cat(w: Rewrite) -> bool:
     """A concatenation with constants: zeros beside the values, and the constants added."""
     parts = w.node.args[0]
-    shape = w.node.shape or ()
+    shape = w.shape
     axis = int(w.arg(1, "dim", 0)) % len(shape)
     fixed = [w.constant(p) for p in parts]
     if all(c is None for c in fixed) or not isinstance(shape[axis], int):
@@ -196,7 +196,7 @@ def _cat(w: Rewrite) -> bool:
                 made[-1] = (made[-1][0], made[-1][1], made[-1][2] + width)
         elif x is not None:
             own = [1] * len(shape)
-            own[axis] = (x.shape or ())[axis]
+            own[axis] = shape_of(x)[axis]
             bias.append(torch.zeros(own, dtype=w.graph.dtype))
             made.append((x, zeros if i == first else 0, 0))
     whole = w.cat([w.pad(x, axis, before, behind) for x, before, behind in made], axis)

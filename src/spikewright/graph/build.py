@@ -16,7 +16,7 @@ from torch import Tensor
 from spikewright.graph import ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
-__all__ = ["Rewrite", "Rule", "batch_position"]
+__all__ = ["Rewrite", "Rule", "batch_position", "shape_of"]
 
 Sizes = Sequence[Any]
 """A shape: whole numbers, and something else (None) on the axis that holds the batch."""
@@ -40,6 +40,11 @@ class Rewrite:
     def __init__(self, graph: Graph, node: Node, held: Mapping[str, Tensor]) -> None:
         self.graph, self.node, self.held = graph, node, held
         self._new: list[Node] = []
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Shape of the old node's value."""
+        return shape_of(self.node)
 
     def arg(self, index: int, name: str, default: Arg = None) -> Arg:
         """Return an argument given by position or by name, or its default."""
@@ -112,18 +117,18 @@ class Rewrite:
         """Put axis ``axes[i]`` of a value at place i."""
         if list(axes) == list(range(len(axes))):
             return x
-        shape = [_shape(x)[a] for a in axes]
+        shape = [shape_of(x)[a] for a in axes]
         return self.call("aten.permute.default", x, tuple(axes), shape=shape)
 
     def move(self, x: Node, source: int, target: int) -> Node:
         """Move one axis of a value to another place."""
-        axes = [a for a in range(len(_shape(x))) if a != source % len(_shape(x))]
-        axes.insert(target % len(_shape(x)), source % len(_shape(x)))
+        axes = [a for a in range(len(shape_of(x))) if a != source % len(shape_of(x))]
+        axes.insert(target % len(shape_of(x)), source % len(shape_of(x)))
         return self.permute(x, axes)
 
     def insert_axis(self, x: Node, axis: int) -> Node:
         """Add an axis of size 1."""
-        shape = list(_shape(x))
+        shape = list(shape_of(x))
         axis %= len(shape) + 1
         shape.insert(axis, 1)
         return self.call("aten.unsqueeze.default", x, axis, shape=shape)
@@ -132,7 +137,7 @@ class Rewrite:
         """Take away axes of size 1."""
         if not axes:
             return x
-        shape = [s for a, s in enumerate(_shape(x)) if a not in axes]
+        shape = [s for a, s in enumerate(shape_of(x)) if a not in axes]
         return self.call("aten.squeeze.dims", x, tuple(axes), shape=shape)
 
     def expand(self, x: Node, sizes: Sizes) -> Node:
@@ -144,7 +149,7 @@ class Rewrite:
 
     def slice(self, x: Node, axis: int, start: int, stop: int) -> Node:
         """Take elements ``start`` to ``stop`` (not included) along an axis."""
-        shape = list(_shape(x))
+        shape = list(shape_of(x))
         if start == 0 and stop == shape[axis]:
             return x
         shape[axis] = stop - start
@@ -154,29 +159,29 @@ class Rewrite:
         """Put values one behind the other along an axis."""
         if len(parts) == 1:
             return parts[0]
-        shape = list(_shape(parts[0]))
-        shape[axis] = sum(_shape(p)[axis] for p in parts)
+        shape = list(shape_of(parts[0]))
+        shape[axis] = sum(shape_of(p)[axis] for p in parts)
         return self.call("aten.cat.default", tuple(parts), axis, shape=shape)
 
     def pad(self, x: Node, axis: int, before: int, behind: int) -> Node:
         """Put zeros around a value along an axis."""
         if before == behind == 0:
             return x
-        shape = list(_shape(x))
+        shape = list(shape_of(x))
         zeros = (0, 0) * (len(shape) - 1 - axis) + (before, behind)
         shape[axis] += before + behind
         return self.call("aten.constant_pad_nd.default", x, zeros, 0.0, shape=shape)
 
     def choose(self, x: Node, axis: int, index: Tensor) -> Node:
         """Take the elements with these numbers along an axis."""
-        shape = list(_shape(x))
+        shape = list(shape_of(x))
         shape[axis] = index.numel()
         where = self.param("index", index.to(torch.int64))
         return self.call("aten.index_select.default", x, axis, where, shape=shape)
 
     def flip(self, x: Node, axes: Sequence[int]) -> Node:
         """Turn a value round along axes."""
-        return self.call("aten.flip.default", x, tuple(axes), shape=_shape(x))
+        return self.call("aten.flip.default", x, tuple(axes), shape=shape_of(x))
 
     # Arithmetic
 
@@ -185,28 +190,28 @@ class Rewrite:
         gain = torch.as_tensor(gain)
         if bool((gain == 1).all()):
             return x
-        return self.call(ops.SCALE, x, self.param("gain", _number(gain)), shape=_shape(x))
+        return self.call(ops.SCALE, x, self.param("gain", _number(gain)), shape=shape_of(x))
 
     def shift(self, x: Node, bias: Tensor | float) -> Node:
         """Add constants that do not make the value larger."""
         bias = torch.as_tensor(bias)
         if not bool(bias.any()):
             return x
-        return self.call("aten.add.Tensor", x, self.param("bias", _number(bias)), shape=_shape(x))
+        return self.call("aten.add.Tensor", x, self.param("bias", _number(bias)), shape=shape_of(x))
 
     def add(self, x: Node, y: Node) -> Node:
         """Add two values of one shape."""
-        return self.call("aten.add.Tensor", x, y, shape=_shape(x))
+        return self.call("aten.add.Tensor", x, y, shape=shape_of(x))
 
     def clip(self, x: Node, low: float | None, high: float | None) -> Node:
         """Clip to a range; with no upper end and 0 as the lower one it is a ReLU."""
         if low == 0 and high is None:
-            return self.call("aten.relu.default", x, shape=_shape(x))
-        return self.call("aten.clamp.default", x, low, high, shape=_shape(x))
+            return self.call("aten.relu.default", x, shape=shape_of(x))
+        return self.call("aten.clamp.default", x, low, high, shape=shape_of(x))
 
     def largest(self, x: Node, axes: Sequence[int], *, keep: bool) -> Node:
         """Take the maximum over axes."""
-        before = _shape(x)
+        before = shape_of(x)
         inside = {a % len(before) for a in axes}
         shape = [1 if a in inside else s for a, s in enumerate(before) if keep or a not in inside]
         return self.call("aten.amax.default", x, tuple(sorted(inside)), keep, shape=shape)
@@ -214,7 +219,7 @@ class Rewrite:
     def linear(self, x: Node, weight: Tensor, bias: Tensor | None = None) -> Node:
         """Apply a linear layer to the last axis; ``weight`` is "output input"."""
         extra = () if bias is None else (self.param("bias", bias),)
-        shape = (*_shape(x)[:-1], weight.shape[0])
+        shape = (*shape_of(x)[:-1], weight.shape[0])
         return self.call(
             "aten.linear.default", x, self.param("weight", weight), *extra, shape=shape
         )
@@ -238,7 +243,8 @@ class Rewrite:
         self.graph.nodes = order
 
 
-def _shape(x: Node) -> tuple[Any, ...]:
+def shape_of(x: Node) -> tuple[Any, ...]:
+    """Return a value's shape, whose sizes may be anything where the batch is."""
     return x.shape or ()
 
 

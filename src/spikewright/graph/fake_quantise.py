@@ -90,7 +90,7 @@ def elementary_quantisers(model: nn.Module) -> Iterator[None]:
     try:
         for module in changed:
             enabled = bool(module.fake_quant_enabled[0])
-            module.forward = partial(_quantise, module) if enabled else _leave
+            module.__dict__["forward"] = partial(_quantise, module) if enabled else _leave
         with _WrittenOut():
             yield
     finally:
@@ -103,10 +103,8 @@ def _leave(x: Tensor) -> Tensor:
 
 
 def _quantise(module: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - FakeQuantize
-    low, high = (
-        int(module.activation_post_process.quant_min),
-        int(module.activation_post_process.quant_max),
-    )
+    observer = module.activation_post_process
+    low, high = int(observer.quant_min), int(observer.quant_max)
     if module.scale.numel() > 1 or module.is_per_channel:
         return _per_channel(x, module.scale, module.zero_point, int(module.ch_axis), low, high)
     scale, zero = module.scale.reshape(()), module.zero_point.reshape(())

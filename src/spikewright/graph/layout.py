@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.build import Rewrite, Rule, batch_position
+from spikewright.graph.build import Rewrite, Rule, batch_position, shape_of
 from spikewright.graph.ir import Node
 
 __all__ = ["RULES"]
@@ -23,9 +23,9 @@ def _tile(w: Rewrite) -> bool:
     times = tuple(w.node.args[1])
     if x is None:
         return False
-    ones = max(0, len(x.shape or ()) - len(times))
+    ones = max(0, len(shape_of(x)) - len(times))
     repeats = (1,) * ones + times
-    return w.finish(w.call("aten.repeat.default", x, repeats, shape=w.node.shape or ()))
+    return w.finish(w.call("aten.repeat.default", x, repeats, shape=w.shape))
 
 
 def _stacked(axis: int, least: int) -> Callable[[Rewrite], bool]:
@@ -35,13 +35,13 @@ def _stacked(axis: int, least: int) -> Callable[[Rewrite], bool]:
         parts = [w.value(p) for p in w.node.args[0]]
         found: list[Node] = []
         for part in parts:
-            if part is None or len(part.shape or ()) < 2:
+            if part is None or len(shape_of(part)) < 2:
                 return False
             made = part
-            while len(made.shape or ()) < least:
-                made = w.insert_axis(made, len(made.shape or ()))
+            while len(shape_of(made)) < least:
+                made = w.insert_axis(made, len(shape_of(made)))
             found.append(made)
-        whole = w.call("aten.cat.default", tuple(found), axis, shape=w.node.shape or ())
+        whole = w.call("aten.cat.default", tuple(found), axis, shape=w.shape)
         return w.finish(whole)
 
     return rule
@@ -52,7 +52,7 @@ def _rot90(w: Rewrite) -> bool:
     turns, axes = int(w.arg(1, "k", 1)) % 4, w.arg(2, "dims", (0, 1))
     if x is None:
         return False
-    ndim = len(x.shape or ())
+    ndim = len(shape_of(x))
     first, second = (int(a) % ndim for a in axes)
     swapped = list(range(ndim))
     swapped[first], swapped[second] = second, first
@@ -69,7 +69,7 @@ def _squeeze(w: Rewrite) -> bool:
     x = w.value(w.node.args[0])
     if x is None:
         return False
-    return w.finish(w.drop_axes(x, [a for a, s in enumerate(x.shape or ()) if s == 1]))
+    return w.finish(w.drop_axes(x, [a for a, s in enumerate(shape_of(x)) if s == 1]))
 
 
 def _gather(w: Rewrite) -> bool:
@@ -77,7 +77,7 @@ def _gather(w: Rewrite) -> bool:
     x, index = w.value(w.node.args[0]), w.constant(w.node.args[2])
     if x is None or index is None:
         return False
-    shape, out = x.shape or (), w.node.shape or ()
+    shape, out = shape_of(x), w.shape
     batch = batch_position(shape)
     axis = int(w.node.args[1]) % len(shape)
     if batch is None or axis == batch or index.shape[batch] != 1:
@@ -95,7 +95,7 @@ def _gather(w: Rewrite) -> bool:
 
 def _cumsum(w: Rewrite) -> bool:
     x = w.value(w.node.args[0])
-    shape = w.node.shape or ()
+    shape = w.shape
     axis = int(w.arg(1, "dim")) % len(shape)
     if x is None or not isinstance(shape[axis], int):
         return False
@@ -106,13 +106,13 @@ def _diff(w: Rewrite) -> bool:
     """Differences of neighbours, n times over."""
     parts = [w.arg(3, "prepend"), w.node.args[0], w.arg(4, "append")]
     values = [w.value(p) for p in parts if p is not None]
-    shape = w.node.shape or ()
+    shape = w.shape
     axis = int(w.arg(2, "dim", -1)) % len(shape)
-    if any(v is None or not isinstance((v.shape or ())[axis], int) for v in values):
+    if any(v is None or not isinstance(shape_of(v)[axis], int) for v in values):
         return False
     y = w.cat([v for v in values if v is not None], axis)
     for _ in range(int(w.arg(1, "n", 1))):
-        size = (y.shape or ())[axis]
+        size = shape_of(y)[axis]
         matrix = torch.eye(size)[1:] - torch.eye(size)[:-1]
         y = _summed(w, y, axis, matrix)
     return w.finish(y)
@@ -120,11 +120,11 @@ def _diff(w: Rewrite) -> bool:
 
 def _summed(w: Rewrite, x: Node, axis: int, matrix: Tensor) -> Node:
     """Sum whole multiples of the elements along an axis, ``"output input"``."""
-    shape = x.shape or ()
+    shape = shape_of(x)
     y = w.move(x, axis, len(shape) - 1)
     flat = len(shape) == 2
     y = w.insert_axis(y, 1) if flat else y
-    sums = (*(y.shape or ())[:-1], matrix.shape[0])
+    sums = (*shape_of(y)[:-1], matrix.shape[0])
     y = w.call(ops.WINDOW_SUM, y, w.param("windows", matrix), shape=sums)
     y = w.drop_axes(y, [1]) if flat else y
     return w.move(y, len(shape) - 1, axis)
@@ -133,14 +133,14 @@ def _summed(w: Rewrite, x: Node, axis: int, matrix: Tensor) -> Node:
 def _fold(w: Rewrite) -> bool:
     """nn.Fold of patches that do not overlap: each goes to a place of its own."""
     x = w.value(w.node.args[0])
-    if x is None or len(x.shape or ()) != 3:
+    if x is None or len(shape_of(x)) != 3:
         return False
     size, kernel, dilation, padding, stride = (_pair(a) for a in w.node.args[1:6])
     fits = all(n % k == 0 for n, k in zip(size, kernel, strict=True))
     if stride != kernel or padding != (0, 0) or dilation != (1, 1) or not fits:
         return False
     (rows, columns), (high, wide) = kernel, (n // k for n, k in zip(size, kernel, strict=True))
-    batch, channels = (x.shape or ())[0], (x.shape or ())[1] // (rows * columns)
+    batch, channels = shape_of(x)[0], shape_of(x)[1] // (rows * columns)
     y = w.reshape(x, (batch, channels, rows, columns, high, wide))
     y = w.permute(y, [0, 1, 4, 2, 5, 3])
     return w.finish(w.reshape(y, (batch, channels, *size)))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from spikewright.graph.build import Rewrite, Rule, batch_position
+from spikewright.graph.build import Rewrite, Rule, batch_position, shape_of
 from spikewright.graph.ir import Arg, Node
 
 __all__ = ["RULES"]
@@ -34,7 +34,7 @@ def _product(w: Rewrite, left: Arg, right: Arg, labels: tuple[str, str, str]) ->
 def _rank(w: Rewrite, arg: Arg) -> int:
     value = w.value(arg)
     if value is not None:
-        return len(value.shape or ())
+        return len(shape_of(value))
     constant = w.constant(arg)
     return 0 if constant is None else constant.ndim
 
@@ -70,7 +70,7 @@ def _addmm(w: Rewrite) -> bool:
         return w.finish(w.shift(found, bias * beta))
     if other is None:
         return False
-    return w.finish(w.add(found, w.expand(w.scale(other, beta), found.shape or ())))
+    return w.finish(w.add(found, w.expand(w.scale(other, beta), shape_of(found))))
 
 
 def _tensordot(w: Rewrite) -> bool:
@@ -136,7 +136,7 @@ def _diagonals(w: Rewrite, x: Node, own: str) -> tuple[Node, str]:
     while (twice := next((c for c in own if own.count(c) > 1), None)) is not None:
         first = own.index(twice)
         second = own.index(twice, first + 1)
-        shape = x.shape or ()
+        shape = shape_of(x)
         kept = [a for a in range(len(own)) if a not in (first, second)]
         sizes = (*(shape[a] for a in kept), shape[first])
         x = w.call("aten.diagonal.default", x, 0, first, second, shape=sizes)
@@ -178,7 +178,7 @@ def contract(w: Rewrite, x: Node, own: str, constant: Tensor, other: str, out: s
     """
     if not constant.is_floating_point():
         constant = constant.to(w.graph.dtype)
-    size = dict(zip(own, x.shape or (), strict=True))
+    size = dict(zip(own, shape_of(x), strict=True))
     batch = next((c for c, s in size.items() if not isinstance(s, int)), None)
     alone = [c for c in other if c in size and constant.shape[other.index(c)] == 1 != size[c]]
     constant = constant.squeeze([other.index(c) for c in alone])
@@ -216,7 +216,7 @@ def contract(w: Rewrite, x: Node, own: str, constant: Tensor, other: str, out: s
 
 
 def _sum(w: Rewrite, x: Node, axes: Sequence[int]) -> Node:
-    shape = x.shape or ()
+    shape = shape_of(x)
     single = [a for a in axes if shape[a] == 1]
     many = tuple(a for a in axes if shape[a] != 1)
     if many:
@@ -251,9 +251,9 @@ def _is_pointwise(x: Node, own: str, out: str, inner: str, new: str) -> bool:
 
 
 def _pointwise(w: Rewrite, x: Node, matrix: Tensor) -> Node:
-    spatial = len(x.shape or ()) - 2
+    spatial = len(shape_of(x)) - 2
     kernel = matrix.reshape(*matrix.shape, *[1] * spatial)
-    shape = ((x.shape or ())[0], matrix.shape[0], *(x.shape or ())[2:])
+    shape = (shape_of(x)[0], matrix.shape[0], *shape_of(x)[2:])
     weight = w.param("weight", kernel)
     return w.call(f"aten.conv{spatial}d.default", x, weight, shape=shape)
 

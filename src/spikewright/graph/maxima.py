@@ -7,7 +7,7 @@ which are stacked on an axis of their own.
 
 from collections.abc import Mapping, Sequence
 
-from spikewright.graph.build import Rewrite, Rule
+from spikewright.graph.build import Rewrite, Rule, shape_of
 from spikewright.graph.ir import Node
 
 __all__ = ["RULES"]
@@ -19,7 +19,7 @@ def _amin(w: Rewrite) -> bool:
     x = w.value(w.node.args[0])
     if x is None:
         return False
-    axes = w.arg(1, "dim", ()) or tuple(range(len(x.shape or ())))
+    axes = w.arg(1, "dim", ()) or tuple(range(len(shape_of(x))))
     return w.finish(_extreme(w, x, axes, keep=bool(w.arg(2, "keepdim", False)), least=True))
 
 
@@ -50,7 +50,7 @@ def _of_two(w: Rewrite) -> bool:
     left, right = (w.value(a) for a in w.node.args[:2])
     if left is None or right is None:
         return False
-    shape = w.node.shape or ()
+    shape = w.shape
     parts = [w.expand(p, shape) for p in (left, right)]
     if least:
         parts = [w.scale(p, -1.0) for p in parts]

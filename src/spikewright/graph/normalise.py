@@ -18,9 +18,20 @@ from spikewright.graph.ir import Graph, Param
 from spikewright.graph.shifted import find_shifted_staircases
 from spikewright.graph.staircase import find_staircases
 
-__all__ = ["normalise"]
+__all__ = ["SPELLINGS", "normalise"]
 
 _LINEAR: Mapping[str, Rule] = {**linear.RULES, **affine.RULES, **layout.RULES, **scatter.RULES}
+
+
+SPELLINGS: Mapping[str, Mapping[str, Rule]] = {
+    "a weighted layer, where one factor is a constant": linear.RULES,
+    "factors, additions and zero padding, where the other operand is a constant": affine.RULES,
+    "layout and sums": layout.RULES,
+    "layout, where the places are constants": scatter.RULES,
+    "rectifiers and clips, as every continuous function of straight lines": piecewise.RULES,
+    "maxima over axes; minima are those of the negative": maxima.RULES,
+}
+"""What operators are written as, and the rules by which."""
 
 
 def normalise(graph: Graph) -> Graph:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.activation import activation_range, between_layers
-from spikewright.graph.build import Rewrite, Rule
+from spikewright.graph.build import Rewrite, Rule, shape_of
 from spikewright.graph.chains import chains, evaluate
 from spikewright.graph.ir import Graph, Node
 
@@ -243,7 +243,7 @@ def _prelu(w: Rewrite) -> bool:
     x, slope = w.value(w.node.args[0]), w.constant(w.node.args[1])
     if x is None or slope is None:
         return False
-    own = slope.reshape(-1, *[1] * (len(x.shape or ()) - 2)) if slope.numel() > 1 else slope
+    own = slope.reshape(-1, *[1] * (len(shape_of(x)) - 2)) if slope.numel() > 1 else slope
     return _leaky(w, x, own)
 
 
@@ -284,7 +284,7 @@ def _bounded(w: Rewrite) -> bool:
 
 def _between(w: Rewrite, x: Node, low: Tensor | None, high: Tensor | None) -> bool:
     """Low + relu(x - low) - relu(x - high); with no lower bound high - relu(high - x)."""
-    x = w.expand(x, w.node.shape or ())
+    x = w.expand(x, w.shape)
     if low is None and high is None:
         return w.finish(x)
     if low is None and high is not None:

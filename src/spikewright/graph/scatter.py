@@ -20,11 +20,11 @@ __all__ = ["RULES"]
 def _copy(w: Rewrite) -> bool:
     """``y.copy_(x)``: x in the shape of y."""
     x = w.value(w.node.args[1])
-    return x is not None and w.finish(w.expand(x, w.node.shape or ()))
+    return x is not None and w.finish(w.expand(x, w.shape))
 
 
 def _slice_scatter(w: Rewrite) -> bool:
-    size = (w.node.shape or ())[int(w.arg(2, "dim", 0))]
+    size = w.shape[int(w.arg(2, "dim", 0))]
     start, stop, step = w.arg(3, "start"), w.arg(4, "end"), w.arg(5, "step", 1)
     if not isinstance(size, int):
         whole = start in (None, 0) and (stop is None or stop >= 2**62) and step == 1
@@ -36,7 +36,7 @@ def _slice_scatter(w: Rewrite) -> bool:
 
 def _select_scatter(w: Rewrite) -> bool:
     axis, place = int(w.node.args[2]), int(w.node.args[3])
-    shape = w.node.shape or ()
+    shape = w.shape
     axis %= len(shape)
     if not isinstance(shape[axis], int):
         return False
@@ -58,11 +58,11 @@ def _index_copy(w: Rewrite) -> bool:
 def _index_add(w: Rewrite) -> bool:
     """Add alpha · source at some places."""
     base, index, source = w.value(w.node.args[0]), w.constant(w.node.args[2]), w.node.args[3]
-    x, shape = w.value(source), w.node.shape or ()
+    x, shape = w.value(source), w.shape
     axis = int(w.node.args[1]) % len(shape)
     if base is None or index is None or x is None or not isinstance(shape[axis], int):
         return False
-    if index.unique().numel() != index.numel():
+    if _repeats(index):
         return False
     spread = _spread(w, x, axis, index.reshape(-1), shape[axis])
     return w.finish(w.add(base, w.scale(spread, float(w.arg(4, "alpha", 1)))))
@@ -71,7 +71,7 @@ def _index_add(w: Rewrite) -> bool:
 def _index_put(w: Rewrite) -> bool:
     """``y[:, [0, 3]] = x`` and, with a mask that depends on values, ``y[y < 0] = 0``."""
     base, indices, values = w.node.args[:3]
-    shape = w.node.shape or ()
+    shape = w.shape
     given = [i for i, index in enumerate(indices) if index is not None]
     if w.arg(3, "accumulate", False) or not given:
         return False
@@ -100,13 +100,13 @@ def _masked(w: Rewrite, base: Arg, mask: Arg, values: Arg) -> bool:
         return False
     fill = number.reshape(()).to(w.graph.dtype)
     given = w.param("value", fill)
-    return w.finish(w.call("aten.where.self", choice, given, base, shape=w.node.shape or ()))
+    return w.finish(w.call("aten.where.self", choice, given, base, shape=w.shape))
 
 
 def _numbers_put(w: Rewrite, base: Arg, indices: list[Tensor | None], values: Arg) -> bool:
     """Constants at places along several axes: those places times 0, plus the constants."""
     x, number = w.value(base), w.constant(values)
-    shape = w.node.shape or ()
+    shape = w.shape
     batch = batch_position(shape)
     if (
         x is None
@@ -123,11 +123,11 @@ def _numbers_put(w: Rewrite, base: Arg, indices: list[Tensor | None], values: Ar
 
 def _assign(w: Rewrite, base: Arg, source: Arg, axis: int, places: Tensor) -> bool:
     """Take the elements at some places along an axis from a source, which may be broadcast."""
-    shape = list(w.node.shape or ())
+    shape = list(w.shape)
     axis %= len(shape)
     shape[axis] = places.numel()
     x, c = w.value(source), w.constant(source)
-    if places.unique().numel() != places.numel():
+    if _repeats(places):
         return False
     part = None if x is None else w.expand(x, shape)
     return _place(w, base, part, c, axis, places)
@@ -136,7 +136,7 @@ def _assign(w: Rewrite, base: Arg, source: Arg, axis: int, places: Tensor) -> bo
 def _place(
     w: Rewrite, base: Arg, part: Node | None, number: Tensor | None, axis: int, places: Tensor
 ) -> bool:
-    shape = w.node.shape or ()
+    shape = w.shape
     size = shape[axis]
     x, fixed = w.value(base), w.constant(base)
     if not isinstance(size, int):
@@ -160,6 +160,10 @@ def _place(
     bias = torch.zeros([s if isinstance(s, int) else 1 for s in shape], dtype=w.graph.dtype)
     bias.index_copy_(axis, places, number.to(w.graph.dtype).expand(sizes))
     return w.finish(w.shift(w.scale(x, keep), bias))
+
+
+def _repeats(places: Tensor) -> bool:
+    return len(set(places.reshape(-1).tolist())) != places.numel()
 
 
 def _moved(places: Tensor) -> bool:
