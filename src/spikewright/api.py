@@ -19,6 +19,7 @@ from spikewright.graph import (
     find_activations,
     fold_batch_norm,
     inspect_graph,
+    normalise,
     place_sites,
     simplify,
 )
@@ -452,7 +453,7 @@ def _captured(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - as the
 
 def _folded(captured: Graph) -> Graph:
     """Return a captured graph in the few forms that the methods know."""
-    return find_activations(fold_batch_norm(simplify(captured)))
+    return find_activations(fold_batch_norm(normalise(simplify(captured))))
 
 
 def _blank(graph: Graph) -> Any:  # noqa: ANN401 - as the model takes it
