@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counting values into bins, tile by tile, so that the work stays in the processor's cache.
+
+A site of an image network has millions of values an input, and counting them is what calibration
+costs besides the network itself. A tile is read once, in channel order, and all passes over it
+happen in the cache. PyTorch splits an operator among threads from a certain size on, and the
+threads wait for each other after every one; tiles stay below that size, and the channels of a
+large tensor are divided among threads that wait for each other once. Every channel belongs to one
+thread and counts are whole numbers, so that neither tiles nor threads can change a result.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+__all__ = ["count_values"]
+
+_TILE = (1 << 15) - 1  # elements: PyTorch uses several threads from 2^15 on
+_CHANNELS = 32  # of a tile, where there are enough samples: their bins stay in the cache
+_WORTH_THREADS = 1 << 18  # elements: below half a millisecond threads do not pay
+
+
+def count_values(values: Tensor, scale: Tensor, counts: Tensor, *, clamp: bool) -> Tensor:
+    """Add one to bin ⌊value·scale⌋ for every value; whatever is not above zero counts in bin 0.
+
+    Args:
+        values: "channels outer inner", floating, on the CPU, in any memory order. Not changed.
+        scale: Bins per unit, powers of two, so that the product is exact; "channels", of the
+            values' type.
+        counts: "channels bins", int64, contiguous; added to in place. No value lies above the
+            last bin.
+        clamp: Whether there are values below zero.
+
+    Returns:
+        How many values are not above zero, "channels", int64.
+    """
+    channels = len(values)
+    zeros = torch.empty(channels, dtype=torch.int64)
+    threads = torch.get_num_threads() if values.numel() >= _WORTH_THREADS else 1
+    group, outer, inner = _tile_shape(values, threads)
+    inference = torch.is_inference_mode_enabled()  # a mode of the thread, not of the process
+
+    def count_groups(firsts: range) -> None:
+        with torch.inference_mode(inference):
+            tile = _Tile(group, counts.shape[1], scale.dtype)
+            for first in firsts:
+                part = slice(first, first + group)
+                zeros[part] = tile.count(
+                    values[part].split(outer, 1), inner, scale[part], counts[part], clamp
+                )
+
+    shares = [range(thread * group, channels, threads * group) for thread in range(threads)]
+    if threads == 1:
+        count_groups(shares[0])
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(count_groups, shares))
+    return zeros
+
+
+class _Tile:
+    """The memory in which one thread works."""
+
+    def __init__(self, channels: int, bins: int, dtype: torch.dtype) -> None:
+        self._values = torch.empty(_TILE, dtype=dtype)
+        self._positive = torch.empty(_TILE, dtype=dtype)
+        narrow = torch.int32 if channels * bins < 1 << 31 else torch.int64
+        self._places = torch.empty(_TILE, dtype=narrow)
+        self._first = torch.arange(channels, dtype=narrow)[:, None] * bins
+        self._one = torch.ones((), dtype=torch.int64)
+
+    def count(
+        self, rows: tuple[Tensor, ...], inner: int, scale: Tensor, counts: Tensor, clamp: bool
+    ) -> Tensor:
+        """Count all values of a few channels; see ``count_values``."""
+        channels = len(scale)
+        bins, first, scale = counts.view(-1), self._first[:channels], scale[:, None]
+        zeros = torch.zeros(channels, dtype=torch.int64)
+        for row in rows:
+            for part in row.split(inner, 2):
+                n = part.numel()
+                values = self._values[:n].view(part.shape).copy_(part).view(channels, -1)
+                # Asked of the values themselves: what is scaled may underflow to zero.
+                positive = self._positive[:n].view_as(values)
+                zeros += values.shape[1] - torch.gt(values, 0.0, out=positive).sum(1).long()
+                scaled = values.mul_(scale)
+                places = self._places[:n].view_as(values)
+                places.copy_(scaled.clamp_(min=0.0) if clamp else scaled).add_(first)
+                bins.index_add_(0, places.view(-1), self._one.expand(n))
+        return zeros
+
+
+def _tile_shape(values: Tensor, threads: int) -> tuple[int, int, int]:
+    """Choose how many channels, outer and inner samples of a tensor are counted at once."""
+    channels, outer, inner = values.shape
+    group = _CHANNELS
+    if values.stride(2) < values.stride(0):  # samples are neighbours in memory: long runs of them
+        group = min(group, max(1, _TILE // inner))
+    group = max(group, _TILE // (outer * inner))
+    rounds = -(-channels // (group * threads))  # as many groups for every thread
+    group = -(-channels // (rounds * threads))
+    pieces = -(-inner * group // _TILE)
+    inner = -(-inner // pieces)
+    return group, max(1, _TILE // (group * inner)), inner
