@@ -36,7 +36,7 @@ def count_values(values: Tensor, scale: Tensor, counts: Tensor, *, clamp: bool) 
         How many values are not above zero, "channels", int64.
     """
     channels = len(values)
-    zeros = torch.empty(channels, dtype=torch.int64)
+    positive = torch.zeros(channels, dtype=torch.float64)  # exact up to 2^53
     threads = torch.get_num_threads() if values.numel() >= _WORTH_THREADS else 1
     group, outer, inner = _tile_shape(values, threads)
     inference = torch.is_inference_mode_enabled()  # a mode of the thread, not of the process
@@ -45,10 +45,10 @@ def count_values(values: Tensor, scale: Tensor, counts: Tensor, *, clamp: bool) 
         with torch.inference_mode(inference):
             tile = _Tile(group, counts.shape[1], scale.dtype)
             for first in firsts:
-                part = slice(first, first + group)
-                zeros[part] = tile.count(
-                    values[part].split(outer, 1), inner, scale[part], counts[part], clamp
-                )
+                rows = slice(first, first + group)
+                for part in values[rows].split(outer, 1):
+                    for piece in part.split(inner, 2):
+                        tile.count(piece, scale[rows], counts[rows], positive[rows], clamp)
 
     shares = [range(thread * group, channels, threads * group) for thread in range(threads)]
     if threads == 1:
@@ -56,7 +56,7 @@ def count_values(values: Tensor, scale: Tensor, counts: Tensor, *, clamp: bool) 
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(count_groups, shares))
-    return zeros
+    return values.shape[1] * values.shape[2] - positive.long()
 
 
 class _Tile:
@@ -68,27 +68,36 @@ class _Tile:
         narrow = torch.int32 if channels * bins < 1 << 31 else torch.int64
         self._places = torch.empty(_TILE, dtype=narrow)
         self._first = torch.arange(channels, dtype=narrow)[:, None] * bins
-        self._one = torch.ones((), dtype=torch.int64)
+        self._ones = torch.ones((), dtype=torch.int64).expand(_TILE)
+        self._views: dict[torch.Size, tuple[Tensor, ...]] = {}  # few shapes, many tiles
 
     def count(
-        self, rows: tuple[Tensor, ...], inner: int, scale: Tensor, counts: Tensor, clamp: bool
-    ) -> Tensor:
-        """Count all values of a few channels; see ``count_values``."""
-        channels = len(scale)
-        bins, first, scale = counts.view(-1), self._first[:channels], scale[:, None]
-        zeros = torch.zeros(channels, dtype=torch.int64)
-        for row in rows:
-            for part in row.split(inner, 2):
-                n = part.numel()
-                values = self._values[:n].view(part.shape).copy_(part).view(channels, -1)
-                # Asked of the values themselves: what is scaled may underflow to zero.
-                positive = self._positive[:n].view_as(values)
-                zeros += values.shape[1] - torch.gt(values, 0.0, out=positive).sum(1).long()
-                scaled = values.mul_(scale)
-                places = self._places[:n].view_as(values)
-                places.copy_(scaled.clamp_(min=0.0) if clamp else scaled).add_(first)
-                bins.index_add_(0, places.view(-1), self._one.expand(n))
-        return zeros
+        self, piece: Tensor, scale: Tensor, counts: Tensor, positive: Tensor, clamp: bool
+    ) -> None:
+        """Add the values of one tile to ``counts`` and the number above zero to ``positive``."""
+        views = self._views.get(piece.shape)
+        if views is None:
+            views = self._views[piece.shape] = self._viewed(piece.shape)
+        loaded, values, is_positive, places, flat_places, first, ones = views
+        loaded.copy_(piece)
+        # Asked of the values themselves: what is scaled may underflow to zero.
+        positive.add_(torch.gt(values, 0.0, out=is_positive).sum(1))
+        values.mul_(scale[:, None])
+        places.copy_(values.clamp_(min=0.0) if clamp else values).add_(first)
+        counts.view(-1).index_add_(0, flat_places, ones)
+
+    def _viewed(self, shape: torch.Size) -> tuple[Tensor, ...]:
+        """Return the memory as a tile of this shape needs it: "channels outer inner" and rows."""
+        n, rows = shape.numel(), (shape[0], shape[1] * shape[2])
+        return (
+            self._values[:n].view(shape),
+            self._values[:n].view(rows),
+            self._positive[:n].view(rows),
+            self._places[:n].view(rows),
+            self._places[:n],
+            self._first[: shape[0]],
+            self._ones[:n],
+        )
 
 
 def _tile_shape(values: Tensor, threads: int) -> tuple[int, int, int]:
