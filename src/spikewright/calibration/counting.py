@@ -46,9 +46,13 @@ def count_values(values: Tensor, scale: Tensor, counts: Tensor, *, clamp: bool) 
             tile = _Tile(group, counts.shape[1], scale.dtype)
             for first in firsts:
                 rows = slice(first, first + group)
-                for part in values[rows].split(outer, 1):
-                    for piece in part.split(inner, 2):
-                        tile.count(piece, scale[rows], counts[rows], positive[rows], clamp)
+                tile.count(
+                    _pieces(values[rows], outer, inner),
+                    scale[rows, None],
+                    counts[rows].view(-1),
+                    positive[rows],
+                    clamp,
+                )
 
     shares = [range(thread * group, channels, threads * group) for thread in range(threads)]
     if threads == 1:
@@ -68,23 +72,28 @@ class _Tile:
         narrow = torch.int32 if channels * bins < 1 << 31 else torch.int64
         self._places = torch.empty(_TILE, dtype=narrow)
         self._first = torch.arange(channels, dtype=narrow)[:, None] * bins
+        self._zero = torch.zeros((), dtype=dtype)
         self._ones = torch.ones((), dtype=torch.int64).expand(_TILE)
         self._views: dict[torch.Size, tuple[Tensor, ...]] = {}  # few shapes, many tiles
 
     def count(
-        self, piece: Tensor, scale: Tensor, counts: Tensor, positive: Tensor, clamp: bool
+        self, pieces: list[Tensor], scale: Tensor, bins: Tensor, positive: Tensor, clamp: bool
     ) -> None:
-        """Add the values of one tile to ``counts`` and the number above zero to ``positive``."""
-        views = self._views.get(piece.shape)
-        if views is None:
-            views = self._views[piece.shape] = self._viewed(piece.shape)
-        loaded, values, is_positive, places, flat_places, first, ones = views
-        loaded.copy_(piece)
-        # Asked of the values themselves: what is scaled may underflow to zero.
-        positive.add_(torch.gt(values, 0.0, out=is_positive).sum(1))
-        values.mul_(scale[:, None])
-        places.copy_(values.clamp_(min=0.0) if clamp else values).add_(first)
-        counts.view(-1).index_add_(0, flat_places, ones)
+        """Add the values of a few channels to ``bins`` and the number above zero to ``positive``.
+
+        A call takes about as long as its work on a tile, so everything else is done once.
+        """
+        for piece in pieces:
+            views = self._views.get(piece.shape)
+            if views is None:
+                views = self._views[piece.shape] = self._viewed(piece.shape)
+            loaded, values, is_positive, places, flat_places, first, ones = views
+            loaded.copy_(piece)
+            # Asked of the values themselves: what is scaled may underflow to zero.
+            positive.add_(torch.gt(values, self._zero, out=is_positive).sum(1))
+            values.mul_(scale)
+            places.copy_(values.clamp_(min=0.0) if clamp else values).add_(first)
+            bins.index_add_(0, flat_places, ones)
 
     def _viewed(self, shape: torch.Size) -> tuple[Tensor, ...]:
         """Return the memory as a tile of this shape needs it: "channels outer inner" and rows."""
@@ -98,6 +107,14 @@ class _Tile:
             self._first[: shape[0]],
             self._ones[:n],
         )
+
+
+def _pieces(rows: Tensor, outer: int, inner: int) -> list[Tensor]:
+    """Cut some channels, "channels outer inner", into tiles."""
+    parts = torch.split(rows, outer, 1)
+    if inner >= rows.shape[2]:
+        return list(parts)
+    return [piece for part in parts for piece in torch.split(part, inner, 2)]
 
 
 def _tile_shape(values: Tensor, threads: int) -> tuple[int, int, int]:
