@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
     CALIBRATION,
     COMMON,
@@ -43,6 +44,7 @@ def compare(
     model: ModelOptions = MODEL,
     calibration: CalibrationOptions = CALIBRATION,
     images: DataOptions = IMAGES,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Compare conversion methods at several T on one model: accuracy, additions, latency.
@@ -72,6 +74,7 @@ def compare(
         model: The network, as trained.
         calibration: What the scales are chosen on.
         images: How images become inputs.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright.cli.comparison import run
@@ -90,5 +93,6 @@ def compare(
         model=model,
         calibration=calibration,
         images=images,
+        machine=machine,
         terminal=Terminal(common.json, common.quiet),
     )
