@@ -34,6 +34,7 @@ from spikewright.measure import evaluate as measure
 from spikewright.measure.suggestions import Suggestion
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.network import SpikingNetwork
+from spikewright.network.twin import AgainstOriginal, compare_original
 from spikewright.progress import track, working
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
@@ -408,12 +409,18 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
     )
 
 
-def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
-    """Prove on a few inputs that the simulators compute the same spikes.
+def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None) -> Verification:
+    """Prove on a few inputs that the simulators compute the same spikes, and the original network.
+
+    The second is the equality law: with neurons that send exact values the converted graph must
+    compute the original model. It is checked against what the network was converted from, or
+    against ``reference``; rounding to integers changes weights on purpose, so integer networks
+    are not held to it.
 
     Args:
         snn: The converted network; an integer one must agree bit for bit.
-        x: Inputs, "batch *feature".
+        x: Inputs, "batch *feature", or a tuple of all inputs.
+        reference: The original network, for a converted one that was read from a file.
 
     Returns:
         What was found; ``.agrees``, ``print(.table())``.
@@ -421,7 +428,25 @@ def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
     Raises:
         ShapeError: If the input has another shape than the network takes.
     """
-    return verify_network(snn, x)
+    return verify_network(snn, x, _against_original(snn, x, reference))
+
+
+def _against_original(
+    snn: SpikingNetwork, x: Inputs, reference: nn.Module | None
+) -> AgainstOriginal:
+    """Check the equality law on some inputs, or say why that cannot be done."""
+    snn.check_input(x)
+    if snn.integer:
+        return AgainstOriginal(None, said="integer weights are rounded on purpose")
+    if reference is not None:
+        captured = _captured(reference, _blank(snn.graph))
+    elif snn.source is not None and snn.source.prepared.captured is not None:
+        captured = snn.source.prepared.captured
+    else:
+        return AgainstOriginal(
+            None, said="the network was read from a file; give the original as reference"
+        )
+    return compare_original(snn, captured, _original(snn, reference), x)
 
 
 def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
+from spikewright.network.twin import AgainstOriginal
 from spikewright.simulators.agreement import SiteCheck
 from spikewright.simulators.check_layered import check_layered
 from spikewright.simulators.check_synchronous import check_synchronous
@@ -46,6 +47,7 @@ class Verification:
         fast: Name of the simulator that is compared with the reference.
         elements_differ: Elements of integer and boolean outputs that differ in the free runs; None
             if there is no such output.
+        original: What the equality law says; None if nobody asked.
     """
 
     integer: bool
@@ -56,6 +58,7 @@ class Verification:
     output_gap: float | None
     fast: str = "collapsed"
     elements_differ: int | None = None
+    original: AgainstOriginal | None = None
 
     @property
     def mismatches(self) -> int:
@@ -69,7 +72,12 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether the simulators agree: bit for bit in integers, else apart from near-ties."""
+        """Whether the simulators agree, and the original network with exact neurons.
+
+        Bit for bit in integers, else apart from near-ties.
+        """
+        if self.original is not None and self.original.agrees is False:
+            return False
         exact = not (self.spikes_differ or self.output_gap or self.elements_differ)
         return self.mismatches == 0 and (exact or not self.integer)
 
@@ -93,6 +101,7 @@ class Verification:
             f"{counted(self.mismatches, 'mismatch', 'mismatches')}, "
             f"{counted(self.near_ties, 'near-tie')}",
             self._freely(),
+            *(() if self.original is None else (self.original.line(),)),
         ]
         odd = [s for s in self.sites if s.near_ties or s.mismatches]
         if odd:
@@ -123,12 +132,15 @@ class Verification:
         return text if gap is None else f"{text}, outputs by at most {gap:.3g}"
 
 
-def verify(network: SpikingNetwork, x: Inputs) -> Verification:
+def verify(
+    network: SpikingNetwork, x: Inputs, original: AgainstOriginal | None = None
+) -> Verification:
     """Compare the simulators site by site on the same trains, and run freely.
 
     Args:
         network: A converted network.
         x: A few inputs, "batch *feature".
+        original: What the equality law says of the same inputs, to be told with the rest.
 
     Returns:
         What was found; see :attr:`Verification.agrees`.
@@ -155,6 +167,7 @@ def verify(network: SpikingNetwork, x: Inputs) -> Verification:
         output_gap=max(gaps, default=None),
         fast=fast,
         elements_differ=sum(unequal) if unequal else None,
+        original=original,
     )
 
 
