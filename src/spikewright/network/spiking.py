@@ -4,7 +4,7 @@
 import copy
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.batch import element_count
+from spikewright.graph.batch import BatchAxis, batch_axis, element_count
 from spikewright.graph.calls import inputs_for
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.network.schedule import LayeredSchedule, depths, layered_schedule
@@ -303,6 +303,11 @@ class SpikingNetwork:
     def _as_own(self, x: Tensor) -> Tensor:
         x = x.to(self.device, self.dtype) if x.is_floating_point() else x.to(self.device)
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+    def samples_first(self, outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return outputs with their samples on the first axis, wherever the network has them."""
+        at = [batch_axis(self.graph[name].shape) or BatchAxis() for name in self.graph.outputs]
+        return tuple(a.first(value) for a, value in zip(at, outputs, strict=True))
 
     def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike
         """Write the network to one safetensors file; see :func:`spikewright.network.save`."""
