@@ -3,7 +3,6 @@
 
 import torch
 
-from tests.property import random_steps
 from tests.property.random_graphs import LARGEST, Axis, Batch, Draft, Value, elements
 from tests.property.random_steps import step
 
@@ -90,6 +89,41 @@ def batch_norm(d: Draft, v: Value) -> Value | None:
     return d.put(f"F.batch_norm({v.name}, {mean}, {var}, {gain}, {shift})", v.axes)
 
 
+@step("weighted", 3)
+def product(d: Draft, v: Value) -> Value | None:
+    """A matrix from either side, in every spelling: over any axis without the batch."""
+    at = _axis(d, v)
+    if at is None or len(v.axes) < 2:
+        return None
+    n, own, out = len(v.axes), v.int(at), _out(d, v, v.int(at))
+    axes = (*v.axes[:at], out, *v.axes[at + 1 :])
+    weight = d.normal(own, out, fan_in=own) * d.gains(out)
+    left, right = "abcde"[:n], "abcde"[:n].replace("abcde"[at], "z")
+    if d.rng.random() < 0.4:
+        text = f'torch.einsum("{left},{left[at]}z->{right}", {v.name}, {d.tensor(weight)})'
+        return d.put(text, axes)
+    if at == n - 1:
+        ways = ["{v} @ {w}", "torch.matmul({v}, {w})", "torch.tensordot({v}, {w}, 1)"]
+        ways += ["torch.mm({v}, {w})", "torch.addmm({b}, {v}, {w})"] * (n == 2)
+        ways += ["torch.bmm({v}, {w}.expand({v}.shape[0], -1, -1))"] * (n == 3)
+        bias = d.tensor(d.normal(out) / 2)
+        return d.put(d.rng.choice(ways).format(v=v.name, w=d.tensor(weight), b=bias), axes)
+    if at == n - 2:
+        return d.put(f"{d.tensor(weight.T.contiguous())} @ {v.name}", axes)
+    return d.put(f"({v.name}.movedim({at}, -1) @ {d.tensor(weight)}).movedim(-1, {at})", axes)
+
+
+@step("weighted")
+def patches(d: Draft, v: Value) -> Value | None:
+    """Convolution by im2col."""
+    if not _maps(v, 2) or min(v.int(2), v.int(3)) < 2:
+        return None
+    c, h, w = (v.int(i) for i in (1, 2, 3))
+    out = d.rng.choice([2, 3])
+    weight = d.tensor(d.normal(out, 4 * c, fan_in=4 * c) * d.gains(out)[:, None])
+    return d.put(f"{weight} @ F.unfold({v.name}, 2)", (v.axes[0], out, (h - 1) * (w - 1)))
+
+
 # -- mixing ---------------------------------------------------------------------------------------
 
 
@@ -133,6 +167,17 @@ def average(d: Draft, v: Value) -> Value | None:
     return d.put(text, axes) if elements(axes) <= LARGEST else None
 
 
+@step("mixing")
+def running(d: Draft, v: Value) -> Value | None:
+    """Running sums and differences."""
+    at = _axis(d, v, 2)
+    if at is None:
+        return None
+    if d.rng.random() < 0.5:
+        return d.put(f"{v.name}.cumsum({at})", v.axes)
+    return d.put(f"{v.name}.diff(dim={at})", (*v.axes[:at], v.int(at) - 1, *v.axes[at + 1 :]))
+
+
 # -- maxima ---------------------------------------------------------------------------------------
 
 
@@ -164,7 +209,19 @@ def amax(d: Draft, v: Value) -> Value | None:
         axes = [a for i, a in enumerate(v.axes) if i not in dims]
     if len(axes) < 2 or all(isinstance(a, Batch) or a == 1 for a in axes):
         return None
+    if len(dims) == 1 and d.rng.random() < 0.4:
+        return d.put(f"{v.name}.max({dims[0]}, keepdim={keep})[0]", axes)
     return d.put(f"{v.name}.amax({tuple(dims)}, keepdim={keep})", axes)
+
+
+@step("pool")
+def maximum(d: Draft, v: Value) -> Value | None:
+    """The maximum of two branches."""
+    others = d.like(v)
+    if not others:
+        return None
+    name = d.rng.choice(["torch.maximum", "torch.max", "torch.minimum"])
+    return d.put(f"{name}({v.name}, {d.rng.choice(others).name})", v.axes)
 
 
 # -- sums and constants ---------------------------------------------------------------------------
@@ -185,7 +242,8 @@ def scaled(d: Draft, v: Value) -> Value | None:
     """Multiply or add a constant, one number or one an element of some axes."""
     shape = [a if isinstance(a, int) and d.rng.random() < 0.5 else 1 for a in v.axes]
     number = d.rng.choice(["2", "-0.5", "0.25"])
-    way = d.rng.choice(["number", "neg", "gain", "quotient", "bias", "minus", "mask"])
+    ways = ["number", "neg", "gain", "quotient", "bias", "minus", "mask", "fill", "where"]
+    way = d.rng.choice(ways)
     if way in ("number", "neg", "minus"):
         text = {"number": f"{v.name} * {number}", "neg": f"-{v.name}", "minus": f"1 - {v.name}"}
         return d.put(text[way], v.axes)
@@ -193,6 +251,10 @@ def scaled(d: Draft, v: Value) -> Value | None:
     if way == "mask":
         mask = d.normal(*shape) > -0.8
         return d.put(f"{v.name} * {d.tensor(mask.float(), trained=False)}", v.axes)
+    if way in ("fill", "where"):
+        mask = d.tensor(d.normal(*shape) > 0.8, trained=False)
+        text = {"fill": "{v}.masked_fill({m}, 0.5)", "where": "torch.where({m}, 0.0, {v})"}
+        return d.put(text[way].format(v=v.name, m=mask), v.axes)
     if way in ("gain", "quotient"):
         gain = d.tensor((d.gains(total) * d.normal(total).sign()).reshape(shape))
         return d.put(f"{v.name} {'*' if way == 'gain' else '/'} {gain}", v.axes)
@@ -226,14 +288,12 @@ SPELLED = (
     "{v}.clip(0, 1)",
     "torch.minimum({v}.relu(), torch.tensor(2.0))",
     "({v} + {v}.abs()) / 2",
-    "{v}.abs()",
-    "F.leaky_relu({v}, 0.1)",
-    "{v}.clamp(0.5, 2)",
-    "F.hardtanh({v}, -1.0, 2.0)",
 )
+LINES = ("{v}.abs()", "F.leaky_relu({v}, 0.1)", "{v}.clamp(0.5, 2)", "F.hardtanh({v}, -1.0, 2.0)")
 
 
 @step("activation")
 def activation(d: Draft, v: Value) -> Value | None:
-    ways = PLAIN + (SPELLED if random_steps.ENABLED_SPELLINGS else ())
+    """A clip, spelled plainly or as people do; now and then another function of straight lines."""
+    ways = d.rng.choices([PLAIN, SPELLED, LINES], [4, 4, 1])[0]
     return d.put(d.rng.choice(ways).format(v=v.name), v.axes)

@@ -5,7 +5,6 @@ A step gets the draft and a value, writes a line if its operator fits the value'
 what it made, or None where it does not fit.
 """
 
-import random
 from collections.abc import Callable
 
 import torch
@@ -185,8 +184,6 @@ def repeat(d: Draft, v: Value) -> Value | None:
     axes = (*v.axes[:at], around, *v.axes[at + 1 :])
     if way == "cat":
         return d.put(f"torch.cat([{', '.join([v.name] * n)}], {at})", axes)
-    if way == "tile" and not ENABLED_SPELLINGS:
-        way = "repeat"
     return d.put(f"{v.name}.{way}({counts})", axes)
 
 
@@ -229,8 +226,6 @@ def pad(d: Draft, v: Value) -> Value | None:
     if mode in ("reflect", "replicate", "circular"):
         if n not in (3, 4) or count != n - 2 or not all(v.int(i) > 1 for i in range(2, n)):
             return None
-        if mode == "circular" and not ENABLED_SPELLINGS:
-            return None
     widths = [d.rng.randint(0, 1) for _ in range(2 * count)]
     if not any(widths):
         return None
@@ -239,8 +234,6 @@ def pad(d: Draft, v: Value) -> Value | None:
         axes[n - 1 - i] = v.int(n - 1 - i) + widths[2 * i] + widths[2 * i + 1]
     if elements(tuple(axes)) > LARGEST:
         return None
-    if mode == "value" and not ENABLED_SPELLINGS:
-        mode = "constant"
     how = ", value=0.7" if mode == "value" else "" if mode == "constant" else f', mode="{mode}"'
     return d.put(f"F.pad({v.name}, {tuple(widths)}{how})", axes)
 
@@ -300,7 +293,7 @@ def cat(d: Draft, v: Value) -> Value | None:
     axes = (*v.axes[:at], both, *v.axes[at + 1 :])
     if elements(axes) > LARGEST:
         return None
-    if at == 1 and ENABLED_SPELLINGS and d.rng.random() < 0.3:
+    if at == 1 and d.rng.random() < 0.3:
         return d.put(f"torch.hstack([{v.name}, {w.name}])", axes)
     return d.put(f"torch.cat([{v.name}, {w.name}], {at - len(v.axes)})", axes)
 
@@ -328,12 +321,3 @@ def _axis(d: Draft, v: Value, least: int = 1, most: int = 99) -> int | None:
     """Draw an axis without the batch."""
     fitting = [i for i in v.plain if least <= v.int(i) <= most]
     return d.rng.choice(fitting) if fitting else None
-
-
-def shuffled(values: list[int], rng: random.Random) -> list[int]:
-    """Return the values in a random order."""
-    return rng.sample(values, len(values))
-
-
-ENABLED_SPELLINGS = False
-"""Whether spellings beyond the plain operators are drawn too."""
