@@ -183,6 +183,18 @@ class SpikingNetwork:
             )
         return self
 
+    def _equality(self) -> str:
+        law = self.provenance.get("equality")
+        if self.integer:
+            return "weights rounded to integers on purpose"
+        if law is None:
+            return "not checked against the model"
+        worst = max(law["difference"], law["original"])
+        return (
+            f"with exact neurons it computes the model, to {worst:.0e} ({law['inputs']} inputs; "
+            f"allowed {law['tolerance']:g})"
+        )
+
     def as_module(self) -> nn.Module:
         """Return the network as an ``nn.Module`` without parameters, for code that insists."""
         return _Module(self)
@@ -340,6 +352,7 @@ class SpikingNetwork:
             f"  latency     {schedule.latency_ticks} ticks from input to decision",
             f"  throughput  one input every {schedule.ticks_per_input(2)} ticks with two membranes "
             f"a neuron, {schedule.ticks_per_input(1)} with one",
+            f"  equality    {self._equality()}",
             *(f"  note        {note}" for note in self.graph.notes),
         ]
         return "\n".join(lines)
