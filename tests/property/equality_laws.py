@@ -83,12 +83,13 @@ def _whole(snn: sw.SpikingNetwork, x: object) -> None:
 
 def _equal_twin(model: RandomModel, snn: sw.SpikingNetwork, data: tuple[Tensor, ...]) -> None:
     with torch.no_grad():
-        wanted = pytree.tree_leaves(model(*data))
+        wanted, reach = pytree.tree_leaves(model(*data)), model.reach(*data)
     found = twin_outputs(snn, snn.check_input(data if len(data) > 1 else data[0]))
     assert len(wanted) == len(found)
     for own, other in zip(wanted, found, strict=True):
         assert own.shape == other.shape, f"shape {tuple(other.shape)}, not {tuple(own.shape)}"
-        gap = float((own - other).abs().max() / own.abs().max().clamp(min=1e-6))
+        size = max(float(own.abs().max()), 0.01 * reach, 1e-6)
+        gap = float((own - other).abs().max()) / size
         assert gap < TWIN, f"the twin differs by {gap:.2g} for a batch of {len(data[0])}"
 
 
@@ -96,12 +97,13 @@ def _near(
     model: RandomModel, snn: sw.SpikingNetwork, data: tuple[Tensor, ...], limit: float
 ) -> None:
     with torch.no_grad():
-        wanted = model(*data)
+        wanted, reach = model(*data), model.reach(*data)
     found = snn(*data)
     assert pytree.tree_structure(found) == pytree.tree_structure(wanted), "nested otherwise"
     for own, other in zip(pytree.tree_leaves(wanted), pytree.tree_leaves(found), strict=True):
         assert own.shape == other.shape, f"shape {tuple(other.shape)}, not {tuple(own.shape)}"
-        gap = float((own - other).norm() / own.norm().clamp(min=1e-6))
+        size = max(float(own.norm()), 0.1 * reach * own.numel() ** 0.5, 1e-6)
+        gap = float((own - other).norm()) / size
         assert gap < limit, f"spikes differ by {gap:.2g}"
 
 
@@ -123,7 +125,10 @@ def main() -> None:
             failed.append(seed)
             text = str(error).splitlines() or [""]
             where = traceback.extract_tb(error.__traceback__)[-1]
-            print(f"seed {seed}: {type(error).__name__}: {text[0][:300]}  [{where.filename.rsplit('/', 1)[-1]}:{where.lineno}]", flush=True)
+            print(
+                f"seed {seed}: {type(error).__name__}: {text[0][:300]}  [{where.filename.rsplit('/', 1)[-1]}:{where.lineno}]",
+                flush=True,
+            )
             if options.show:
                 print(draw(seed).source)
         else:
@@ -136,9 +141,14 @@ def main() -> None:
                     print(f"seed {seed} refused: {outcome.refused}\n{draw(seed).source}")
         if i % 50 == 0:
             took = time.monotonic() - begin
-            print(f"{i} models, {took:.0f} s, {len(failed)} failed, {refused.total()} refused", flush=True)
-    print(f"seeds {options.start} to {options.start + options.count - 1}: {options.count} models, "
-          f"{len(failed)} failed, {refused.total()} refused")
+            print(
+                f"{i} models, {took:.0f} s, {len(failed)} failed, {refused.total()} refused",
+                flush=True,
+            )
+    print(
+        f"seeds {options.start} to {options.start + options.count - 1}: {options.count} models, "
+        f"{len(failed)} failed, {refused.total()} refused"
+    )
     for reason, count in refused.most_common():
         print(f"  {count:4}  {reason}")
     print("steps of models that did not fail:", dict(steps.most_common()))

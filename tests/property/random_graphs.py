@@ -185,9 +185,18 @@ class RandomModel(nn.Module):
         )
         file = f"random_graph_{seed}.py"
         linecache.cache[file] = len(self.source), None, self.source.splitlines(True), file
+        self.forward = self._compiled(self.source, file)
+        values = ", ".join(v.name for v in draft.values)
+        self._all = self._compiled(self.source.replace(body[-1], f"return [{values}]"), file)
+
+    def _compiled(self, source: str, file: str) -> Any:
         space = {"torch": torch, "F": nn.functional}
-        exec(compile(self.source, file, "exec"), space)
-        self.forward = space["forward"].__get__(self)
+        exec(compile(source, file, "exec"), space)
+        return space["forward"].__get__(self)
+
+    def reach(self, *inputs: Tensor) -> float:
+        """Return the largest of all values, which results may be small differences of."""
+        return max(float(v.abs().max()) for v in self._all(*inputs))
 
     def data(self, batch: int, seed: int) -> tuple[Tensor, ...]:
         """Draw inputs."""

@@ -112,9 +112,7 @@ def shuffle_through_the_batch(d: Draft, v: Value) -> Value | None:
     shape = codes((c // 2, *rest))
     half = d.put(f"{low.name}.reshape(2, -1, {shape})[{which}]", (Batch(), c // 2, *rest))
     if d.rng.random() < 0.5:
-        other = d.put(
-            f"{low.name}.reshape(2, -1, {shape})[{1 - which}]", (Batch(), c // 2, *rest)
-        )
+        other = d.put(f"{low.name}.reshape(2, -1, {shape})[{1 - which}]", (Batch(), c // 2, *rest))
         return d.put(f"torch.cat([{half.name}, {other.name}], 1)", v.axes)
     return half
 
@@ -145,9 +143,7 @@ def unbind(d: Draft, v: Value) -> Value | None:
     to = d.rng.randint(0, len(rest))
     how = d.rng.choice(["[::-1]", "[1:]", ""]) if v.int(at) > 1 else ""
     count = v.int(at) - (how == "[1:]")
-    return d.put(
-        f"torch.stack({v.name}.unbind({at}){how}, {to})", (*rest[:to], count, *rest[to:])
-    )
+    return d.put(f"torch.stack({v.name}.unbind({at}){how}, {to})", (*rest[:to], count, *rest[to:]))
 
 
 @step("layout")
@@ -204,7 +200,9 @@ def reorder(d: Draft, v: Value) -> Value | None:
         axes = (*v.axes[:at], len(index), *v.axes[at + 1 :])
         if way == "list":
             return d.put(f"{v.name}[{':, ' * at}{index}]", axes)
-        return d.put(f"{v.name}.index_select({at}, {d.tensor(torch.tensor(index), trained=False)})", axes)
+        return d.put(
+            f"{v.name}.index_select({at}, {d.tensor(torch.tensor(index), trained=False)})", axes
+        )
     first = d.rng.randrange(n - 1)
     if way == "narrow":
         count = d.rng.randint(1, n - first)
