@@ -23,6 +23,7 @@ from spikewright.graph.program import resolve_operator, run_node
 __all__ = ["locate_batch"]
 
 SAMPLES = 2
+ROUNDING = 1e-4
 
 
 def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
@@ -51,7 +52,7 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
             if isinstance(values[0], Tensor):
                 shape = _located(graph, node, values) if node.inputs else node.shape or ()
                 graph.update(dataclasses.replace(node, shape=shape))
-                values = [values[0], *_spoilt(values[0], shape)]
+                values = _spoilt(values, shape)
             for env, value in zip(envs, values, strict=True):
                 env[node.name] = value
                 for name in node.inputs:
@@ -66,14 +67,14 @@ def _noise(x: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=dtype).to(x.device)
 
 
-def _spoilt(value: Tensor, shape: Shape) -> list[Tensor]:
-    """Return a value with the elements of each sample made NaN in turn."""
-    at = batch_axis(shape)
-    if at is None or not value.is_floating_point():
-        return [value] * SAMPLES
-    owner = _owner(at, value.shape[at.axis]).to(value.device)
+def _spoilt(values: Sequence[Tensor], shape: Shape) -> list[Tensor]:
+    """Return a value as it is, and with the elements of each sample made NaN in turn."""
+    clean, at = values[0], batch_axis(shape)
+    if at is None or not clean.is_floating_point():
+        return list(values)
+    owner = _owner(at, clean.shape[at.axis]).to(clean.device)
     owner = owner.reshape(-1, *(1 for _ in shape[at.axis + 1 :]))
-    return [value.masked_fill(owner == sample, torch.nan) for sample in range(SAMPLES)]
+    return [clean, *(clean.masked_fill(owner == s, torch.nan) for s in range(SAMPLES))]
 
 
 def _owner(at: BatchAxis, length: int) -> Tensor:
@@ -104,9 +105,14 @@ def _located(graph: Graph, node: Node, values: Sequence[Tensor]) -> Shape:
 
 def _changed(node: Node, clean: Tensor, spoilt: Tensor) -> Tensor:
     """Return where a value depends on the sample that was made NaN."""
+    lost = spoilt.isnan() & ~clean.isnan()
     if torch.Tag.nondeterministic_seeded in getattr(resolve_operator(node.op), "tags", ()):
-        return spoilt.isnan() & ~clean.isnan()
-    return (clean != spoilt) & ~(clean.isnan() & spoilt.isnan())
+        return lost
+    if not clean.is_floating_point():
+        return clean != spoilt
+    size = clean.nan_to_num(0.0, 0.0, 0.0).abs().amax() if clean.numel() else 0.0
+    moved = (clean - spoilt).abs() > ROUNDING * size  # sums in another order are no dependence
+    return lost | moved
 
 
 def _candidates(graph: Graph, node: Node, at: BatchAxis) -> Iterator[BatchAxis]:
