@@ -21,7 +21,7 @@ def form_of(model: nn.Module, prepared: Prepared) -> Form:
     if prepared.inputs is None:
         raise RuntimeError("calibration kept no inputs")
     x = prepared.inputs[:2].to(prepared.graph.dtype)
-    return Form.of(wanted_of(runner(model)(x)).values)
+    return Form.of(wanted_of(runner(model)(x)).values, len(x))
 
 
 def decisions_of(model: nn.Module, batches: Iterable[Any]) -> Ann:

@@ -134,7 +134,7 @@ class _Comparison:
             else:
                 sums.samples += inputs
                 sums.equal = (sums.equal or 0) + int((a == value).sum())
-        mine, theirs = decided(outputs), decided(wanted)
+        mine, theirs = decided(outputs, inputs), decided(wanted, inputs)
         if mine is not None and theirs is not None:
             self.agreeing = (self.agreeing or 0) + int((mine == theirs).sum())
 

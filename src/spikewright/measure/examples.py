@@ -160,7 +160,11 @@ def look_at(
             runs = simulator(network).over_time(given)
         else:
             runs = simulator(network, "reference").over_time(given, count)
-        steps = [classes.tolist() for outputs in runs if (classes := decided(outputs)) is not None]
+        steps = [
+            classes.tolist()
+            for outputs in runs
+            if (classes := decided(outputs, len(x))) is not None
+        ]
     for name, own in events.items():
         for i, spikes in enumerate(own):
             total = _values(network, name)

@@ -142,7 +142,7 @@ def verify(network: SpikingNetwork, x: Tensor) -> Verification:
     pairs = list(zip(run.outputs, run.ticked, strict=True))
     gaps = [_largest(difference(a, b).abs()) for a, b in pairs if a.is_floating_point()]
     unequal = [int((a != b).sum()) for a, b in pairs if not a.is_floating_point()]
-    fast_class, slow_class = decided(run.outputs), decided(run.ticked)
+    fast_class, slow_class = (decided(o, len(x)) for o in (run.outputs, run.ticked))
     return Verification(
         integer=network.integer,
         samples=x.shape[0],
