@@ -82,14 +82,18 @@ def find_piecewise(graph: Graph) -> None:
     """
     done: set[str] = set()
     for alone in (True, False):
+        order = {n: i for i, n in enumerate(graph.nodes)}
         for name in reversed(tuple(graph.nodes)):
-            if name not in done:
-                done |= _replace(graph, name, alone=alone)
+            if name in done:
+                continue
+            replaced = _replace(graph, name, order, alone=alone)
+            if replaced:
+                done |= replaced
+                order = {n: i for i, n in enumerate(graph.nodes)}
 
 
-def _replace(graph: Graph, name: str, *, alone: bool) -> set[str]:
+def _replace(graph: Graph, name: str, order: dict[str, int], *, alone: bool) -> set[str]:
     """Replace the longest chain that ends in a node; return what was replaced."""
-    order = {n: i for i, n in enumerate(graph.nodes)}
     found = tuple(chains(graph, name, order, lambda n: _is_foreign(graph, n)))
     if not found:
         return set()

@@ -28,8 +28,8 @@ def find_shifted_staircases(graph: Graph) -> None:
     Args:
         graph: A graph after `find_staircases`.
     """
+    order = {n: i for i, n in enumerate(graph.nodes)}
     for name in reversed(tuple(graph.nodes)):
-        order = {n: i for i, n in enumerate(graph.nodes)}
         found = tuple(chains(graph, name, order, rounds))
         if not found or not between_layers(graph, name):
             continue
@@ -42,6 +42,7 @@ def find_shifted_staircases(graph: Graph) -> None:
                 y = w.shift(graph[source], -bottom)
                 site = w.call(ops.RECTIFY, y, shape=graph[name].shape or (), **levels)
                 w.finish(w.shift(site, bottom))
+                order = {n: i for i, n in enumerate(graph.nodes)}
                 break
     graph.prune()
 

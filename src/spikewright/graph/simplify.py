@@ -6,7 +6,6 @@ arithmetic on constants is done, so that later passes meet few forms.
 """
 
 import dataclasses
-import math
 
 import torch
 from torch import Tensor
@@ -90,6 +89,8 @@ def simplify(graph: Graph) -> Graph:
             graph.redirect(node.name, node.args[0].name)
     graph.prune()
     _fold_constants(graph)
+    for node in graph:
+        _infer_batch(graph, node)
     graph.prune()
     return graph
 
@@ -97,6 +98,16 @@ def simplify(graph: Graph) -> Graph:
 def _use_plain_name(graph: Graph, node: Node) -> None:
     if node.op in _PLAIN_NAMES:
         graph.update(dataclasses.replace(node, op=_PLAIN_NAMES[node.op]))
+
+
+def _infer_batch(graph: Graph, node: Node) -> None:
+    """Let a reshape infer the one size that depends on the batch."""
+    if node.op != "aten.reshape.default" or not isinstance(node.args[1], tuple):
+        return
+    sizes = node.args[1]
+    if sum(isinstance(s, Ref) for s in sizes) == 1 and -1 not in sizes:
+        inferred = tuple(-1 if isinstance(s, Ref) else s for s in sizes)
+        graph.update(dataclasses.replace(node, args=(node.args[0], inferred)))
 
 
 def _pick_first(graph: Graph, node: Node) -> None:
@@ -255,8 +266,3 @@ def argument(node: Node, index: int | None, default: int) -> int:
     if index is None or index >= len(node.args):
         return default
     return int(node.args[index])
-
-
-def element_count(shape: tuple[int | None, ...] | None) -> int:
-    """Return the number of elements per sample (the batch axis counts as one)."""
-    return math.prod(s or 1 for s in shape) if shape else 0

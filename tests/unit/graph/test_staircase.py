@@ -28,10 +28,10 @@ from spikewright.graph import (
     simplify,
 )
 from spikewright.graph.activation import activate
+from spikewright.graph.channels import channel_axes
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
 from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
-from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 
 THETA = 1.7
 Fn = Callable[[Tensor, Any, int], Tensor]
@@ -210,8 +210,7 @@ def between(act: nn.Module) -> nn.Sequential:
 def calibrated(graph: Graph, x: Tensor) -> Tensor:
     """Return a network's output as calibration computes it."""
     placed = place_sites(find_activations(fold_batch_norm(normalise(graph))))
-    axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
-    return Collector(placed, axes, INPUT_STATISTICS).add(x, 0)[0]
+    return Collector(placed, channel_axes(placed)).add(x, 0)[0]
 
 
 DATA = torch.randn(32, 2, 5, 5, generator=torch.Generator().manual_seed(1)) * 3
