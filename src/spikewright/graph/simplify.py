@@ -95,11 +95,6 @@ def simplify(graph: Graph) -> Graph:
     return graph
 
 
-def _use_plain_name(graph: Graph, node: Node) -> None:
-    if node.op in _PLAIN_NAMES:
-        graph.update(dataclasses.replace(node, op=_PLAIN_NAMES[node.op]))
-
-
 def _infer_batch(graph: Graph, node: Node) -> None:
     """Let a reshape infer the one size that depends on the batch."""
     if node.op != "aten.reshape.default" or not isinstance(node.args[1], tuple):
@@ -108,6 +103,11 @@ def _infer_batch(graph: Graph, node: Node) -> None:
     if sum(isinstance(s, Ref) for s in sizes) == 1 and -1 not in sizes:
         inferred = tuple(-1 if isinstance(s, Ref) else s for s in sizes)
         graph.update(dataclasses.replace(node, args=(node.args[0], inferred)))
+
+
+def _use_plain_name(graph: Graph, node: Node) -> None:
+    if node.op in _PLAIN_NAMES:
+        graph.update(dataclasses.replace(node, op=_PLAIN_NAMES[node.op]))
 
 
 def _pick_first(graph: Graph, node: Node) -> None:
