@@ -179,7 +179,7 @@ def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
         analog=analog if kind != "weighted" else False,
         rectified=kind in ("layout", "mixing")
         and all(s.rectified for s in sources)
-        and node.op != ops.SCALE,
+        and node.op not in (ops.SCALE, ops.WINDOW_SUM),
     )
 
 
