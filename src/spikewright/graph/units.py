@@ -207,6 +207,8 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
         The factors of its output, or None for a pool whose windows hold different factors.
     """
     mover = graph[node.args[0].name] if node.op == "operator.getitem" else node
+    if mover is not node and ops.kind(mover) != "layout":
+        return torch.tensor(1.0)  # one result of several of an analog operator
     tensors = [i for i in mover.inputs if graph[i].shape is not None]
     found = [maps[i] for i in tensors if i in maps]
     if len(found) == len(tensors) and all(m.ndim == 0 and m == found[0] for m in found):
