@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random models: operators of the support table, composed freely, the batch moved about like any axis.
+"""Random models: operators of the support table composed freely, the batch moved like any axis.
 
 A model is drawn as Python source, one line an operator, so that what fails can be read and pasted.
 Of every value the axes are known, one of which holds the batch between other elements, as reshapes
@@ -9,6 +9,7 @@ and permutations leave it. The steps are in ``random_steps.py``.
 import linecache
 import math
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,6 +118,9 @@ class Draft:
     Attributes:
         rng: Where everything is drawn from.
         batchless: Whether a batch of one would be squeezed away.
+        steps: Names of the steps taken.
+        active: Names of the values behind an activation.
+        unread: Names of the values that nothing reads.
     """
 
     rng: random.Random
@@ -125,6 +129,8 @@ class Draft:
     values: list[Value] = field(default_factory=list)
     batchless: bool = False
     steps: list[str] = field(default_factory=list)
+    active: set[str] = field(default_factory=set)
+    unread: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.rng.getrandbits(32))
@@ -132,6 +138,10 @@ class Draft:
     def put(self, expression: str, axes: Sequence[Axis]) -> Value:
         """Write a line that makes a value."""
         value = Value(f"v{len(self.values)}", tuple(axes))
+        read = set(re.findall(r"v\d+", expression))
+        self.unread = [v for v in self.unread if v not in read] + [value.name]
+        if read & self.active:
+            self.active.add(value.name)
         self.lines.append(f"{value.name} = {expression}")
         self.values.append(value)
         return value
@@ -155,13 +165,9 @@ class Draft:
 
     def like(self, value: Value, but: int | None = None) -> list[Value]:
         """Return other values of the same axes, except the one at ``but``."""
-        return [
-            w
-            for w in self.values
-            if w != value
-            and len(w.axes) == len(value.axes)
-            and all(a == b for i, (a, b) in enumerate(zip(w.axes, value.axes, strict=True)) if i != but)
-        ]  # fmt: skip
+        axes = [a for i, a in enumerate(value.axes) if i != but]
+        same = [w for w in self.values if w != value and len(w.axes) == len(value.axes)]
+        return [w for w in same if [a for i, a in enumerate(w.axes) if i != but] == axes]
 
 
 class RandomModel(nn.Module):
@@ -236,12 +242,17 @@ def draw(seed: int) -> RandomModel:
 
 
 def _returned(draft: Draft) -> str:
-    """Choose what is returned, in which nest; the last value is always there."""
-    rng, last = draft.rng, draft.values[-1]
-    if rng.random() < 0.7:
-        return last.name
-    other, third = (rng.choice(draft.values).name for _ in range(2))
-    nests = ["({a}, {b})", "[{b}, ({a}, {c})]", "{{'low': {b}, 'high': [{a}, {c}]}}", "({a},)"]
-    if other == third or last.name in (other, third):
-        nests = nests[3:]
-    return rng.choice(nests).format(a=last.name, b=other, c=third)
+    """Choose what is returned, in which nest: something behind an activation at least."""
+    rng = draft.rng
+    last = next(v.name for v in reversed(draft.values) if v.name in draft.active)
+    if rng.random() < 0.5:
+        return last
+    names = [last, *(n for n in draft.unread if n != last and n[1:] != "0")][:3]
+    if len(names) == 1:
+        names.append(rng.choice([v.name for v in draft.values[:-1] if v.name != last]))
+    a, b, c = (names * 2)[:3]
+    if len(names) == 2:
+        return rng.choice([f"({a}, {b})", f"[{b}, ({a},)]", f"{{'low': {b}, 'high': {a}}}"])
+    return rng.choice(
+        [f"({a}, {b}, {c})", f"[{b}, ({a}, {c})]", f"{{'low': {b}, 'high': [{a}, {c}]}}"]
+    )

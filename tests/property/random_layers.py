@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps that compute: layers, averages, maxima, sums, constants, activations; see random_steps."""
+"""The steps that compute: layers, averages, maxima, sums, constants, activations."""
 
 import torch
 
@@ -296,4 +296,6 @@ LINES = ("{v}.abs()", "F.leaky_relu({v}, 0.1)", "{v}.clamp(0.5, 2)", "F.hardtanh
 def activation(d: Draft, v: Value) -> Value | None:
     """A clip, spelled plainly or as people do; now and then another function of straight lines."""
     ways = d.rng.choices([PLAIN, SPELLED, LINES], [4, 4, 1])[0]
-    return d.put(d.rng.choice(ways).format(v=v.name), v.axes)
+    made = d.put(d.rng.choice(ways).format(v=v.name), v.axes)
+    d.active.add(made.name)
+    return made

@@ -9,8 +9,19 @@ from collections.abc import Callable
 
 import torch
 
-from tests.property.random_graphs import LARGEST, Axes, Batch, Draft, Value, code, codes, divisors
-from tests.property.random_graphs import elements, merged, split  # isort: skip
+from tests.property.random_graphs import (
+    LARGEST,
+    Axes,
+    Batch,
+    Draft,
+    Value,
+    code,
+    codes,
+    divisors,
+    elements,
+    merged,
+    split,
+)
 
 Step = Callable[[Draft, Value], Value | None]
 STEPS: dict[str, list[Step]] = {}
@@ -221,9 +232,9 @@ def pad(d: Draft, v: Value) -> Value | None:
     count = d.rng.choice([1, 2])
     if not all(i in v.plain for i in range(n - count, n)):
         return None
-    if mode in ("reflect", "replicate", "circular"):
-        if n not in (3, 4) or count != n - 2 or not all(v.int(i) > 1 for i in range(2, n)):
-            return None
+    maps = n in (3, 4) and count == n - 2 and all(v.int(i) > 1 for i in range(2, n))
+    if mode in ("reflect", "replicate", "circular") and not maps:
+        return None
     widths = [d.rng.randint(0, 1) for _ in range(2 * count)]
     if not any(widths):
         return None
