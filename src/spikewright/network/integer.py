@@ -35,7 +35,8 @@ def to_integer(
 
     Weights are rounded per output channel to ``weight_bits`` signed bits (channels that are
     concatenated before they reach neurons share one step); the factors of identity shortcuts are
-    integers of the same step, which may be larger. Averages become sums, their divisor goes into
+    integers of the same step, which may be larger, and so may weights be where a layer that reads
+    spikes and one that reads the analog input add up. Averages become sums, their divisor goes into
     the weights or the threshold. The bias of one tick is an integer; what rounding it leaves over
     a whole train is added once, as an integer, before firing (rectified neurons).
 
@@ -156,7 +157,7 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
         readers = [u.name for u in users if u.op != ops.INPUT_SITE]
         if not readers:
             continue  # it enters as spikes
-        step = _range(graph, name, ranges) / (2 ** (bits - 1) - 1)
+        step = (_range(graph, name, ranges) or 1.0) / (2 ** (bits - 1) - 1)
         full = network.span
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
@@ -276,13 +277,14 @@ def _rounded(
     graph: Graph, ends: Sequence[str], plain: bool, full: float, bits: int, inputs: Collection[str]
 ) -> tuple[Tensor, Tensor]:
     top = 2 ** (bits - 1) - 1
-    size = [_largest(graph, e, plain) for e in ends if ops.kind(graph[e]) == "weighted"]
-    size = size or [_largest(graph, e, plain) for e in ends]
-    if not size:
+    layers = [e for e in ends if ops.kind(graph[e]) == "weighted"]
+    spiking = [e for e in layers if graph[e].inputs[0] not in inputs]
+    if not ends:
         return torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
-    largest = size[0]
-    for other in size[1:]:
-        largest = torch.maximum(largest, other)
+    largest = _largest_of(graph, spiking or layers or ends, plain)
+    if spiking and len(spiking) < len(layers):  # numbers of the input are larger than trains
+        other = _largest_of(graph, [e for e in layers if e not in spiking], plain)
+        largest = torch.where(other > 0, other.clamp(largest / top, largest), largest)
     fallback = largest.max() if float(largest.max()) > 0 else torch.tensor(1.0, dtype=torch.float64)
     step: Tensor = torch.where(largest > 0, largest, fallback) / top
     rest = torch.zeros((), dtype=torch.float64)
@@ -332,6 +334,14 @@ def _explicit_wire(graph: Graph, source: str, reader: str) -> str:
     graph.redirect(source, scale.name, only=[reader])
     graph.insert([scale], after=source)
     return scale.name
+
+
+def _largest_of(graph: Graph, names: Sequence[str], per_channel: bool) -> Tensor:
+    """Return the largest absolute weight of several layers."""
+    largest = _largest(graph, names[0], per_channel)
+    for name in names[1:]:
+        largest = torch.maximum(largest, _largest(graph, name, per_channel))
+    return largest
 
 
 def _largest(graph: Graph, name: str, per_channel: bool) -> Tensor:

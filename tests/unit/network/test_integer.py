@@ -149,6 +149,7 @@ SUMS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
     "with the input": lambda s, h, x: (h + x).relu(),
     "with the input, multiplied": lambda s, h, x: torch.add(h, x, alpha=0.3).relu() - x,
     "of the input": lambda s, h, x: x.relu() + h,
+    "from the input again": lambda s, h, x: (s.next(h.relu()) + s.layer(x.flip(1))).relu(),
     "in front of a layer": lambda s, h, x: s.next(h.relu() * s.gain - x),
     "of wires twice": lambda s, h, x: s.next((h.relu() + x) - h.relu() * 0.3),
     "behind a permutation": lambda s, h, x: s.next(h.unflatten(1, (2, 3)).mT.relu().flatten(1)),
@@ -164,3 +165,11 @@ def test_whatever_is_summed_up_is_whole_and_near(case: str) -> None:
     wanted, rough, near = network(x), whole(x), fine(x)
     assert float((near - wanted).norm() / wanted.norm()) < 3e-3
     assert float((rough - wanted).norm() / wanted.norm()) < 0.05
+
+
+def test_a_value_that_is_returned_and_fires_has_a_potential_for_each() -> None:
+    """Both read one current, which must not be accumulated twice."""
+    model = Values(lambda s, h, x: (h, s.next(h.relu())))  # type: ignore[arg-type, return-value]
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
+    network = sw.convert(model.eval(), T=8, calibration=x, per_channel=False)
+    assert sw.verify(network.to_integer(), x[:8]).agrees
