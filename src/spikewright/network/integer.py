@@ -216,8 +216,12 @@ def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor])
         if scale.op != ops.SCALE or len(graph.users()[scale.name]) != 1:
             continue
         gain, inner = graph.params[scale.params[0]], graph[scale.inputs[0]]
-        one = gain.numel() == 1 or (node.op != ops.READOUT and bool((gain > 0).all()))
-        if one and ops.kind(inner) in ("weighted", "add", "mixing", "layout"):
+        one = gain.numel() == 1 or node.op != ops.READOUT
+        if (
+            one
+            and bool((gain > 0).all())
+            and ops.kind(inner) in ("weighted", "add", "mixing", "layout")
+        ):
             thresholds[node.name] = thresholds[node.name] / gain
             graph.redirect(scale.name, inner.name, only=[node.name])
     graph.prune()

@@ -141,6 +141,7 @@ class Values(nn.Module):
 # Sums that are multiplied again, read twice, or hold the analog input.
 SUMS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
     "times a number": lambda s, h, x: s.next((h * 0.37).relu()),
+    "turned": lambda s, h, x: s.next((-h).relu()),
     "times a number a channel": lambda s, h, x: s.next((h * s.gain).relu()),
     "read twice": lambda s, h, x: h.relu() + h,
     "read twice, once multiplied": lambda s, h, x: (h * -0.37).relu() + h,
