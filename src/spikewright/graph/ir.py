@@ -244,34 +244,76 @@ class Graph:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], params: dict[str, Tensor]) -> "Graph":
-        """Rebuild a graph; raise :class:`FileFormatError` on anything that does not fit."""
-        try:
-            nodes = {
-                d["name"]: Node(
-                    name=d["name"],
-                    op=d["op"],
-                    args=_decode(d["args"]),
-                    kwargs={k: _decode(v) for k, v in d["kwargs"].items()},
-                    pick=d["pick"],
-                    module=d["module"],
-                    source=d["source"],
-                    shape=None if d["shape"] is None else tuple(d["shape"]),
-                )
-                for d in data["nodes"]
-            }
-            graph = cls(
-                nodes,
-                params,
-                data["input"],
-                tuple(data["outputs"]),
-                tuple(data["input_shape"]),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FileFormatError(
-                f"graph: a field is missing or of another type ({error!r})."
-            ) from error
+        """Rebuild a graph.
+
+        Args:
+            data: What :meth:`to_dict` wrote, also after it has been JSON.
+            params: Tensors by name.
+
+        Raises:
+            FileFormatError: On a field that is missing, unknown or of another kind, a name that is
+                there twice, or a reference to what is not there before.
+        """
+        _fields(data, ("input", "outputs", "input_shape", "nodes"), "graph")
+        nodes: dict[str, Node] = {}
+        for entry in _is(data["nodes"], list, "graph: nodes"):
+            node = _decode_node(entry)
+            if node.name in nodes:
+                raise FileFormatError(f"graph: two nodes are called {node.name!r}. Save it again.")
+            nodes[node.name] = node
+        outputs = [_is(o, str, "graph: outputs") for o in _is(data["outputs"], list, "outputs")]
+        shape = _decode_shape(data["input_shape"], "graph: input_shape")
+        graph = cls(
+            nodes, params, _is(data["input"], str, "graph: input"), tuple(outputs), shape or ()
+        )
         _check_order(graph)
         return graph
+
+
+def _decode_node(entry: Any) -> Node:  # noqa: ANN401 - JSON value
+    keys = ("name", "op", "args", "kwargs", "pick", "module", "source", "shape")
+    _fields(entry, keys, "graph node")
+    where = f"graph node {str(entry['name'])[:80]!r}"
+    pick = entry["pick"]
+    if pick is not None and (type(pick) is not int or not 0 <= pick < 1 << 20):
+        raise FileFormatError(f"{where}: expected a place as pick, got {str(pick)[:40]!r}.")
+    return Node(
+        name=_is(entry["name"], str, f"{where}: name"),
+        op=_is(entry["op"], str, f"{where}: op"),
+        args=_decode(_is(entry["args"], list, f"{where}: args")),
+        kwargs={k: _decode(v) for k, v in _is(entry["kwargs"], dict, f"{where}: kwargs").items()},
+        pick=pick,
+        module=_is(entry["module"], str, f"{where}: module"),
+        source=_is(entry["source"], str, f"{where}: source"),
+        shape=_decode_shape(entry["shape"], f"{where}: shape"),
+    )
+
+
+def _decode_shape(data: Any, where: str) -> tuple[int | None, ...] | None:  # noqa: ANN401
+    if data is None:
+        return None
+    sizes = _is(data, list, where)
+    if len(sizes) > 64 or any(
+        s is not None and (type(s) is not int or not 0 <= s < 1 << 40) for s in sizes
+    ):
+        raise FileFormatError(f"{where}: expected sizes, got {str(data)[:80]}. Save it again.")
+    return tuple(sizes)
+
+
+def _fields(data: Any, keys: tuple[str, ...], where: str) -> None:  # noqa: ANN401 - JSON value
+    if not isinstance(data, Mapping) or set(data) != set(keys):
+        got = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
+        raise FileFormatError(
+            f"{where}: expected the fields {', '.join(keys)}, got {got[:200]}. Save it again."
+        )
+
+
+def _is(value: Any, kind: type, where: str) -> Any:  # noqa: ANN401 - JSON value
+    if not isinstance(value, kind):
+        raise FileFormatError(
+            f"{where}: expected {kind.__name__}, got {str(value)[:40]!r}. Save it again."
+        )
+    return value
 
 
 def _check_order(graph: Graph) -> None:
@@ -287,6 +329,8 @@ def _check_order(graph: Graph) -> None:
     lost = [n for n in (graph.input, *graph.outputs) if n not in seen]
     if lost:
         raise FileFormatError(f"graph: input or outputs {lost} are not among its nodes.")
+    if not graph.outputs or len(set(graph.outputs)) < len(graph.outputs):
+        raise FileFormatError("graph: expected outputs that differ, got none or one twice.")
 
 
 def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
@@ -306,15 +350,31 @@ def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
 def _decode(data: Any) -> Arg:  # noqa: ANN401 - JSON value
     if isinstance(data, list):
         return tuple(_decode(d) for d in data)
-    if isinstance(data, dict):
+    if not isinstance(data, dict):
+        return data
+    if len(data) == 1:
         ((kind, value),) = data.items()
-        if kind == "ref":
-            return Ref(str(value))
-        if kind == "param":
-            return Param(str(value))
-        if kind == "float":
-            return float(value)
-        if kind == "dtype" and isinstance(getattr(torch, value, None), torch.dtype):
-            return getattr(torch, value)
-        raise FileFormatError(f"graph: argument of unknown kind {kind!r}.")
-    return data
+        if kind in _LEAVES and isinstance(value, str):
+            return _LEAVES[kind](value)
+    raise FileFormatError(f"graph: argument of unknown kind {str(data)[:40]}. Save it again.")
+
+
+def _decode_float(text: str) -> float:
+    if text not in ("inf", "-inf"):
+        raise FileFormatError(f"graph: expected inf or -inf, got {text[:40]!r}. Save it again.")
+    return float(text)
+
+
+def _decode_dtype(name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise FileFormatError(f"graph: expected a type of numbers, got {name[:40]!r}.")
+    return found
+
+
+_LEAVES: Mapping[str, Callable[[str], Arg]] = {
+    "ref": Ref,
+    "param": Param,
+    "float": _decode_float,
+    "dtype": _decode_dtype,
+}

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network file may name: every operator, its arguments, and the range of each.
+
+Names are the support table's and, for the analog work in front of and behind the spikes, those
+below: elementwise mathematics, comparisons, reductions, normalisations, orderings. None of them
+reads or writes files, draws random numbers, or changes its arguments. Types and defaults are
+PyTorch's own schemas; what a schema cannot say (a stride is at least 1) is said here, once for
+every argument of that name.
+"""
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from spikewright.errors import FileFormatError
+from spikewright.graph import ops
+
+__all__ = ["Argument", "Signature", "operators", "signature"]
+
+_D = "default"
+_ANALOG: Mapping[str, str] = MappingProxyType(
+    {
+        # arithmetic
+        **dict.fromkeys(("mul", "true_divide", "multiply"), "Tensor Scalar"),
+        **dict.fromkeys(("add", "sub", "rsub", "subtract"), "Tensor Scalar"),
+        **dict.fromkeys(("div", "divide"), "Tensor Scalar Tensor_mode Scalar_mode"),
+        **dict.fromkeys(("fmod", "masked_fill", "lerp"), "Tensor Scalar"),
+        "pow": "Tensor_Tensor Tensor_Scalar Scalar",
+        "remainder": "Tensor Scalar Scalar_Tensor",
+        "floor_divide": "default Scalar",
+        "clamp": "default Tensor",
+        "clip": "default Tensor",
+        "clamp_min": "default Tensor",
+        "clamp_max": "default Tensor",
+        "xlogy": "Tensor Scalar_Other Scalar_Self",
+        **dict.fromkeys(("addcmul", "addcdiv", "addmm", "baddbmm", "addbmm", "addmv", "addr"), _D),
+        **dict.fromkeys(("bmm", "mm", "mv", "dot", "matmul", "linear", "einsum", "tensordot"), _D),
+        **dict.fromkeys(("bilinear", "cdist", "cosine_similarity", "cross"), _D),
+        **dict.fromkeys(("atan2", "hypot", "logaddexp", "heaviside"), _D),
+        **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), _D),
+        # elementwise
+        **dict.fromkeys(("abs", "absolute", "neg", "negative", "positive", "sign", "sgn"), _D),
+        **dict.fromkeys(("ceil", "floor", "trunc", "frac", "reciprocal", "square"), _D),
+        "round": "default decimals",
+        **dict.fromkeys(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logit"), _D),
+        **dict.fromkeys(("sqrt", "rsqrt", "erf", "erfc", "erfinv", "sinc", "deg2rad"), _D),
+        **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan"), _D),
+        **dict.fromkeys(("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"), _D),
+        **dict.fromkeys(("sigmoid", "log_sigmoid", "silu", "mish", "gelu", "softplus"), _D),
+        **dict.fromkeys(("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "glu"), _D),
+        **dict.fromkeys(("hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink"), _D),
+        **dict.fromkeys(("threshold", "nan_to_num", "clone", "detach", "alias", "contiguous"), _D),
+        # comparisons and choices
+        **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), "Tensor Scalar"),
+        **dict.fromkeys(("isfinite", "isinf", "isnan", "bitwise_not"), _D),
+        **dict.fromkeys(("logical_and", "logical_not", "logical_or", "logical_xor"), _D),
+        **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), "Tensor Scalar"),
+        "where": "self ScalarOther ScalarSelf Scalar",
+        # softmax and normalisations
+        **dict.fromkeys(("softmax", "log_softmax"), "int"),
+        **dict.fromkeys(("_softmax", "_log_softmax", "logsumexp"), _D),
+        **dict.fromkeys(("layer_norm", "native_layer_norm", "rms_norm"), _D),
+        **dict.fromkeys(("group_norm", "native_group_norm", "instance_norm"), _D),
+        **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _D),
+        **dict.fromkeys(("linalg_vector_norm", "scaled_dot_product_attention"), _D),
+        "norm": "Scalar ScalarOpt_dim",
+        # reductions
+        **dict.fromkeys(("amax", "amin", "aminmax", "argmax", "argmin"), _D),
+        **dict.fromkeys(("max", "min"), "default dim other"),
+        "median": "default dim",
+        "mean": "default dim",
+        "sum": "default dim_IntList",
+        "prod": "default dim_int",
+        **dict.fromkeys(("all", "any"), "default dim dims"),
+        **dict.fromkeys(("std", "var", "std_mean", "var_mean"), "default dim correction"),
+        **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "diff"), _D),
+        # orderings
+        **dict.fromkeys(("sort", "argsort"), "default stable"),
+        **dict.fromkeys(("topk", "kthvalue", "gather", "take_along_dim", "embedding"), _D),
+        # layout
+        **dict.fromkeys(("broadcast_to", "expand_as", "narrow", "tile", "column_stack"), _D),
+        **dict.fromkeys(("hstack", "vstack", "dstack", "concat", "rot90", "fliplr", "flipud"), _D),
+        **dict.fromkeys(("tril", "triu", "diagonal", "diag_embed", "unfold", "im2col"), _D),
+        **dict.fromkeys(("movedim", "moveaxis"), "int intlist"),
+        "swapaxes": _D,
+        "split": "Tensor sizes",
+        "unbind": "int",
+        # maps
+        **{f"upsample_{kind}": "default vec" for kind in ("bicubic2d", "bilinear2d", "linear1d")},
+        **{f"upsample_{kind}": "default vec" for kind in ("nearest1d", "nearest2d", "nearest3d")},
+        **{f"_upsample_nearest_exact{d}d": "default vec" for d in (1, 2, 3)},
+        "upsample_trilinear3d": "default vec",
+        "grid_sampler_2d": _D,
+        **{f"max_pool{d}d_with_indices": _D for d in (2, 3)},
+        # constants and types; their sizes are checked like every value's
+        **dict.fromkeys(("zeros", "ones", "full", "eye", "scalar_tensor"), _D),
+        "arange": "default start start_step",
+        **dict.fromkeys(("zeros_like", "ones_like", "full_like"), _D),
+        **dict.fromkeys(("new_zeros", "new_ones", "new_full", "type_as", "_to_copy"), _D),
+        "to": "dtype dtype_layout other",
+    }
+)
+"""Analog operators by PyTorch's name, with their overloads."""
+
+_MOST = 1 << 20  # of strides, kernels, paddings: a map is never as large
+_SIZE = (-1, 1 << 40)
+_ANY = (-(1 << 63), (1 << 63) - 1)
+_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        **dict.fromkeys(("kernel_size", "stride", "dilation", "step", "output_size"), (1, _MOST)),
+        **dict.fromkeys(("groups", "group", "num_groups", "chunks", "split_size"), (1, _MOST)),
+        **dict.fromkeys(("split_sizes", "repeats", "length", "n"), (0, _MOST)),
+        **dict.fromkeys(("upscale_factor", "downscale_factor", "divisor_override"), (1, _MOST)),
+        **dict.fromkeys(("padding", "output_padding"), (0, _MOST)),
+        **dict.fromkeys(("pad", "diagonal", "offset", "shifts"), (-_MOST, _MOST)),
+        **dict.fromkeys(("dim", "dim0", "dim1", "dim2", "dimension", "start_dim"), (-64, 63)),
+        **dict.fromkeys(("end_dim", "source", "destination", "axis0", "axis1"), (-64, 63)),
+        **dict.fromkeys(("size", "sizes", "shape", "normalized_shape"), _SIZE),
+        **dict.fromkeys(("start", "end", "index"), _ANY),  # the end of a slice is often the last
+        **dict.fromkeys(("N", "C", "HxW"), (1, 1 << 40)),
+        "k": (1, _MOST),
+        "padding_idx": (-_MOST, _MOST),
+        "interpolation_mode": (0, 2),
+        "padding_mode": (0, 2),
+        "decimals": (-30, 30),
+    }
+)
+"""Least and largest value of whole-number arguments, by their name in PyTorch's schemas."""
+
+_OTHERWISE = (-(1 << 31), (1 << 31) - 1)
+_PER_OPERATOR: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType(
+    {
+        ("rot90", "k"): (-_MOST, _MOST),
+        ("tile", "dims"): (0, _MOST),
+        ("diff", "n"): (0, 64),
+    }
+)
+_FLOATS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "eps": (0.0, 1e30),
+        "momentum": (0.0, 1.0),
+        **dict.fromkeys(("scale_factors", "scales", "scales_d", "scales_h", "scales_w"), (2.0**-20, 2.0**20)),
+        "scale": (-1e30, 1e30),
+    }
+)
+"""Ranges of floating arguments; any other may be everything but NaN."""
+
+_TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        "mode": "constant|reflect|replicate|circular",
+        "padding": "same|valid",
+        "approximate": "none|tanh",
+        "rounding_mode": "floor|trunc",
+        "equation": r"[A-Za-z.,> -]{1,200}",
+    }
+)
+"""What text arguments may say, as patterns."""
+
+_FIXED: Mapping[str, Any] = MappingProxyType(
+    {
+        "training": False,
+        "dropout_p": 0.0,
+        "sparse": False,
+        "sparse_grad": False,
+        "half_to_float": False,
+        **dict.fromkeys(("layout", "device", "pin_memory", "memory_format"), None),
+    }
+)
+"""Arguments that have one allowed value: no dropout, no training, no other device."""
+
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "Tensor": "tensor",
+        "int": "int",
+        "SymInt": "int",
+        "float": "float",
+        "number": "number",
+        "Scalar": "number",
+        "bool": "bool",
+        "str": "text",
+        "ScalarType": "dtype",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One argument of an operator.
+
+    Attributes:
+        name: Its name in PyTorch's schema.
+        kind: ``tensor``, ``int``, ``float``, ``number`` (either, or a truth value), ``bool``,
+            ``text``, ``dtype``, or ``fixed``.
+        many: Whether it is a list of these; a single whole number then stands for equal ones.
+        optional: Whether it may be None (of a list: its elements, too).
+        keyword: Whether it is given by keyword.
+        required: Whether it has no default.
+        low: Least number.
+        high: Largest number.
+        pattern: What a text may be.
+        fixed: The one value of a ``fixed`` argument.
+        times: Whether it is a list of so many numbers (or of one for all axes); 0 for any.
+    """
+
+    name: str
+    kind: str
+    many: bool = False
+    optional: bool = False
+    keyword: bool = False
+    required: bool = True
+    low: float = float("-inf")
+    high: float = float("inf")
+    pattern: str = ""
+    fixed: Any = None
+    times: int = 0
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of an operator, in their order.
+
+    Attributes:
+        arguments: All of them.
+        rest: What any number of further positional arguments must be; None if there are none.
+    """
+
+    arguments: tuple[Argument, ...]
+    rest: Argument | None = None
+
+
+def _tensor(name: str) -> Argument:
+    return Argument(name=name, kind="tensor")
+
+
+def _site(**more: Argument) -> Signature:
+    return Signature((_tensor("x"), *more.values()))
+
+
+_CAP = Argument(
+    name="cap", kind="float", optional=True, keyword=True, required=False, low=1e-30, high=1e30
+)
+_LEVELS = Argument(
+    name="levels", kind="int", optional=True, keyword=True, required=False, low=1, high=1 << 24
+)
+_OFFSET = Argument(name="offset", kind="float", keyword=True, required=False, low=-1.0, high=1.0)
+_WHOLE = Argument(name="value", kind="number", low=_ANY[0], high=_ANY[1])
+
+_OWN: Mapping[str, Signature] = MappingProxyType(
+    {
+        ops.INPUT: Signature(()),
+        ops.RECTIFY: _site(cap=_CAP, levels=_LEVELS, offset=_OFFSET),
+        ops.RELAY: _site(cap=_CAP, levels=_LEVELS, offset=_OFFSET),
+        ops.ANALOG_RELAY: _site(cap=_CAP),
+        ops.READOUT: _site(),
+        ops.INPUT_SITE: _site(cap=_CAP),
+        ops.AFFINE: Signature((_tensor("x"), _tensor("gain"), _tensor("bias"))),
+        ops.SCALE: Signature((_tensor("x"), _tensor("gain"))),
+        ops.WINDOW_SUM: Signature((_tensor("x"),), rest=_tensor("matrix")),
+        "operator.neg": Signature((_WHOLE,)),
+        **{
+            f"operator.{name}": Signature((_WHOLE, _WHOLE))
+            for name in ("add", "sub", "mul", "floordiv", "truediv", "mod")
+        },
+        "operator.getitem": Signature(
+            (
+                Argument(name="values", kind="tuple"),
+                Argument(name="index", kind="int", low=0, high=_MOST),
+            )
+        ),
+    }
+)
+
+
+@functools.cache
+def operators() -> frozenset[str]:
+    """Return the name of every operator that a network file may hold."""
+    kinds = ("weighted", "layout", "mixing", "pool", "add", "activation")
+    table = {name for kind in kinds for name in ops.operators(kind)}
+    analog = {f"aten.{n}.{o}" for n, overloads in _ANALOG.items() for o in overloads.split()}
+    known = {n for n in table | analog | {"aten.sym_size.int"} if _overload(n) is not None}
+    return frozenset(known | set(_OWN))
+
+
+@functools.cache
+def signature(op: str) -> Signature:
+    """Return the arguments of an operator.
+
+    Raises:
+        FileFormatError: If a network may not call it.
+    """
+    if op not in operators():
+        raise FileFormatError(f"operator {op!r}: not one that a network may call.")
+    if op in _OWN:
+        return _OWN[op]
+    found = _overload(op)
+    return Signature(tuple(_argument(op.split(".")[1], a) for a in found._schema.arguments))
+
+
+def _overload(op: str) -> Any:  # noqa: ANN401 - torch's overload, None if there is none
+    _, packet, overload = op.split(".")
+    return getattr(getattr(torch.ops.aten, packet, None), overload, None)
+
+
+def _argument(packet: str, schema: Any) -> Argument:  # noqa: ANN401 - torch's argument
+    """Turn one argument of a schema into ours."""
+    text, name = str(schema.real_type), str(schema.name)
+    common = {"name": name, "keyword": schema.kwarg_only, "required": not schema.has_default_value()}
+    optional = "Optional[" in text
+    bare = re.sub(r"Optional\[|List\[|\]", "", text)
+    if name in _FIXED and bare not in ("float", "Tensor") or name == "dropout_p":
+        return Argument(kind="fixed", fixed=_FIXED[name], optional=optional, **common)
+    kind = _KINDS[bare]
+    low, high = float("-inf"), float("inf")
+    if kind == "int":
+        low, high = _PER_OPERATOR.get((packet, name), _RANGES.get(name, _OTHERWISE))
+    elif kind == "float":
+        low, high = _FLOATS.get(name, (low, high))
+    return Argument(
+        kind=kind,
+        many="List[" in text,
+        optional=optional,
+        low=low,
+        high=high,
+        pattern=_TEXTS.get(name, "") if kind == "text" else "",
+        times=schema.N or 0,
+        **common,
+    )
