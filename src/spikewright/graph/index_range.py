@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikewright.errors import FileFormatError
@@ -18,10 +19,23 @@ from spikewright.graph.ir import Arg, Graph, Node, Param, Ref, map_arg
 
 __all__ = ["IndexRanges"]
 
+_CONSTANTS = {
+    **dict.fromkeys(("zeros", "new_zeros", "zeros_like"), 0),
+    **dict.fromkeys(("ones", "new_ones", "ones_like"), 1),
+}
 _POSITIONS = ("argmax", "argmin", "argsort")
 _WITH_POSITIONS = ("topk", "sort", "max", "min", "median", "kthvalue", "cummax", "cummin")
 _AXIS_AT = {"topk": 2, "kthvalue": 2}
 _LAST = {"topk", "sort", "argsort", "kthvalue"}  # whose axis is the last one by default
+_WHOLE = {torch.int32, torch.int64}
+_INDEX_TYPES = {
+    **dict.fromkeys(("index", "index_select", "embedding"), _WHOLE),
+    **dict.fromkeys(("gather", "take_along_dim"), {torch.int64}),
+}
+
+
+def _name(node: Node) -> str:
+    return node.op.removeprefix("aten.").split(".")[0]
 
 
 class IndexRanges:
@@ -48,6 +62,12 @@ class IndexRanges:
         """
         for index, size, negative in self._choices(node, values):
             found = self._range(index)
+            row = _name(node) != "index_select" or len(self._shape(index, values)) == 1
+            if self._type(index, values) not in _INDEX_TYPES[_name(node)] or not row:
+                raise FileFormatError(
+                    f"graph node {node.name!r}: expected whole numbers as indices, in one row if "
+                    "they select along an axis, got others. Convert the model again."
+                )
             if found is None or found[0] < (-size if negative else 0) or found[1] >= size:
                 got = "others" if found is None else f"{found[0]} to {found[1]}"
                 raise FileFormatError(
@@ -68,8 +88,10 @@ class IndexRanges:
         source, element = node, node.pick
         if node.op == "operator.getitem":
             source, element = self._graph[node.args[0].name], node.args[1]
-        name = source.op.removeprefix("aten.").split(".")[0]
-        if name in _POSITIONS or (name in _WITH_POSITIONS and element == 1):
+        name = _name(source)
+        if name in _CONSTANTS:
+            self._values[node.name] = _CONSTANTS[name], _CONSTANTS[name]
+        elif name in _POSITIONS or (name in _WITH_POSITIONS and element == 1):
             self._values[node.name] = 0, self._searched(source, name, values) - 1
         elif ops.kind(node) == "layout" and "pad" not in node.op:
             found: list[tuple[int, int] | None] = []
@@ -81,8 +103,8 @@ class IndexRanges:
 
     def _choices(self, node: Node, values: Mapping[str, Any]) -> Iterator[tuple[Arg, int, bool]]:
         """Yield every index of a node, the size that it must stay below, and if it may be < 0."""
-        name = node.op.removeprefix("aten.").split(".")[0]
-        if name not in ("index", "index_select", "gather", "take_along_dim", "embedding"):
+        name = _name(node)
+        if name not in _INDEX_TYPES:
             return
         x = self._shape(node.args[0], values)
         if name == "index":
@@ -96,6 +118,11 @@ class IndexRanges:
             yield node.args[1], math.prod(x) if axis is None else x[axis], False
         else:
             yield node.args[2], x[node.args[1]] if x else 1, False
+
+    def _type(self, arg: Arg, values: Mapping[str, Any]) -> torch.dtype | None:
+        value = values.get(arg.name) if isinstance(arg, Ref) else None
+        value = self._graph.params[arg.name] if isinstance(arg, Param) else value
+        return value.dtype if isinstance(value, Tensor) else None
 
     def _shape(self, arg: Arg, values: Mapping[str, Any]) -> tuple[int, ...]:
         if isinstance(arg, Param):

@@ -118,8 +118,6 @@ _RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
         **dict.fromkeys(("upscale_factor", "downscale_factor", "divisor_override"), (1, _MOST)),
         **dict.fromkeys(("padding", "output_padding"), (0, _MOST)),
         **dict.fromkeys(("pad", "diagonal", "offset", "shifts"), (-_MOST, _MOST)),
-        **dict.fromkeys(("dim", "dim0", "dim1", "dim2", "dimension", "start_dim"), (-64, 63)),
-        **dict.fromkeys(("end_dim", "source", "destination", "axis0", "axis1"), (-64, 63)),
         **dict.fromkeys(("size", "sizes", "shape", "normalized_shape"), _SIZE),
         **dict.fromkeys(("start", "end", "index"), _ANY),  # the end of a slice is often the last
         **dict.fromkeys(("N", "C", "HxW"), (1, 1 << 40)),
@@ -131,6 +129,17 @@ _RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     }
 )
 """Least and largest value of whole-number arguments, by their name in PyTorch's schemas."""
+
+_AXES = frozenset(
+    {
+        *("dim", "dims", "dim0", "dim1", "dim2", "dimension", "start_dim", "end_dim"),
+        *("source", "destination", "axis0", "axis1"),
+    }
+)
+"""Arguments that name axes of the first tensor, from the front or (below zero) from the back."""
+
+_ONE_MORE = frozenset({"unsqueeze", "stack", "diag_embed"})
+"""Operators whose axes are those of a result with one axis more."""
 
 _OTHERWISE = (-(1 << 31), (1 << 31) - 1)
 _PER_OPERATOR: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType(
@@ -160,6 +169,11 @@ _TEXTS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What text arguments may say, as patterns."""
+
+_PER_AXIS = frozenset(
+    {"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size"}
+)
+"""Lists that have a value for each axis of a map."""
 
 _FIXED: Mapping[str, Any] = MappingProxyType(
     {
@@ -194,8 +208,9 @@ class Argument:
 
     Attributes:
         name: Its name in PyTorch's schema.
-        kind: ``tensor``, ``int``, ``float``, ``number`` (either, or a truth value), ``bool``,
-            ``text``, ``dtype``, or ``fixed``.
+        kind: ``tensor``, ``int``, ``axis`` (of the first tensor, which has ``high`` axes less
+            than those that may be named), ``float``, ``number`` (either, or a truth value),
+            ``bool``, ``text``, ``dtype``, ``tuple`` (several tensors), or ``fixed``.
         many: Whether it is a list of these; a single whole number then stands for equal ones.
         optional: Whether it may be None (of a list: its elements, too).
         keyword: Whether it is given by keyword.
@@ -204,7 +219,9 @@ class Argument:
         high: Largest number.
         pattern: What a text may be.
         fixed: The one value of a ``fixed`` argument.
-        times: Whether it is a list of so many numbers (or of one for all axes); 0 for any.
+        times: How many values a list has, or one for all axes; 0 for any number.
+        empty: Whether the list may have none.
+        alone: Whether one number may stand for a list.
     """
 
     name: str
@@ -218,6 +235,8 @@ class Argument:
     pattern: str = ""
     fixed: Any = None
     times: int = 0
+    empty: bool = True
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -316,7 +335,9 @@ def _argument(packet: str, schema: Any) -> Argument:  # noqa: ANN401 - torch's a
         return Argument(kind="fixed", fixed=_FIXED[name], optional=optional, **common)
     kind = _KINDS[bare]
     low, high = float("-inf"), float("inf")
-    if kind == "int":
+    if kind == "int" and name in _AXES and (packet, name) not in _PER_OPERATOR:
+        kind, high = "axis", float(packet in _ONE_MORE)
+    elif kind == "int":
         low, high = _PER_OPERATOR.get((packet, name), _RANGES.get(name, _OTHERWISE))
     elif kind == "float":
         low, high = _FLOATS.get(name, (low, high))
@@ -327,6 +348,8 @@ def _argument(packet: str, schema: Any) -> Argument:  # noqa: ANN401 - torch's a
         low=low,
         high=high,
         pattern=_TEXTS.get(name, "") if kind == "text" else "",
-        times=schema.N or 0,
+        times=schema.N or 0 if name in _PER_AXIS else 0,
+        empty=name not in _PER_AXIS or schema.default_value == [],
+        alone=bool(schema.N),
         **common,
     )

@@ -7,6 +7,7 @@ running the graph on PyTorch's ``meta`` device, which knows shapes and types but
 once with two and once with three inputs; so nothing is allocated whatever a file asks for.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -33,8 +34,8 @@ DTYPES = frozenset(
 )
 """Types that a tensor of a network may have."""
 
-MOST_ELEMENTS = 1 << 29
-"""Most elements that the values of one input may hold at one time: 2 GiB in float32."""
+MOST_ELEMENTS = 1 << 28
+"""Most elements that the values of one input may hold at one time: 1 GiB in float32."""
 
 _MOST_NODES = 100_000
 _MOST_LIST = 4096
@@ -59,6 +60,11 @@ def validate(graph: Graph, dtype: torch.dtype) -> None:
         if node.op not in operators():
             raise _bad(node, f"operator {node.op!r}: not one that a network may call")
     _check_tensors(graph, dtype)
+    first = graph[graph.input]
+    if first.op != ops.INPUT or first.shape != graph.input_shape or (
+        sum(n.op == ops.INPUT for n in graph) != 1
+    ):
+        raise _bad(first, f"expected one input of shape {graph.input_shape}, got another")
     ranges = IndexRanges(graph)
     for batch in _BATCHES:
         _Trial(graph, dtype, batch, ranges).run()
@@ -106,7 +112,7 @@ def _check_roles(graph: Graph) -> None:
         kind, value = ops.kind(node), values[node.name]
         before = [values[i] for i in node.inputs if ops.kind(graph[i]) != "shape"]
         if kind == "weighted" and not value.tail:
-            _check_weighted(node)
+            _check_weighted(graph, node)
             if before[0].weighted:
                 raise _bad(node, "expected spikes to read, got values that passed weights already")
         if kind == "site" and any(b.tail for b in before):
@@ -133,12 +139,32 @@ def _check_roles(graph: Graph) -> None:
             raise _bad(node, "expected nothing but analog work behind a read-out")
 
 
-def _check_weighted(node: Node) -> None:
-    """Refuse a layer whose weight is no tensor of the graph's own, in its place."""
+def _check_weighted(graph: Graph, node: Node) -> None:
+    """Refuse a layer whose tensors are not its own, not in their places, or of another size."""
     tensors = [*node.args[1:3], None][:2]
     plain = isinstance(node.args[0], Ref) and isinstance(tensors[0], Param)
     if not plain or not isinstance(tensors[1], Param | None) or set(node.kwargs):
         raise _bad(node, "expected a value, a weight and a bias in their places, got others")
+    spec = ops.weighted(node)
+    if spec is None or spec.out_axis is None or spec.in_axis is None:
+        return
+    weight = graph.params[tensors[0].name].shape
+    bias = None if tensors[1] is None else tuple(graph.params[tensors[1].name].shape)
+    groups = node.args[spec.groups] if spec.groups and len(node.args) > spec.groups else 1
+    x = graph[node.args[0].name].shape or ()
+    if len(weight) < 2 or (spec.channel_axis == 1 and len(weight) != len(x)):
+        raise _bad(node, f"expected a weight for values of {len(x)} axes, got {tuple(weight)}")
+    entering, leaving = weight[spec.in_axis], weight[spec.out_axis]
+    whole = entering if spec.transposed else entering * groups
+    made = leaving * groups if spec.transposed else leaving
+    if x[spec.channel_axis] != whole or made % groups or whole % groups or min(weight) < 1:
+        raise _bad(
+            node,
+            f"expected a weight for {x[spec.channel_axis]} channels in {groups} groups, got "
+            f"{tuple(weight)}",
+        )
+    if bias not in (None, (made,)):
+        raise _bad(node, f"expected a bias of {made} channels, got shape {bias}")
 
 
 class _Trial:
@@ -252,10 +278,24 @@ def _check_arguments(
     node: Node, found: Signature, args: list[Any], kwargs: Mapping[str, Any]
 ) -> None:
     """Refuse arguments that are missing, too many, of another kind or out of range."""
+    axes = _axes(args)
     for argument, value in _bound(node, found, args, kwargs):
+        if argument.kind == "axis":
+            ends = max(1, axes + int(argument.high))
+            argument = dataclasses.replace(argument, kind="int", low=-ends, high=ends - 1)  # noqa: PLW2901
         problem = _problem(argument, value)
         if problem:
             raise _bad(node, f"{node.op}: {argument.name}: {problem}")
+
+
+def _axes(args: Any) -> int:  # noqa: ANN401 - arguments
+    """Return how many axes the first tensor has."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            return arg.ndim
+        if isinstance(arg, list) and arg and isinstance(arg[0], Tensor):
+            return arg[0].ndim
+    return 0
 
 
 def _bound(
@@ -286,10 +326,12 @@ def _problem(argument: Argument, value: Any) -> str:  # noqa: ANN401 - any argum
         return ""
     if argument.many:
         if not isinstance(value, list):
-            whole = argument.kind == "int" and argument.times
-            return _one(argument, value) if whole else "expected a list"
-        if len(value) > _MOST_LIST or (argument.times and len(value) not in (0, 1, argument.times)):
+            return _one(argument, value) if argument.alone else "expected a list"
+        lengths = (1, argument.times)
+        if len(value) > _MOST_LIST or (argument.times and value and len(value) not in lengths):
             return f"expected {argument.times or 'fewer'} values, got {len(value)}"
+        if not value and not argument.empty:
+            return f"expected {argument.times} values, got none"
         return next(filter(None, (_problem_in_list(argument, v) for v in value)), "")
     return _one(argument, value)
 

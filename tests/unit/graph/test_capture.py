@@ -152,5 +152,5 @@ def test_a_graph_survives_json_and_a_damaged_one_is_refused() -> None:
     damaged["nodes"][1]["args"] = [{"ref": "nobody"}]
     with pytest.raises(FileFormatError, match="refers to \\['nobody'\\]"):
         Graph.from_dict(damaged, graph.params)
-    with pytest.raises(FileFormatError, match="a field is missing"):
+    with pytest.raises(FileFormatError, match="expected the fields input, outputs"):
         Graph.from_dict({"nodes": []}, {})
