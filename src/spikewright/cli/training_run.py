@@ -25,11 +25,11 @@ from spikewright.cli.sources import (
     spread,
 )
 from spikewright.cli.terminal import Terminal, command
-from spikewright.cli.trained import PREFIX
+from spikewright.cli.trained import PREFIX, name_of, origin
 from spikewright.cli.training import RecipeOptions, TrainingImages, first_process, tuned
 from spikewright.errors import ConfigError
 from spikewright.training import TrainConfig, TrainingResult
-from spikewright.training.checkpoint import LAST, read_run
+from spikewright.training.checkpoint import LAST
 from spikewright.training.prepare import Activation
 from spikewright.training.result import EpochRecord
 
@@ -88,7 +88,7 @@ def run(
         note={"model": _origin(model), "data": describe(items)},
     )
     if first_process():
-        terminal.result(_text(result, items, folder), _report(result, items, checked))
+        terminal.result(_text(result, items, folder, _origin(model)), _report(result, items, checked))
     return 130 if result.interrupted else 0
 
 
@@ -113,10 +113,7 @@ def _calibration(
 def _origin(model: ModelOptions) -> str:
     """Return the model that a chain of trainings began with."""
     spec = str(model.model)
-    if not spec.startswith(PREFIX):
-        return spec
-    note = read_run(Path(spec.removeprefix(PREFIX)))["note"]
-    return str(note["model"])
+    return origin(spec) if spec.startswith(PREFIX) else spec
 
 
 def _line(record: EpochRecord, config: TrainConfig) -> str:
@@ -127,7 +124,7 @@ def _line(record: EpochRecord, config: TrainConfig) -> str:
     )
 
 
-def _text(result: TrainingResult, items: Items, folder: Path) -> str:
+def _text(result: TrainingResult, items: Items, folder: Path, model: str) -> str:
     settings, cost, source = result.model.settings, result.cost, describe(items)
     method = _METHODS.get(settings["activation"], settings["activation"])
     left = result.config.epochs - cost.epochs
@@ -140,7 +137,7 @@ def _text(result: TrainingResult, items: Items, folder: Path) -> str:
         f"cost:    {cost.epochs} epochs, {cost.steps:,} steps, {cost.images:,} images seen, "
         f"{cost.seconds:.1f} s\n"
         f"written: {folder / LAST}\n"
-        f"next:    {command()} convert --model {PREFIX}{folder / LAST} --method {method}{levels} "
+        f"next:    {command()} convert --model {name_of(folder / LAST, model)} --method {method}{levels} "
         "--calibration SPEC"
     )
 

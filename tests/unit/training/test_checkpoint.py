@@ -83,6 +83,25 @@ def trained(folder: Path | None, **changes: Any) -> TrainingResult:
     )
 
 
+def facts(**changes: Any) -> dict[str, Any]:
+    """Say of a run what every checkpoint says."""
+    counts = dict.fromkeys(("images", "processes", "epoch", "step", "steps", "seen"), 1)
+    return {
+        **counts,
+        "config": {},
+        "activation": {"activation": "casc", "levels": 4, "relays": True},
+        "digest": "0",
+        "input_shape": [None, 2, 8, 8],
+        "seconds": 1.5,
+        "epoch_seconds": 0.0,
+        "sums": [0.0, 0.0, 0.0],
+        "best": float("-inf"),
+        "history": [],
+        "note": {},
+        **changes,
+    }
+
+
 def state(result: TrainingResult) -> dict[str, Tensor]:
     return dict(result.model.state_dict())
 
@@ -263,7 +282,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 def test_any_part_of_the_state_comes_back(tmp_path: Path) -> None:
     checkpoint = Checkpoint(
-        run={"epoch": 2, "rate": 0.1},
+        run=facts(epoch=2),
         model={"a.b": torch.randn(3, 4).T, "n": torch.tensor(3)},
         ema={"a.b": torch.zeros(4, 3)},
         optimizer={
