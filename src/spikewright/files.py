@@ -34,7 +34,7 @@ def read_bytes(path: Path, expected: str, most: int) -> bytes:
         FileFormatError: If it is missing, no ordinary file, larger, or cannot be read.
     """
     try:
-        with path.open("rb", opener=_open_at_once) as file:
+        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - Path has no opener
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise FileFormatError(
                     f"{path}: expected {expected}, got a pipe or device. Give an ordinary file."
