@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.graph.batch import sizes
 from spikewright.graph.signatures import operators
 from spikewright.network import SpikingNetwork, files
 from tests.fuzz.edits import edit_json, edit_tensors
@@ -145,8 +146,8 @@ def _open_network(path: Path) -> None:
     network = sw.load(path)
     network.summary()
     if network.code.steps <= 1000:
-        shape = [2 if s is None else s for s in network.graph.input_shape]
-        x = torch.rand(shape)
+        xs = tuple(torch.rand(sizes(shape, 2)) for shape in network.graph.input_shapes)
+        x = xs[0] if len(xs) == 1 else xs
         sw.simulate(network, x)
         sw.simulate(network, x, simulator="reference")
 

@@ -32,6 +32,7 @@ from spikewright.cli.sources import (
 )
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.graph.batch import sizes
 from spikewright.network import SpikingNetwork, load
 
 __all__ = ["Subject", "convert_model", "original", "subject"]
@@ -54,7 +55,7 @@ class Subject:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return tuple(size or 1 for size in self.snn.graph.input_shape[1:])
+        return sizes(self.snn.graph.input_shapes[0])[1:]
 
     @property
     def preprocess(self) -> Mapping[str, Any] | None:

@@ -35,7 +35,7 @@ __all__ = [
 
 Mode = Literal["RGB", "L"]
 
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Kinds of image files that are decoded; Pillow runs other programs for some that are not here."""
 
 MOST_BYTES = 1 << 28

@@ -3,6 +3,7 @@
 
 from spikewright.graph.capture import capture as capture
 from spikewright.graph.capture import check_parameters as check_parameters
+from spikewright.graph.channels import channel_axes as channel_axes
 from spikewright.graph.inspection import Inspection as Inspection
 from spikewright.graph.inspection import inspect_graph as inspect_graph
 from spikewright.graph.inspection import support_table as support_table

@@ -16,12 +16,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.errors import FileFormatError, ShapeError
+from spikewright.errors import ShapeError
+from spikewright.graph.batch import Shape, encode_shape
+from spikewright.graph.structure import Structure
 
-__all__ = ["Arg", "Graph", "Node", "Param", "Ref", "map_arg"]
+__all__ = ["Arg", "Graph", "Inputs", "Node", "Param", "Ref", "as_inputs", "map_arg"]
 
 Arg = Any  # Ref | Param | int | float | bool | str | None | torch.dtype | tuple[Arg, ...]
 """What an operator argument can be; tuples nest."""
+
+
+Inputs = Tensor | tuple[Tensor, ...]
+"""What a network is run on: its one input, or all of them in the order of ``Graph.inputs``."""
+
+
+def as_inputs(x: Inputs) -> tuple[Tensor, ...]:
+    """Return the inputs as a tuple."""
+    return (x,) if isinstance(x, Tensor) else tuple(x)
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,8 @@ class Node:
         pick: Which element of a tuple result is this node's value; None for all of it.
         module: Path of the module that made the call; ``""`` is the model itself.
         source: ``file:line`` of the call.
-        shape: Shape of the value, None where it depends on the batch; None if not a tensor.
+        shape: Shape of the value, which says where the batch is (see
+            :mod:`spikewright.graph.batch`); None if not a tensor.
     """
 
     name: str
@@ -60,7 +72,7 @@ class Node:
     pick: int | None = None
     module: str = ""
     source: str = ""
-    shape: tuple[int | None, ...] | None = None
+    shape: Shape | None = None
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -106,16 +118,25 @@ class Graph:
     Attributes:
         nodes: Name to node; the order is an execution order.
         params: Name to tensor.
-        input: Name of the one input node.
+        inputs: Names of the input nodes, whose shapes are those of the inputs.
         outputs: Names of the nodes that are returned.
-        input_shape: Shape of the input, None for the batch.
+        arguments: How a call's arguments hold the inputs: ``((positional, …), {keyword: …})``.
+        results: How what is returned holds the outputs.
+        names: Names of the positional arguments.
+        notes: What was done to the model that a user should know, e.g. a change of precision.
+        stands_for: After ``fold_units``, what a unit of a node's value stands for in the original
+            network, broadcastable with the value; 1 where left out. Not written to files.
     """
 
     nodes: dict[str, Node]
     params: dict[str, Tensor]
-    input: str
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    input_shape: tuple[int | None, ...]
+    arguments: Structure = field(default_factory=Structure.one_argument)
+    results: Structure = field(default_factory=Structure.one)
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stands_for: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Node]:
         """Iterate over the nodes in execution order."""
@@ -190,7 +211,7 @@ class Graph:
 
     def prune(self) -> None:
         """Drop nodes that no output needs and tensors that no node reads."""
-        needed = self.ancestors((*self.outputs, self.input))
+        needed = self.ancestors((*self.outputs, *self.inputs))
         self.nodes = {n: node for n, node in self.nodes.items() if n in needed}
         used = {p for node in self.nodes.values() for p in node.params}
         self.params = {p: t for p, t in self.params.items() if p in used}
@@ -205,28 +226,49 @@ class Graph:
         )
         return torch.float64 if wide else torch.float32
 
-    def check_input(self, x: Tensor, where: str, advice: str) -> None:
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the inputs."""
+        return tuple(self.nodes[name].shape or () for name in self.inputs)
+
+    def check_input(self, x: Inputs, where: str, advice: str) -> None:
         """Raise unless a batch has the shape that the graph was captured with.
 
         Args:
-            x: Inputs.
+            x: The input, or all of them in the order of ``inputs``.
             where: What they are, for the message.
             advice: What to do, for the message.
 
         Raises:
-            ShapeError: If the shape differs behind the batch axis.
+            ShapeError: If their number or a shape differs, apart from the batch's size.
         """
-        expected = self.input_shape
-        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
-            names = ", ".join("batch" if s is None else str(s) for s in expected)
-            raise ShapeError(f"{where}: expected shape ({names}), got {tuple(x.shape)}. {advice}")
+        values = as_inputs(x)
+        if len(values) != len(self.inputs):
+            raise ShapeError(
+                f"{where}: expected {len(self.inputs)} input(s), got {len(values)}. {advice}"
+            )
+        batch = {int(v.shape[0]) for v in values if v.ndim}
+        for name, value, expected in zip(self.inputs, values, self.input_shapes, strict=True):
+            if value.ndim != len(expected) or tuple(value.shape[1:]) != expected[1:]:
+                sizes = ", ".join("batch" if s is None else str(s) for s in expected)
+                which = f" for {name!r}" if len(values) > 1 else ""
+                raise ShapeError(
+                    f"{where}: expected shape ({sizes}){which}, got {tuple(value.shape)}. {advice}"
+                )
+        if len(batch) > 1:
+            raise ShapeError(
+                f"{where}: expected as many samples in every input, got {sorted(batch)}. {advice}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the tensors as JSON-able data."""
+        """Return everything but the tensors as JSON-able data; see :mod:`spikewright.graph.decode`."""
         return {
-            "input": self.input,
+            "inputs": list(self.inputs),
             "outputs": list(self.outputs),
-            "input_shape": list(self.input_shape),
+            "arguments": self.arguments.to_json(),
+            "results": self.results.to_json(),
+            "names": list(self.names),
+            "notes": list(self.notes),
             "nodes": [
                 {
                     "name": n.name,
@@ -236,101 +278,11 @@ class Graph:
                     "pick": n.pick,
                     "module": n.module,
                     "source": n.source,
-                    "shape": None if n.shape is None else list(n.shape),
+                    "shape": None if n.shape is None else encode_shape(n.shape),
                 }
                 for n in self
             ],
         }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], params: dict[str, Tensor]) -> "Graph":
-        """Rebuild a graph.
-
-        Args:
-            data: What :meth:`to_dict` wrote, also after it has been JSON.
-            params: Tensors by name.
-
-        Raises:
-            FileFormatError: On a field that is missing, unknown or of another kind, a name that is
-                there twice, or a reference to what is not there before.
-        """
-        _fields(data, ("input", "outputs", "input_shape", "nodes"), "graph")
-        nodes: dict[str, Node] = {}
-        for entry in _is(data["nodes"], list, "graph: nodes"):
-            node = _decode_node(entry)
-            if node.name in nodes:
-                raise FileFormatError(f"graph: two nodes are called {node.name!r}. Save it again.")
-            nodes[node.name] = node
-        outputs = [_is(o, str, "graph: outputs") for o in _is(data["outputs"], list, "outputs")]
-        shape = _decode_shape(data["input_shape"], "graph: input_shape")
-        graph = cls(
-            nodes, params, _is(data["input"], str, "graph: input"), tuple(outputs), shape or ()
-        )
-        _check_order(graph)
-        return graph
-
-
-def _decode_node(entry: Any) -> Node:  # noqa: ANN401 - JSON value
-    keys = ("name", "op", "args", "kwargs", "pick", "module", "source", "shape")
-    _fields(entry, keys, "graph node")
-    where = f"graph node {str(entry['name'])[:80]!r}"
-    pick = entry["pick"]
-    if pick is not None and (type(pick) is not int or not 0 <= pick < 1 << 20):
-        raise FileFormatError(f"{where}: expected a place as pick, got {str(pick)[:40]!r}.")
-    return Node(
-        name=_is(entry["name"], str, f"{where}: name"),
-        op=_is(entry["op"], str, f"{where}: op"),
-        args=_decode(_is(entry["args"], list, f"{where}: args")),
-        kwargs={k: _decode(v) for k, v in _is(entry["kwargs"], dict, f"{where}: kwargs").items()},
-        pick=pick,
-        module=_is(entry["module"], str, f"{where}: module"),
-        source=_is(entry["source"], str, f"{where}: source"),
-        shape=_decode_shape(entry["shape"], f"{where}: shape"),
-    )
-
-
-def _decode_shape(data: Any, where: str) -> tuple[int | None, ...] | None:  # noqa: ANN401
-    if data is None:
-        return None
-    sizes = _is(data, list, where)
-    if len(sizes) > 64 or any(
-        s is not None and (type(s) is not int or not 0 <= s < 1 << 40) for s in sizes
-    ):
-        raise FileFormatError(f"{where}: expected sizes, got {str(data)[:80]}. Save it again.")
-    return tuple(sizes)
-
-
-def _fields(data: Any, keys: tuple[str, ...], where: str) -> None:  # noqa: ANN401 - JSON value
-    if not isinstance(data, Mapping) or set(data) != set(keys):
-        got = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
-        raise FileFormatError(
-            f"{where}: expected the fields {', '.join(keys)}, got {got[:200]}. Save it again."
-        )
-
-
-def _is(value: Any, kind: type, where: str) -> Any:  # noqa: ANN401 - JSON value
-    if not isinstance(value, kind):
-        raise FileFormatError(
-            f"{where}: expected {kind.__name__}, got {str(value)[:40]!r}. Save it again."
-        )
-    return value
-
-
-def _check_order(graph: Graph) -> None:
-    seen: set[str] = set()
-    for node in graph:
-        missing = [i for i in node.inputs if i not in seen]
-        absent = [p for p in node.params if p not in graph.params]
-        if missing or absent:
-            raise FileFormatError(
-                f"graph node {node.name!r}: refers to {missing + absent}, not in the file."
-            )
-        seen.add(node.name)
-    lost = [n for n in (graph.input, *graph.outputs) if n not in seen]
-    if lost:
-        raise FileFormatError(f"graph: input or outputs {lost} are not among its nodes.")
-    if not graph.outputs or len(set(graph.outputs)) < len(graph.outputs):
-        raise FileFormatError("graph: expected outputs that differ, got none or one twice.")
 
 
 def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
@@ -345,36 +297,3 @@ def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
     if isinstance(arg, float) and not math.isfinite(arg):
         return {"float": str(arg)}
     return arg
-
-
-def _decode(data: Any) -> Arg:  # noqa: ANN401 - JSON value
-    if isinstance(data, list):
-        return tuple(_decode(d) for d in data)
-    if not isinstance(data, dict):
-        return data
-    if len(data) == 1:
-        ((kind, value),) = data.items()
-        if kind in _LEAVES and isinstance(value, str):
-            return _LEAVES[kind](value)
-    raise FileFormatError(f"graph: argument of unknown kind {str(data)[:40]}. Save it again.")
-
-
-def _decode_float(text: str) -> float:
-    if text not in ("inf", "-inf"):
-        raise FileFormatError(f"graph: expected inf or -inf, got {text[:40]!r}. Save it again.")
-    return float(text)
-
-
-def _decode_dtype(name: str) -> torch.dtype:
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
-        raise FileFormatError(f"graph: expected a type of numbers, got {name[:40]!r}.")
-    return found
-
-
-_LEAVES: Mapping[str, Callable[[str], Arg]] = {
-    "ref": Ref,
-    "param": Param,
-    "float": _decode_float,
-    "dtype": _decode_dtype,
-}

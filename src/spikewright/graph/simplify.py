@@ -6,7 +6,6 @@ are added or multiplied become tensors of the graph, so that later passes meet f
 """
 
 import dataclasses
-import math
 
 import torch
 from torch import Tensor
@@ -58,9 +57,20 @@ def simplify(graph: Graph) -> Graph:
     graph.prune()
     _fold_constants(graph)
     for node in graph:
+        _infer_batch(graph, node)
         _number_to_tensor(graph, node)
     graph.prune()
     return graph
+
+
+def _infer_batch(graph: Graph, node: Node) -> None:
+    """Let a reshape infer the one size that depends on the batch."""
+    if node.op != "aten.reshape.default" or not isinstance(node.args[1], tuple):
+        return
+    sizes = node.args[1]
+    if sum(isinstance(s, Ref) for s in sizes) == 1 and -1 not in sizes:
+        inferred = tuple(-1 if isinstance(s, Ref) else s for s in sizes)
+        graph.update(dataclasses.replace(node, args=(node.args[0], inferred)))
 
 
 def _pick_first(graph: Graph, node: Node) -> None:
@@ -280,8 +290,3 @@ def argument(node: Node, index: int | None, default: int) -> int:
     if index is None or index >= len(node.args):
         return default
     return int(node.args[index])
-
-
-def element_count(shape: tuple[int | None, ...] | None) -> int:
-    """Return the number of elements per sample (the batch axis counts as one)."""
-    return math.prod(s or 1 for s in shape) if shape else 0

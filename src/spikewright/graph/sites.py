@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
+from spikewright.graph.batch import is_plain
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.staircase import find_staircases
 
@@ -20,6 +21,7 @@ __all__ = [
     "Refusal",
     "Value",
     "analog_inputs",
+    "encoded_values",
     "find_activations",
     "flow",
     "place_sites",
@@ -320,7 +322,7 @@ def _split_pools(graph: Graph) -> None:
         axis = cat.args[1] if len(cat.args) > 1 else 0
         if cat.op != "aten.cat.default" or axis != 1 or cat.shape is None or pool.shape is None:
             continue
-        if len(cat.shape) != len(pool.shape):
+        if len(cat.shape) != len(pool.shape) or not is_plain(cat.shape):
             continue
         parts: list[Node] = []
         for part in cat.args[0]:
@@ -352,16 +354,67 @@ def _matches(pattern: str, module: str) -> bool:
     return pattern == module
 
 
+def encoded_values(graph: Graph) -> dict[str, str]:
+    """Return which values enter a network as spikes where its input is encoded.
+
+    It is the input itself, or what analog work in front of the network makes of it (a
+    normalisation): the last value after which elements are only moved, averaged or pooled.
+
+    Args:
+        graph: A graph without input neurons.
+
+    Returns:
+        Name of the value to the name of its input neurons.
+    """
+    return {value: _input_neurons(graph, value) for value, _ in _entries(graph)}
+
+
+def _input_neurons(graph: Graph, value: str) -> str:
+    return "input/neurons" if value == graph.inputs[0] else f"{value}/neurons"
+
+
+def _entries(graph: Graph) -> list[tuple[str, list[str]]]:
+    """Return every value that would be encoded, with those of its readers that get the spikes."""
+    values, users = flow(graph), graph.users()
+    readers: dict[str, list[str]] = {}
+    todo = [
+        (boundary, user.name)
+        for boundary in analog_inputs(graph)
+        for user in users[boundary]
+        if not values[user.name].prefix and ops.kind(user) != "shape"
+    ]
+    while todo:
+        name, reader = todo.pop()
+        node = graph[name]
+        if reader in readers.setdefault(name, []):
+            continue
+        readers[name].append(reader)
+        tensors = [i for i in node.inputs if graph[i].shape is not None]
+        moves = ops.kind(node) in ("layout", "pool") or (
+            ops.kind(node) == "mixing" and node.op not in (ops.SCALE, ops.WINDOW_SUM)
+        )
+        if moves and len(tensors) == 1:
+            todo.append((tensors[0], name))
+    return [
+        (name, found)
+        for name, found in readers.items()
+        if not any(name in others for others in readers.values())
+    ]
+
+
 def _encode_input(graph: Graph) -> None:
-    site = Node(
-        name="input/neurons",
-        op=ops.INPUT_SITE,
-        args=(Ref(graph.input),),
-        kwargs={"cap": None},
-        shape=graph.input_shape,
-    )
-    graph.redirect(graph.input, site.name)
-    graph.insert([site], after=graph.input)
+    for value, readers in _entries(graph):
+        site = Node(
+            name=_input_neurons(graph, value),
+            op=ops.INPUT_SITE,
+            args=(Ref(value),),
+            kwargs={"cap": None},
+            module=graph[value].module,
+            source=graph[value].source,
+            shape=graph[value].shape,
+        )
+        graph.redirect(value, site.name, only=readers)
+        graph.insert([site], after=value)
 
 
 def _next_relay(graph: Graph) -> str | None:

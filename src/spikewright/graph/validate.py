@@ -18,6 +18,7 @@ from torch import Tensor
 
 from spikewright.errors import FileFormatError
 from spikewright.graph import ops
+from spikewright.graph.batch import Shape, batch_axis, sizes
 from spikewright.graph.index_range import IndexRanges
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
@@ -60,11 +61,13 @@ def validate(graph: Graph, dtype: torch.dtype) -> None:
         if node.op not in operators():
             raise _bad(node, f"operator {node.op!r}: not one that a network may call")
     _check_tensors(graph, dtype)
-    first = graph[graph.input]
-    if first.op != ops.INPUT or first.shape != graph.input_shape or (
-        sum(n.op == ops.INPUT for n in graph) != 1
-    ):
-        raise _bad(first, f"expected one input of shape {graph.input_shape}, got another")
+    for node in graph:
+        if (node.op == ops.INPUT) is not (node.name in graph.inputs):
+            raise _bad(node, "expected inputs to be those that the file lists, got others")
+        if node.op == ops.INPUT and not _is_input_shape(node.shape):
+            raise _bad(node, f"expected an input with the batch first, got shape {node.shape}")
+    if all(batch_axis(graph[name].shape) is None for name in graph.inputs):
+        raise FileFormatError("graph: expected an input that holds the batch, got none.")
     ranges = IndexRanges(graph)
     for batch in _BATCHES:
         _Trial(graph, dtype, batch, ranges).run()
@@ -73,6 +76,13 @@ def validate(graph: Graph, dtype: torch.dtype) -> None:
 
 def _bad(node: Node, reason: str) -> FileFormatError:
     return FileFormatError(f"graph node {node.name!r}: {reason}. Convert the model again.")
+
+
+def _is_input_shape(shape: Shape | None) -> bool:
+    """Tell whether samples come first, or the input is one number for all of them."""
+    return shape is not None and (
+        not shape or (shape[0] is None and all(isinstance(s, int) for s in shape[1:]))
+    )
 
 
 def _check_tensors(graph: Graph, dtype: torch.dtype) -> None:
@@ -121,8 +131,6 @@ def _check_roles(graph: Graph) -> None:
             raise _bad(node, "expected neurons at the input, got them behind weights")
         if kind == "pool" and not value.tail and not before[0].prefix and not before[0].train:
             raise _bad(node, "expected spikes to take the maximum of, got values mixed already")
-        if kind == "input" and node.shape is None:
-            raise _bad(node, "expected the shape of an input, got none")
         if kind == "analog" and value.tail and any(not b.tail and not b.prefix for b in before):
             raise _bad(node, "expected a read-out in front of analog work, got spikes")
     if not any(n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE for n in graph):
@@ -157,10 +165,11 @@ def _check_weighted(graph: Graph, node: Node) -> None:
     entering, leaving = weight[spec.in_axis], weight[spec.out_axis]
     whole = entering if spec.transposed else entering * groups
     made = leaving * groups if spec.transposed else leaving
-    if x[spec.channel_axis] != whole or made % groups or whole % groups or min(weight) < 1:
+    channels = x[spec.channel_axis]
+    if channels != whole or made % groups or whole % groups or min(weight) < 1:
         raise _bad(
             node,
-            f"expected a weight for {x[spec.channel_axis]} channels in {groups} groups, got "
+            f"expected a weight for {channels} channels in {groups} groups, got "
             f"{tuple(weight)}",
         )
     if bias not in (None, (made,)):
@@ -207,8 +216,7 @@ class _Trial:
         found = signature(node.op)
         _check_arguments(node, found, args, kwargs)
         if node.op == ops.INPUT:
-            shape = [self._size(s) for s in node.shape or ()]
-            return torch.empty(shape, dtype=self._dtype, device="meta")
+            return torch.empty(sizes(node.shape or (), self._batch), dtype=self._dtype, device="meta")
         if node.op in ops.SITE_OPS:
             return args[0]
         if any(a.name == "device" for a in found.arguments):
@@ -234,9 +242,6 @@ class _Trial:
             return [self._value(a) for a in arg]
         return arg
 
-    def _size(self, size: int | None) -> int:
-        return self._batch if size is None else size
-
     def _check_result(self, node: Node, result: Any) -> None:  # noqa: ANN401 - see _call
         self._held += _elements(result)
         if self._held > MOST_ELEMENTS * self._batch:
@@ -253,11 +258,12 @@ class _Trial:
                 raise _bad(node, f"expected no shape of what is no tensor, got {node.shape}")
             _check_number(node, result)
             return
-        declared = node.shape
-        if declared is None or len(declared) != result.ndim:
-            raise _bad(node, f"expected shape {tuple(result.shape)}, got {declared}")
-        if any(isinstance(d, int) and d != s for d, s in zip(declared, result.shape, strict=True)):
-            raise _bad(node, f"expected shape {tuple(result.shape)}, got {declared}")
+        declared = None if node.shape is None else sizes(node.shape, self._batch)
+        if declared != tuple(result.shape):
+            raise _bad(
+                node,
+                f"expected shape {tuple(result.shape)} for {self._batch} inputs, got {declared}",
+            )
 
 
 def _elements(value: Any) -> int:  # noqa: ANN401 - whatever an operator gives

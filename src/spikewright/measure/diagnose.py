@@ -26,7 +26,7 @@ from spikewright.calibration.collect import inputs_of
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import element_count
 from spikewright.measure.diagnosis import Diagnosis
 from spikewright.measure.drive import added_charge, full_scale
 from spikewright.measure.layer_error import Kind, LayerDiagnosis, Part

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, Program, ops
+from spikewright.graph.batch import sizes
 from spikewright.graph.units import move_map
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import pool_operator
@@ -83,7 +84,8 @@ def added_charge(
     differences: list[dict[str, Tensor]] = []
     drives: list[dict[str, Tensor]] = []
     for _ in range(2):
-        x = torch.rand((2, *(s or 1 for s in network.graph.input_shape[1:])), generator=generator)
+        shapes = network.graph.input_shapes
+        x = tuple(torch.rand(sizes(shape, 2), generator=generator) for shape in shapes)
         wanted = _drives(reference, x, scale, None, generator)
         sent = {n: v[1] for n, v in wanted.items()}
         found = _drives(network.graph, x, {n: s / network.span for n, s in scale.items()}, sent)
@@ -103,7 +105,7 @@ def added_charge(
 
 def _drives(
     graph: Graph,
-    x: Tensor,
+    x: tuple[Tensor, ...],
     unit: Mapping[str, Tensor],
     sent: Mapping[str, Tensor] | None,
     generator: torch.Generator | None = None,
@@ -134,7 +136,7 @@ def _drives(
         return out
 
     with torch.no_grad():
-        Program(graph, site=site, pools=True)(x)
+        Program(graph, site=site, pools=True)(*x)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import element_count
 from spikewright.measure.layer_count import not_ours
 from spikewright.network import LayeredSchedule, SpikingNetwork
 from spikewright.simulators import LayeredReference, simulator

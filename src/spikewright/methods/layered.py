@@ -8,11 +8,10 @@ import torch
 
 from spikewright.calibration import MinError, ScaleRule, SiteObserver
 from spikewright.codes import Code
-from spikewright.graph import Graph, Node, fold_units, ops, place_sites
+from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.methods.base import (
     MethodConfig,
     Prepared,
-    channel_axis,
     check_choice,
     check_paths,
     check_scale,
@@ -66,9 +65,7 @@ class LayeredConfig(MethodConfig):
             UnsupportedModuleError: If the model holds something that cannot be taken.
             CalibrationError: If the statistics lack a site.
         """
-        graph = place_sites(
-            prepared.graph, encode_input=self.input == "encoded", analog_relays=self.analog_relays
-        )
+        graph = self.placed(prepared)
         observers = {n.name: observer_of(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
         code = self.choose_code(graph, observers)
         sites, units = {}, {}
@@ -84,7 +81,6 @@ class LayeredConfig(MethodConfig):
             sites=sites,
             code=code,
             provenance=provenance(prepared, self, folded),
-            source=(prepared, self),
         )
 
     def _site(
@@ -95,9 +91,9 @@ class LayeredConfig(MethodConfig):
         code: Code,
         prepared: Prepared,
     ) -> Site:
-        axis = channel_axis(graph, node)
         if observer is None:
-            return silent_site(node, axis)
+            return silent_site(node)
+        axis = observer.channel_axis
         scale = self.scale.scale(
             observer.histogram,
             code,
@@ -107,8 +103,8 @@ class LayeredConfig(MethodConfig):
         )
         return Site(
             name=node.name,
-            signed=node.op == ops.RELAY or (node.op == ops.INPUT_SITE and prepared.input_signed),
-            channel_axis=axis or 1,
+            signed=node.op == ops.RELAY or node.name in prepared.signed_inputs,
+            channel_axis=1 if axis is None else axis,
             scale=scale,
             threshold=torch.tensor(1.0),
             pre_bias=torch.tensor(0.5 if self.rounding else 0.0),

@@ -16,14 +16,15 @@ from torch import Tensor
 from spikewright.codes import CODES, Code
 from spikewright.errors import FileFormatError, SpikewrightError
 from spikewright.graph import ops
-from spikewright.graph.ir import Graph
+from spikewright.graph.batch import Shape
+from spikewright.graph.decode import decode_graph
 from spikewright.graph.validate import validate
 from spikewright.network.spiking import ScheduleKind, Site, SpikingNetwork
 from spikewright.neurons import Stepping, neurons
 
 __all__ = ["SITE_SETTINGS", "SITE_TENSORS", "build", "check"]
 
-SITE_TENSORS = ("scale", "threshold", "pre_bias")
+SITE_TENSORS = ("scale", "threshold", "pre_bias", "shift")
 SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
 
 _FIELDS = ("graph", "sites", "code", "neuron", "gate", "schedule", "integer", "provenance")
@@ -56,7 +57,7 @@ def build(data: Any, tensors: Mapping[str, Tensor]) -> SpikingNetwork:  # noqa: 
     """
     fields = _table(data, "description", _FIELDS)
     params = {n.removeprefix("param/"): t for n, t in tensors.items() if n.startswith("param/")}
-    graph = Graph.from_dict(_is(fields, "graph", dict), params)
+    graph = decode_graph(fields["graph"], params)
     sites = [_site(entry, tensors) for entry in _is(fields, "sites", list)]
     used = {f"site/{s.name}/{k}" for s in sites for k in SITE_TENSORS}
     used |= {f"param/{p}" for node in graph for p in node.params}
@@ -104,14 +105,14 @@ def check(network: SpikingNetwork) -> None:
     _check_dynamics(network)
 
 
-def _check_site(site: Site, shape: tuple[int | None, ...]) -> None:
+def _check_site(site: Site, shape: Shape) -> None:
     where = f"site {site.name!r}"
-    if not 1 <= site.channel_axis < max(2, len(shape)):
+    if not site.channel_axis < max(2, len(shape)):
         raise FileFormatError(
-            f"{where}: expected a channel axis from 1 to {len(shape) - 1}, got "
+            f"{where}: expected a channel axis from 0 to {len(shape) - 1}, got "
             f"{site.channel_axis}. Save it again."
         )
-    one = [1 if s is None else s for s in shape]
+    one = [s if isinstance(s, int) else 1 for s in shape]
     channels = one[site.channel_axis] if site.channel_axis < len(one) else 1
     for name in SITE_TENSORS:
         tensor: Tensor = getattr(site, name)
@@ -119,18 +120,18 @@ def _check_site(site: Site, shape: tuple[int | None, ...]) -> None:
             raise FileFormatError(
                 f"{where}: expected finite numbers as {name}, got others. Convert again."
             )
-        if name != "pre_bias" and bool((tensor <= 0).any()):
+        if name in ("scale", "threshold") and bool((tensor <= 0).any()):
             raise FileFormatError(
                 f"{where}: expected {name} above 0, got {float(tensor.min()):g}. Convert again."
             )
-        forms = ((), (channels,)) if name == "scale" else None
-        if forms is None and tensor.ndim < max(1, len(one)):
-            fits = all(t in (1, s) for t, s in zip(reversed(tensor.shape), reversed(one), strict=False))
+        if name in ("scale", "shift"):
+            fits = tuple(tensor.shape) in ((), (channels,))
         else:
-            fits = forms is not None and tuple(tensor.shape) in forms
+            pairs = zip(reversed(tensor.shape), reversed(one), strict=False)
+            fits = tensor.ndim <= len(one) and all(t in (1, s) for t, s in pairs)
         if not fits:
             raise FileFormatError(
-                f"{where}: expected {name} that fits values of shape {tuple(one[1:])} with "
+                f"{where}: expected {name} that fits values of shape {tuple(one)} with "
                 f"{channels} channels, got shape {tuple(tensor.shape)}. Convert again."
             )
 

@@ -24,7 +24,7 @@ from spikewright.network.spiking import SpikingNetwork
 __all__ = ["FORMAT", "VERSION", "load", "save"]
 
 FORMAT = "spikewright.network"
-VERSION = 2
+VERSION = 3
 _STORED = frozenset({"F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 """Types of tensors, in safetensors' names."""
 

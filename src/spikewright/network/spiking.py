@@ -3,20 +3,34 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from spikewright.codes import Code
 from spikewright.graph import ops
-from spikewright.graph.ir import Graph, Node
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import element_count
+from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.network.schedule import LayeredSchedule, depths, layered_schedule
 from spikewright.network.synchronous import SynchronousSchedule
 from spikewright.neurons import Firing
 
 __all__ = ["ScheduleKind", "Site", "SpikingNetwork"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What a network was converted from, so that it can be converted again."""
+
+    @property
+    def prepared(self) -> Any:  # noqa: ANN401 - methods.Prepared, of a room above
+        """The calibrated model."""
+
+    @property
+    def config(self) -> Any:  # noqa: ANN401 - methods.MethodConfig
+        """The method's settings."""
+
 
 ScheduleKind = Literal["layered", "synchronous", "wake-sleep"]
 
@@ -42,6 +56,8 @@ class Site:
         neuron: Name of its neuron model; that of the network if empty.
         leak: τ in [0, 1], share of the potential that is left after a step, for neurons that leak.
         seed: Where its random numbers start, if it draws any.
+        shift: What the method adds to the current on purpose, in the original network's numbers,
+            of the same two forms as ``scale``; it is in the graph's biases already.
     """
 
     name: str
@@ -54,6 +70,15 @@ class Site:
     neuron: str = ""
     leak: float = 1.0
     seed: int = 0
+    shift: Tensor = field(default_factory=lambda: torch.tensor(0.0))
+
+    def broadcast(self, value: Tensor, ndim: int) -> Tensor:
+        """Shape one number a channel, or one for all, to broadcast with the population's value."""
+        if value.ndim == 0:
+            return value
+        size = [1] * ndim
+        size[self.channel_axis] = -1
+        return value.reshape(size)
 
     def firing(self) -> Firing:
         """Return the constants that its neurons step with."""
@@ -96,7 +121,7 @@ class SpikingNetwork:
     schedule_kind: ScheduleKind = "layered"
     integer: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
-    source: Any = field(default=None, repr=False, compare=False)
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     @property
     def T(self) -> int:
@@ -151,10 +176,12 @@ class SpikingNetwork:
         """Return the network with its tensors on another device."""
         graph = self.graph.copy()
         graph.params = {n: t.to(device) for n, t in graph.params.items()}
+        graph.stands_for = {n: t.to(device) for n, t in graph.stands_for.items()}
         sites = {
             n: dataclasses.replace(
                 s,
                 scale=s.scale.to(device),
+                shift=s.shift.to(device),
                 threshold=s.threshold.to(device),
                 pre_bias=s.pre_bias.to(device),
             )
@@ -173,8 +200,8 @@ class SpikingNetwork:
             for n in self.spiking_nodes()
         }
 
-    def check_input(self, x: Tensor) -> Tensor:
-        """Return the input in the network's type, on its device, maps with channels last.
+    def check_input(self, x: Inputs) -> Inputs:
+        """Return the input (or inputs) in the network's type, on its device, maps channels last.
 
         Convolutions are up to half as slow again with channels first (CPU).
 
@@ -183,7 +210,11 @@ class SpikingNetwork:
         """
         advice = "Resize the input, or convert again with an example of this size."
         self.graph.check_input(x, "input", advice)
-        x = x.to(self.device, self.dtype)
+        found = tuple(self._as_own(value) for value in as_inputs(x))
+        return found[0] if isinstance(x, Tensor) else found
+
+    def _as_own(self, x: Tensor) -> Tensor:
+        x = x.to(self.device, self.dtype) if x.is_floating_point() else x.to(self.device)
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.agreement import SiteCheck
 from spikewright.simulators.check_layered import check_layered
@@ -107,7 +107,7 @@ class Verification:
         return "\n".join(lines)
 
 
-def verify(network: SpikingNetwork, x: Tensor) -> Verification:
+def verify(network: SpikingNetwork, x: Inputs) -> Verification:
     """Compare the simulators site by site on the same trains, and run freely.
 
     Args:
@@ -128,7 +128,7 @@ def verify(network: SpikingNetwork, x: Tensor) -> Verification:
     decided = [out[0].flatten(1).argmax(1) for out in (run.outputs, run.ticked)]
     return Verification(
         integer=network.integer,
-        samples=x.shape[0],
+        samples=as_inputs(x)[0].shape[0],
         sites=tuple(checks),
         decisions_differ=int((decided[0] != decided[1]).sum()),
         spikes_differ=run.spikes_differ,

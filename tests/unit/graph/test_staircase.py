@@ -18,11 +18,12 @@ from torch.nn import functional as F
 import spikewright as sw
 from spikewright.calibration.collect import Collector
 from spikewright.graph import Graph, Node, capture, fold_batch_norm, ops, place_sites, simplify
+from spikewright.graph.decode import decode_graph
 from spikewright.graph.activation import activate
+from spikewright.graph.channels import channel_axes
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
 from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
-from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 
 THETA = 1.7
 Fn = Callable[[Tensor, Any, int], Tensor]
@@ -201,8 +202,7 @@ def between(act: nn.Module) -> nn.Sequential:
 def calibrated(graph: Graph, x: Tensor) -> Tensor:
     """Return a network's output as calibration computes it."""
     placed = place_sites(find_activations(fold_batch_norm(graph)))
-    axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
-    return Collector(placed, axes, INPUT_STATISTICS).add(x, 0)[0]
+    return Collector(placed, channel_axes(placed)).add(x, 0)[0]
 
 
 DATA = torch.randn(32, 2, 5, 5, generator=torch.Generator().manual_seed(1)) * 3
@@ -392,7 +392,7 @@ def test_networks_give_the_same_numbers_and_every_call_its_own_site() -> None:
         assert numbers == [(1.25, 8, 0.5), (1.25, 8, 0.5), (float(torch.tensor(0.8)), 4, 0.5)]
         pool = next(n for n in graph if ops.kind(n) == "pool")
         assert graph[pool.inputs[0]] == sites[2]  # maxima of spikes: the staircase went before it
-        again = Graph.from_dict(json.loads(json.dumps(graph.to_dict())), graph.params)
+        again = decode_graph(json.loads(json.dumps(graph.to_dict())), graph.params)
         assert again.nodes == graph.nodes
         assert find_staircases(graph).nodes == graph.nodes
         with torch.no_grad():
