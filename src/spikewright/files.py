@@ -34,14 +34,16 @@ def read_bytes(path: Path, expected: str, most: int) -> bytes:
         FileFormatError: If it is missing, no ordinary file, larger, or cannot be read.
     """
     try:
-        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - Path has no opener
+        with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise FileFormatError(
                     f"{path}: expected {expected}, got a pipe or device. Give an ordinary file."
                 )
             content = file.read(most + 1)
     except FileNotFoundError as error:
-        raise FileFormatError(f"{path}: expected {expected}, got no file. Check the path.") from error
+        raise FileFormatError(
+            f"{path}: expected {expected}, got no file. Check the path."
+        ) from error
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
         reason = getattr(error, "strerror", None) or error
         raise FileFormatError(f"{path}: could not be read ({reason}). Check the path.") from error

@@ -73,8 +73,8 @@ class Rows(nn.Module):
         first, second = x.split([2, 3], 1)
         x = torch.cat([first.mean(2), second.amax(2), first[:, :, 3], first[:, :1, 4]], 1)
         scores = self.head(x)
-        best, places = scores.topk(2, 1)
-        return scores.log_softmax(1), best + places.gather(1, torch.zeros_like(places)).float()
+        order = scores.argsort(1, descending=True)
+        return scores.log_softmax(1), scores.gather(1, order[:, :2])
 
 
 def _networks() -> Sequence[SpikingNetwork]:
@@ -152,8 +152,5 @@ def _open_network(path: Path) -> None:
         sw.simulate(network, x, simulator="reference")
 
 
-TARGETS: tuple[Target, ...] = (
-    Target("network", _prepare_networks, _edit_network, _open_network),
-)
+TARGETS: tuple[Target, ...] = (Target("network", _prepare_networks, _edit_network, _open_network),)
 """Every kind of file that is edited."""
-

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that ``spikewright train`` wrote, named ``trained:FILE`` wherever a model is named.
 
-The checkpoint says which model was trained. Where that is a name of this package or of torchvision
-it is taken from there. A name of code is not: no file decides what is run. The user repeats it then,
-``trained:FILE.safetensors:MODEL``.
+The checkpoint says which model was trained. Where that is a name of this package or of
+torchvision it is taken from there. A name of code is not: no file decides what is run. The user
+repeats it then, ``trained:FILE.safetensors:MODEL``.
 """
 
 from pathlib import Path

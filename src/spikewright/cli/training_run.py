@@ -88,7 +88,9 @@ def run(
         note={"model": _origin(model), "data": describe(items)},
     )
     if first_process():
-        terminal.result(_text(result, items, folder, _origin(model)), _report(result, items, checked))
+        terminal.result(
+            _text(result, items, folder, _origin(model)), _report(result, items, checked)
+        )
     return 130 if result.interrupted else 0
 
 
@@ -137,8 +139,8 @@ def _text(result: TrainingResult, items: Items, folder: Path, model: str) -> str
         f"cost:    {cost.epochs} epochs, {cost.steps:,} steps, {cost.images:,} images seen, "
         f"{cost.seconds:.1f} s\n"
         f"written: {folder / LAST}\n"
-        f"next:    {command()} convert --model {name_of(folder / LAST, model)} --method {method}{levels} "
-        "--calibration SPEC"
+        f"next:    {command()} convert --model {name_of(folder / LAST, model)} "
+        f"--method {method}{levels} --calibration SPEC"
     )
 
 

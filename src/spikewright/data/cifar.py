@@ -86,9 +86,9 @@ def _batch(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         batch = _ArrayUnpickler(content, encoding="latin1").load()
         pixels, labels = batch["data"], batch["labels"]
         if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-            raise ValueError("its labels are no list of whole numbers")  # noqa: TRY301
+            raise ValueError("its labels are no list of whole numbers")
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-            raise ValueError("its images are no array of uint8")  # noqa: TRY301
+            raise ValueError("its images are no array of uint8")
         labels = np.array(labels, dtype=np.int64)
         images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     except Exception as error:  # a damaged pickle fails in as many ways as there are bytes

@@ -174,8 +174,7 @@ _KINDS = {
 
 def _is_kind(key: str, value: object) -> bool:
     def number(item: object) -> bool:
-        plain = isinstance(item, int | float) and not isinstance(item, bool)
-        return plain and abs(item) < 1e30  # type: ignore[operator]
+        return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1e30
 
     match key:
         case "size":

@@ -27,10 +27,10 @@ _POSITIONS = ("argmax", "argmin", "argsort")
 _WITH_POSITIONS = ("topk", "sort", "max", "min", "median", "kthvalue", "cummax", "cummin")
 _AXIS_AT = {"topk": 2, "kthvalue": 2}
 _LAST = {"topk", "sort", "argsort", "kthvalue"}  # whose axis is the last one by default
-_WHOLE = {torch.int32, torch.int64}
+_WHOLE = frozenset({torch.int32, torch.int64})
 _INDEX_TYPES = {
     **dict.fromkeys(("index", "index_select", "embedding"), _WHOLE),
-    **dict.fromkeys(("gather", "take_along_dim"), {torch.int64}),
+    **dict.fromkeys(("gather", "take_along_dim"), frozenset({torch.int64})),
 }
 
 
@@ -114,8 +114,8 @@ class IndexRanges:
         elif name == "embedding":
             yield node.args[1], x[0] if x else 0, False
         elif name == "take_along_dim":
-            axis = node.args[2] if len(node.args) > 2 else None
-            yield node.args[1], math.prod(x) if axis is None else x[axis], False
+            along: int | None = node.args[2] if len(node.args) > 2 else None
+            yield node.args[1], math.prod(x) if along is None else x[along], False
         else:
             yield node.args[2], x[node.args[1]] if x else 1, False
 

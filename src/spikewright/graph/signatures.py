@@ -153,7 +153,9 @@ _FLOATS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         "eps": (0.0, 1e30),
         "momentum": (0.0, 1.0),
-        **dict.fromkeys(("scale_factors", "scales", "scales_d", "scales_h", "scales_w"), (2.0**-20, 2.0**20)),
+        **dict.fromkeys(
+            ("scale_factors", "scales", "scales_d", "scales_h", "scales_w"), (2.0**-20, 2.0**20)
+        ),
         "scale": (-1e30, 1e30),
     }
 )
@@ -328,10 +330,14 @@ def _overload(op: str) -> Any:  # noqa: ANN401 - torch's overload, None if there
 def _argument(packet: str, schema: Any) -> Argument:  # noqa: ANN401 - torch's argument
     """Turn one argument of a schema into ours."""
     text, name = str(schema.real_type), str(schema.name)
-    common = {"name": name, "keyword": schema.kwarg_only, "required": not schema.has_default_value()}
+    common = {
+        "name": name,
+        "keyword": schema.kwarg_only,
+        "required": not schema.has_default_value(),
+    }
     optional = "Optional[" in text
     bare = re.sub(r"Optional\[|List\[|\]", "", text)
-    if name in _FIXED and bare not in ("float", "Tensor") or name == "dropout_p":
+    if (name in _FIXED and bare not in ("float", "Tensor")) or name == "dropout_p":
         return Argument(kind="fixed", fixed=_FIXED[name], optional=optional, **common)
     kind = _KINDS[bare]
     low, high = float("-inf"), float("inf")

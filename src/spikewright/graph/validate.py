@@ -88,9 +88,9 @@ def _is_input_shape(shape: Shape | None) -> bool:
 def _check_tensors(graph: Graph, dtype: torch.dtype) -> None:
     """Refuse types that no network has, and numbers that are none."""
     values = flow(graph)
-    masks = {
-        p for n in graph if values[n.name].tail or values[n.name].prefix for p in n.params
-    } - {p for n in graph if not (values[n.name].tail or values[n.name].prefix) for p in n.params}
+    masks = {p for n in graph if values[n.name].tail or values[n.name].prefix for p in n.params} - {
+        p for n in graph if not (values[n.name].tail or values[n.name].prefix) for p in n.params
+    }
     for name, tensor in graph.params.items():
         if tensor.dtype not in DTYPES:
             raise FileFormatError(
@@ -169,8 +169,7 @@ def _check_weighted(graph: Graph, node: Node) -> None:
     if channels != whole or made % groups or whole % groups or min(weight) < 1:
         raise _bad(
             node,
-            f"expected a weight for {channels} channels in {groups} groups, got "
-            f"{tuple(weight)}",
+            f"expected a weight for {channels} channels in {groups} groups, got {tuple(weight)}",
         )
     if bias not in (None, (made,)):
         raise _bad(node, f"expected a bias of {made} channels, got shape {bias}")
@@ -186,9 +185,7 @@ class _Trial:
         ranges: What is known of whole numbers that choose elements.
     """
 
-    def __init__(
-        self, graph: Graph, dtype: torch.dtype, batch: int, ranges: IndexRanges
-    ) -> None:
+    def __init__(self, graph: Graph, dtype: torch.dtype, batch: int, ranges: IndexRanges) -> None:
         self._graph, self._dtype, self._batch, self._ranges = graph, dtype, batch, ranges
         self._params = {n: t.to("meta") for n, t in graph.params.items()}
         self._values: dict[str, Any] = {}
@@ -216,7 +213,9 @@ class _Trial:
         found = signature(node.op)
         _check_arguments(node, found, args, kwargs)
         if node.op == ops.INPUT:
-            return torch.empty(sizes(node.shape or (), self._batch), dtype=self._dtype, device="meta")
+            return torch.empty(
+                sizes(node.shape or (), self._batch), dtype=self._dtype, device="meta"
+            )
         if node.op in ops.SITE_OPS:
             return args[0]
         if any(a.name == "device" for a in found.arguments):
@@ -288,7 +287,7 @@ def _check_arguments(
     for argument, value in _bound(node, found, args, kwargs):
         if argument.kind == "axis":
             ends = max(1, axes + int(argument.high))
-            argument = dataclasses.replace(argument, kind="int", low=-ends, high=ends - 1)  # noqa: PLW2901
+            argument = dataclasses.replace(argument, kind="int", low=-ends, high=ends - 1)
         problem = _problem(argument, value)
         if problem:
             raise _bad(node, f"{node.op}: {argument.name}: {problem}")

@@ -132,7 +132,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                    raise ValueError("torch writes no compressed files")  # noqa: TRY301
+                    raise ValueError("torch writes no compressed files")
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle fails in as many ways as there are bytes
         reason = str(error).strip().partition("\n")[0]

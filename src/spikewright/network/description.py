@@ -238,7 +238,7 @@ def _whole(fields: Mapping[str, Any], key: str, low: int, high: int) -> int:
 
 
 def _real(fields: Mapping[str, Any], key: str, low: float, high: float) -> float:
-    value = fields.get(key)
+    value: Any = fields.get(key)
     if type(value) not in (int, float) or not low <= value <= high or not math.isfinite(value):
         raise FileFormatError(
             f"{key}: expected a number from {low:g} to {high:g}, got {str(value)[:40]!r}. "

@@ -199,7 +199,7 @@ def _problem(run: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     wrong = [name for name, kind in kinds.items() if not isinstance(run.get(name), kind)]
     wrong += [name for name in _COUNTS if type(run.get(name)) is not int or run[name] < 0]
     wrong += [n for n in ("seconds", "epoch_seconds") if not _is_number(run.get(n)) or run[n] < 0]
-    best = run.get("best")
+    best: Any = run.get("best")
     wrong += ["best"] if type(best) not in (int, float) or math.isnan(best) else []
     if wrong:
         return f"{', '.join(wrong)} missing or of another kind"
@@ -213,8 +213,8 @@ def _problem(run: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     if not isinstance(run["note"].get("model", ""), str):
         return "its model is no name"
     settings = run["activation"]
-    kinds = {"activation": str, "levels": int, "relays": bool}
-    if any(type(settings.get(k, kind())) is not kind for k, kind in kinds.items()):
+    plain: dict[str, type] = {"activation": str, "levels": int, "relays": bool}
+    if any(type(settings.get(k, kind())) is not kind for k, kind in plain.items()):
         return "a setting of its activations is of another kind"
     return "it has too many levels" if settings.get("levels", 1) > _MOST_LEVELS else ""
 

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 import spikewright as sw
 from spikewright.calibration.collect import Collector
 from spikewright.graph import Graph, Node, capture, fold_batch_norm, ops, place_sites, simplify
-from spikewright.graph.decode import decode_graph
 from spikewright.graph.activation import activate
 from spikewright.graph.channels import channel_axes
+from spikewright.graph.decode import decode_graph
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
 from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
