@@ -261,7 +261,7 @@ class Graph:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the tensors as JSON-able data; see :mod:`spikewright.graph.decode`."""
+        """Return all but the tensors as JSON-able data; see :mod:`spikewright.graph.decode`."""
         return {
             "inputs": list(self.inputs),
             "outputs": list(self.outputs),
