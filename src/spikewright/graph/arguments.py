@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import FileFormatError
+from spikewright.graph import ops
 from spikewright.graph.ir import Node
 from spikewright.graph.signatures import Argument, Signature
 
-__all__ = ["DTYPES", "check_arguments", "misfit"]
+__all__ = ["DTYPES", "check_arguments", "check_weight", "misfit"]
 
 DTYPES = frozenset(
     {
@@ -44,6 +45,39 @@ def check_arguments(
         problem = _problem(argument, value)
         if problem:
             raise misfit(node, f"{node.op}: {argument.name}: {problem}")
+
+
+def check_weight(node: Node, args: list[Any]) -> None:
+    """Refuse weights and biases of another size than the value and the groups ask for.
+
+    Args:
+        node: A node whose arguments have been checked.
+        args: Its positional arguments.
+    """
+    spec = ops.weighted(node)
+    if spec is None or spec.out_axis is None or spec.in_axis is None:
+        return
+    x, weight, bias = [*args[:3], None][:3]
+    groups = args[spec.groups] if spec.groups and len(args) > spec.groups else 1
+    if not isinstance(x, Tensor) or not isinstance(weight, Tensor):
+        raise misfit(node, "expected a value and a weight, got numbers")
+    fits = x.ndim >= 1 if spec.channel_axis == -1 else x.ndim == weight.ndim
+    if weight.ndim < 2 or 0 in weight.shape or not fits:
+        shape = tuple(weight.shape)
+        raise misfit(node, f"expected a weight for values of {x.ndim} axes, got shape {shape}")
+    entering, leaving = weight.shape[spec.in_axis], weight.shape[spec.out_axis]
+    whole = entering if spec.transposed else entering * groups
+    made = leaving * groups if spec.transposed else leaving
+    channels = x.shape[spec.channel_axis]
+    if channels != whole or made % groups or whole % groups:
+        raise misfit(
+            node,
+            f"expected a weight for {channels} channels in {groups} groups, got "
+            f"shape {tuple(weight.shape)}",
+        )
+    if bias is not None and (not isinstance(bias, Tensor) or tuple(bias.shape) != (made,)):
+        got = tuple(bias.shape) if isinstance(bias, Tensor) else bias
+        raise misfit(node, f"expected a bias of {made} channels, got shape {got}")
 
 
 def _axes(args: Any) -> int:  # noqa: ANN401 - arguments

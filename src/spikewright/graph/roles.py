@@ -23,7 +23,7 @@ def check_roles(graph: Graph) -> None:
         kind, value = ops.kind(node), values[node.name]
         before = [values[i] for i in node.inputs if ops.kind(graph[i]) != "shape"]
         if kind == "weighted" and not value.tail:
-            _check_weighted(graph, node)
+            _check_weighted(node)
             if before[0].weighted:
                 raise misfit(
                     node, "expected spikes to read, got values that passed weights already"
@@ -50,29 +50,9 @@ def check_roles(graph: Graph) -> None:
             raise misfit(node, "expected nothing but analog work behind a read-out")
 
 
-def _check_weighted(graph: Graph, node: Node) -> None:
-    """Refuse a layer whose tensors are not its own, not in their places, or of another size."""
-    tensors = [*node.args[1:3], None][:2]
-    plain = isinstance(node.args[0], Ref) and isinstance(tensors[0], Param)
-    if not plain or not isinstance(tensors[1], Param | None) or set(node.kwargs):
+def _check_weighted(node: Node) -> None:
+    """Refuse a layer whose tensors are not the graph's own, or not in their places."""
+    weight, bias = [*node.args[1:3], None][:2]
+    own = isinstance(node.args[0], Ref) and isinstance(weight, Param)
+    if not own or not isinstance(bias, Param | None) or node.kwargs:
         raise misfit(node, "expected a value, a weight and a bias in their places, got others")
-    spec = ops.weighted(node)
-    if spec is None or spec.out_axis is None or spec.in_axis is None:
-        return
-    weight = graph.params[tensors[0].name].shape
-    bias = None if tensors[1] is None else tuple(graph.params[tensors[1].name].shape)
-    groups = node.args[spec.groups] if spec.groups and len(node.args) > spec.groups else 1
-    x = graph[node.args[0].name].shape or ()
-    if len(weight) < 2 or (spec.channel_axis == 1 and len(weight) != len(x)):
-        raise misfit(node, f"expected a weight for values of {len(x)} axes, got {tuple(weight)}")
-    entering, leaving = weight[spec.in_axis], weight[spec.out_axis]
-    whole = entering if spec.transposed else entering * groups
-    made = leaving * groups if spec.transposed else leaving
-    channels = x[spec.channel_axis]
-    if channels != whole or made % groups or whole % groups or min(weight) < 1:
-        raise misfit(
-            node,
-            f"expected a weight for {channels} channels in {groups} groups, got {tuple(weight)}",
-        )
-    if bias not in (None, (made,)):
-        raise misfit(node, f"expected a bias of {made} channels, got shape {bias}")

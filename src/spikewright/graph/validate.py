@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikewright.errors import FileFormatError
 from spikewright.graph import ops
-from spikewright.graph.arguments import DTYPES, check_arguments, misfit
+from spikewright.graph.arguments import DTYPES, check_arguments, check_weight, misfit
 from spikewright.graph.batch import Shape, batch_axis, sizes
 from spikewright.graph.index_range import IndexRanges
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
@@ -136,6 +136,7 @@ class _Trial:
         kwargs = {k: self._value(v) for k, v in node.kwargs.items()}
         found = signature(node.op)
         check_arguments(node, found, args, kwargs)
+        check_weight(node, args)
         if node.op == ops.INPUT:
             return torch.empty(
                 sizes(node.shape or (), self._batch), dtype=self._dtype, device="meta"
