@@ -16,7 +16,6 @@ from spikewright.graph import (
     Inspection,
     capture,
     channel_axes,
-    check_parameters,
     find_activations,
     fold_batch_norm,
     inspect_graph,
@@ -450,9 +449,7 @@ def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None 
 def _captured(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - as the model takes it
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
-    graph = capture(model, example)
-    check_parameters(graph)
-    return graph
+    return capture(model, example)
 
 
 def _folded(captured: Graph) -> Graph:

@@ -82,7 +82,7 @@ def test_batches_without_a_sample() -> None:
         sw.calibrate(model(), torch.zeros(0, 4))
 
 
-@pytest.mark.parametrize("batch", [[1.0, 2.0], "text", {"x": torch.rand(2, 4)}, 5, ()])
+@pytest.mark.parametrize("batch", [[1.0, 2.0], "text", 5, ()])
 def test_batches_of_another_kind(batch: Any) -> None:
     with pytest.raises(CalibrationError, match="expected tensors or"):
         sw.calibrate(model(), [batch])

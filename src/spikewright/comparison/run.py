@@ -259,8 +259,8 @@ class _Decided:
 def _facts(model: nn.Module, prepared: Prepared, inputs: Inputs) -> dict[str, Any]:
     """Return what every cell depends on, besides method and T."""
     kept = hashlib.sha256()
-    for inputs in prepared.inputs or ():
-        add_tensor(kept, inputs)
+    for kept_inputs in prepared.inputs or ():
+        add_tensor(kept, kept_inputs)
     return {
         "schema": SCHEMA,
         "spikewright": __version__,

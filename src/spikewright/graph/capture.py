@@ -46,8 +46,9 @@ def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see grap
 
     Raises:
         ShapeError: If an input has no batch axis or holds no sample.
-        UnsupportedModuleError: If ``torch.export`` cannot take the model, a result depends on
-            other samples of the batch, or something else than tensors is taken or returned.
+        UnsupportedModuleError: If ``torch.export`` cannot take the model, its weights hold NaN,
+            a result depends on other samples of the batch, or something else than tensors is
+            taken or returned.
     """
     model = unwrapped(model)
     if isinstance(model, torch.jit.ScriptModule):
@@ -73,6 +74,7 @@ def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see grap
         except Exception as error:
             raise explained(error, model, call) from error
     graph = _translate(program, model, call)
+    check_parameters(graph)
     locate_batch(graph, call.tensors())
     return graph
 

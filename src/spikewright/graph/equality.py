@@ -67,7 +67,7 @@ def difference(
     if not worst < torch.inf:
         return Difference(torch.inf, torch.inf)
     if axis is not None:
-        gap, size = (t.movedim(axis, 0).flatten(1).amax(1) for t in (gap, size))
+        gap, size = (t.movedim(axis, 0).reshape(t.shape[axis], -1).amax(1) for t in (gap, size))
         allowed = share * (size + _FLOOR * largest)
         ratio = float((gap / allowed.clamp_min(1e-30)).max())
     else:
@@ -131,11 +131,13 @@ def _compared(
         own = activate(node, value)
         if node.name not in known or node.name not in names:
             return own
-        wanted = known[node.name]
+        wanted = known[node.name]  # of a clip that was merged into this one, its first
         if "levels" in node.kwargs:
             slack = 1e-5 * (value.abs() + float(node.kwargs["cap"]))
             low, high = activate(node, value - slack), activate(node, value + slack)
             own = torch.where((low <= wanted) & (wanted <= high), wanted, own)
+        else:
+            wanted = activate(node, wanted)
         found.append((node, difference(own, wanted)))
         return wanted
 

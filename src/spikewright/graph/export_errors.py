@@ -55,8 +55,8 @@ def _advice(error: Exception) -> str:
     name, text = type(error).__name__, str(error)
     if "DataDependent" in name or "data-dependent" in text or "GuardOnDataDependent" in name:
         return (
-            "What the model does depends on the values it is given there (an `if`, `.item()`, a "
-            "mask that selects); such a choice cannot be converted. Take it out of forward."
+            "There is control flow that depends on data (an `if`, `.item()`, a mask that selects): "
+            "such a choice cannot be converted. Take it out of forward."
         )
     if "ConstraintViolation" in name or "specialized" in text or "Constraints violated" in text:
         return (

@@ -45,7 +45,7 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
             axis = batch_axis(node.shape)
             if axis is None:
                 raise _mixed(node, "a value without the batch that depends on a sample")
-            found[node.name] = nan.movedim(axis.axis, 0).flatten(1).any(1)
+            found[node.name] = nan.movedim(axis.axis, 0).reshape(nan.shape[axis.axis], -1).any(1)
 
         visit(graph, tuple(_spoilt(x, sample, graph.dtype) for x in example), watch)
         depends.append(found)

@@ -157,3 +157,23 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
+
+
+def to_bytes(network: SpikingNetwork) -> bytes:
+    """Return what :func:`save` would write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        save(network, path)
+        return path.read_bytes()
+
+
+def from_bytes(data: bytes) -> SpikingNetwork:
+    """Read what :func:`to_bytes` returned.
+
+    Raises:
+        FileFormatError: If it is something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        path.write_bytes(data)
+        return load(path)
