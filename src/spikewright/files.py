@@ -7,7 +7,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,8 @@ def replacing(path: Path) -> Iterator[Path]:
             f"{path}: could not be written ({error.strerror or error}). Nothing was left behind."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it was not made, or has become the file
+            temporary.unlink()
 
 
 def write(path: Path, content: bytes | str) -> None:

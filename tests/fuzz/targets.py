@@ -17,7 +17,9 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.graph.batch import sizes
 from spikewright.graph.signatures import operators
+from spikewright.models import from_graph_json, load_state
 from spikewright.network import SpikingNetwork, files
+from tests.fuzz import others
 from tests.fuzz.edits import edit_json, edit_tensors
 
 
@@ -152,5 +154,12 @@ def _open_network(path: Path) -> None:
         sw.simulate(network, x, simulator="reference")
 
 
-TARGETS: tuple[Target, ...] = (Target("network", _prepare_networks, _edit_network, _open_network),)
+TARGETS: tuple[Target, ...] = (
+    Target("network", _prepare_networks, _edit_network, _open_network),
+    Target("checkpoint", others.make_checkpoint, others.edit_checkpoint, others.open_checkpoint),
+    Target("graph", others.make_graph, others.edit_graph, from_graph_json),
+    Target("weights", others.make_weights, others.any_bytes("w.pt"), load_state),
+    Target("data", others.make_data, others.edit_data, others.open_data),
+    Target("results", others.make_results, others.edit_results, others.open_results),
+)
 """Every kind of file that is edited."""

@@ -180,7 +180,7 @@ def _floats(x: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
             f"{where}: expected finite x, got NaN or infinity, first in sample {first}. "
             "Clean the data."
         )
-    if float(np.abs(x).max()) > np.finfo(np.float32).max:
+    if float(np.abs(x).max()) > float(np.finfo(np.float32).max):
         raise FileFormatError(
             f"{where}: expected x that float32 holds, got numbers up to {np.abs(x).max():.3g}. "
             "Scale the data."
