@@ -19,13 +19,14 @@ from spikewright.graph import (
     find_activations,
     fold_batch_norm,
     inspect_graph,
+    normalise,
     place_sites,
     simplify,
 )
 from spikewright.graph.batch import element_count, sizes
 from spikewright.graph.calls import required_arguments
 from spikewright.graph.equality import check_rewritten
-from spikewright.graph.ir import Inputs
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.original import evaluation_mode, unwrapped
 from spikewright.measure import Diagnosis, Result
 from spikewright.measure import diagnose as diagnose_network
@@ -33,6 +34,7 @@ from spikewright.measure import evaluate as measure
 from spikewright.measure.suggestions import Suggestion
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.network import SpikingNetwork
+from spikewright.network.twin import AgainstOriginal, compare_original
 from spikewright.progress import track, working
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
@@ -125,7 +127,7 @@ def calibrate(
         collector.add(batch, index)
         left = KEPT_INPUTS - sum(len(k[0]) for k in kept)
         if left > 0:
-            inputs = read_inputs(captured, batch, f"calibration batch {index}")
+            inputs = as_inputs(read_inputs(captured, batch, f"calibration batch {index}")[0])
             kept.append(tuple(x[:left].to("cpu", copy=True) for x in inputs))
     statistics = collector.statistics()
     inputs = tuple(map(torch.cat, zip(*kept, strict=True)))
@@ -165,13 +167,7 @@ def _checked_inputs(graph: Graph, available: int) -> int:
 def _results(model: nn.Module, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the outputs of the model itself, in the order of the graph's."""
     own = unwrapped(model)
-    first = next(own.parameters(), None)
-    device = None if first is None else first.device
-    dtype = None if first is None or not first.is_floating_point() else first.dtype
-    moved = [x.to(device, dtype if x.is_floating_point() else None) for x in inputs]
-    args, kwargs = graph.arguments.build(moved)
-    with evaluation_mode(own), torch.no_grad():
-        found = graph.results.flatten_any(own(*args, **kwargs))
+    found = graph.results.flatten_any(runner(own, graph)(inputs))
     if found is None:
         raise VerificationError(
             f"{type(own).__name__}: expected results nested as they were when the model was "
@@ -239,7 +235,7 @@ def evaluate(
     snn: SpikingNetwork,
     loader: Batches,
     *,
-    reference: Callable[[Tensor], Any] | None = None,
+    reference: Callable[..., Any] | None = None,
     code_lengths: Sequence[int] | None = None,
     simulator: SimulatorName | None = None,
     counting: bool = True,
@@ -249,11 +245,15 @@ def evaluate(
 ) -> Result:
     """Measure accuracy at every step, agreement with the ANN, spikes, additions and latency.
 
+    Accuracy and agreement are those of decisions, which only class scores have; of other outputs
+    the relative error to the ANN's is measured, of integers the share of equal elements.
+
     Args:
         snn: The converted network.
-        loader: Tensors or (input, class) pairs.
-        reference: The original network, or a function of the input, run on the same inputs; a
-            network is not changed.
+        loader: Tensors or (input, label) pairs; labels of class scores are class numbers, others
+            are not read.
+        reference: The original network, or a function of the input, run on the same inputs, with
+            outputs like the network's in any nesting; a network is not changed.
         code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
         simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
             is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
@@ -269,7 +269,7 @@ def evaluate(
     Raises:
         ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one
             code length only, or a setting is out of range, or the network's schedule has no such
-            simulator.
+            simulator, or labels of class scores are no classes, or the reference has other outputs.
         CalibrationError: If there is no data, or it holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
@@ -281,7 +281,7 @@ def evaluate(
     return measure(
         networks,
         track(batches, "evaluating", show=progress, total=total if limit is None else None),
-        reference=None if reference is None else _runner(reference),
+        reference=None if reference is None else runner(reference, snn.graph),
         simulator=simulator,
         counting=counting,
         examples=examples,
@@ -409,12 +409,18 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
     )
 
 
-def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
-    """Prove on a few inputs that the simulators compute the same spikes.
+def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None) -> Verification:
+    """Prove on a few inputs that the simulators compute the same spikes, and the original network.
+
+    The second is the equality law: with neurons that send exact values the converted graph must
+    compute the original model. It is checked against what the network was converted from, or
+    against ``reference``; rounding to integers changes weights on purpose, so integer networks
+    are not held to it.
 
     Args:
         snn: The converted network; an integer one must agree bit for bit.
-        x: Inputs, "batch *feature".
+        x: Inputs, "batch *feature", or a tuple of all inputs.
+        reference: The original network, for a converted one that was read from a file.
 
     Returns:
         What was found; ``.agrees``, ``print(.table())``.
@@ -422,7 +428,25 @@ def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
     Raises:
         ShapeError: If the input has another shape than the network takes.
     """
-    return verify_network(snn, x)
+    return verify_network(snn, x, _against_original(snn, x, reference))
+
+
+def _against_original(
+    snn: SpikingNetwork, x: Inputs, reference: nn.Module | None
+) -> AgainstOriginal:
+    """Check the equality law on some inputs, or say why that cannot be done."""
+    snn.check_input(x)
+    if snn.integer:
+        return AgainstOriginal(None, said="integer weights are rounded on purpose")
+    if reference is not None:
+        captured = _captured(reference, _blank(snn.graph))
+    elif snn.source is not None and snn.source.prepared.captured is not None:
+        captured = snn.source.prepared.captured
+    else:
+        return AgainstOriginal(
+            None, said="the network was read from a file; give the original as reference"
+        )
+    return compare_original(snn, captured, _original(snn, reference), x)
 
 
 def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Tensor:
@@ -454,7 +478,7 @@ def _captured(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - as the
 
 def _folded(captured: Graph) -> Graph:
     """Return a captured graph in the few forms that the methods know."""
-    return find_activations(fold_batch_norm(simplify(captured)))
+    return find_activations(fold_batch_norm(normalise(simplify(captured))))
 
 
 def _blank(graph: Graph) -> Any:  # noqa: ANN401 - as the model takes it
@@ -491,13 +515,29 @@ def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
             return
 
 
-def _runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-    module = model if isinstance(model, nn.Module) else nn.Module()
-    device = next((p.device for p in module.parameters()), None)
+def runner(model: Callable[..., Any], graph: Graph | None = None) -> Callable[[Inputs], Any]:
+    """Return a model or function as one that runs in evaluation mode, without gradients.
 
-    def run(x: Tensor) -> Any:  # noqa: ANN401 - whatever the user's function returns
+    Inputs go to the device of its parameters, and to half precision if it has that; the model is
+    not changed.
+
+    Args:
+        model: The model, or a function of the same arguments.
+        graph: What it was captured as, which knows how its arguments hold the inputs.
+    """
+    module = model if isinstance(model, nn.Module) else nn.Module()
+    first = next(module.parameters(), None)
+    half = first is not None and first.dtype in (torch.float16, torch.bfloat16)
+
+    def moved(x: Tensor) -> Tensor:
+        if first is None:
+            return x
+        return x.to(first.device, first.dtype if half and x.is_floating_point() else None)
+
+    def run(x: Inputs) -> Any:  # noqa: ANN401 - whatever the user's function returns
+        inputs = [moved(value) for value in as_inputs(x)]
+        args, kwargs = (inputs, {}) if graph is None else graph.arguments.build(inputs)
         with evaluation_mode(module), torch.no_grad():
-            output = model(x if device is None else x.to(device))
-        return output[0] if isinstance(output, (tuple, list)) and output else output
+            return model(*args, **kwargs)
 
     return run

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import spikewright
@@ -19,6 +21,7 @@ from spikewright import api
 from spikewright.cli import demo_text, main
 from spikewright.measure import choose_models
 from spikewright.network import load
+from spikewright.text import counted
 
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
 VERBS = (
@@ -463,7 +466,8 @@ def test_the_demo_explains_itself_and_writes_its_files(run: Command) -> None:
     assert load_file(folder / "digits.safetensors")["linear.weight"].shape == (10, 224)
     assert load(folder / "snn.safetensors").T == 8
 
-    words = last.split()  # the command to paste works
+    assert f" s on cpu, {counted(torch.get_num_threads(), 'thread')}\n" in outcome.out
+    words = shlex.split(last)  # the command to paste works
     assert words[words.index("evaluate") :][:2] == ["evaluate", "--snn"]
     pasted = run(*words[words.index("evaluate") :], "--json")
     assert pasted.code == 0
@@ -471,7 +475,9 @@ def test_the_demo_explains_itself_and_writes_its_files(run: Command) -> None:
 
 
 def test_the_demo_says_what_its_last_command_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "[vision]" not in demo_text.closing(Path("x"), {"a": "b"})
+    closing = demo_text.closing(Path("my x"), {"a": "b"})
+    assert "[vision]" not in closing
+    assert str(Path("my x") / "snn.safetensors") in shlex.split(closing.splitlines()[-2])
     monkeypatch.setattr(demo_text, "find_spec", lambda _: None)
     assert demo_text.closing(Path("x"), {"a": "b"}).endswith(
         "needs torchvision: pip install 'spikewright[vision]'"

@@ -43,6 +43,18 @@ def additions(network: SpikingNetwork, x: Tensor) -> int:
     return round(total)
 
 
+def receivers(network: SpikingNetwork, source: str) -> set[str]:
+    """Return the weighted layers that read the spikes of a source."""
+    graph, found, reached = network.graph, set[str](), {source}
+    for node in graph:
+        if node.name != source and any(i in reached for i in node.inputs):
+            if ops.kind(node) == "weighted":
+                found.add(node.name)
+            elif ops.kind(node) not in ("site", "pool"):
+                reached.add(node.name)
+    return found
+
+
 def ways(network: SpikingNetwork, source: str) -> Tensor:
     """Send one token from each neuron of a source; count the tokens that reach membranes."""
     graph = network.graph

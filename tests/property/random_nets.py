@@ -63,6 +63,20 @@ class Concat(nn.Module):
         return torch.cat([b(x) for b in self.branches], 1)
 
 
+class Sum(nn.Module):
+    """Branches added up, as they are."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *others = (b(x) for b in self.branches)
+        for other in others:
+            first = first + other
+        return first
+
+
 class Split(nn.Module):
     """Half of the channels go through a body, the others pass by, in another order."""
 
@@ -163,6 +177,24 @@ class Maker:
                 nn.Identity(),
                 nn.Sequential(self.conv_act(c, same=True, out=2), self.conv_act(2, same=True)),
             )
+        if kind == "read two":
+            a, b = self.conv_act(c, same=True, out=3), self.conv_act(c, same=True, out=2)
+            return nn.Sequential(Concat(a, b), self.conv_act(5))
+        if kind == "read two depths":
+            deep = nn.Sequential(
+                self.conv_act(c, same=True, out=2), self.conv_act(2, same=True, out=4)
+            )
+            return nn.Sequential(Concat(deep, self.conv_act(c, same=True, out=1)), self.conv_act(5))
+        if kind == "read a sum":
+            a, b = self.conv_act(c, same=True, out=3), self.conv_act(c, same=True, out=3)
+            return nn.Sequential(Sum(a, b), self.conv_act(3))
+        if kind == "several readers":
+            readers = [self.conv_act(3, same=True, out=n) for n in (1, 2)]
+            return nn.Sequential(
+                self.conv_act(c, same=True, out=3),
+                Concat(*readers, nn.Identity()),
+                self.conv_act(6),
+            )
         if kind == "split":
             return Split(self.conv_act(c // 2, same=True))
         if kind == "max pool":
@@ -217,6 +249,8 @@ BLOCKS = (
     "upsample",
     "shuffle",
 )
+JOINS = ("read two", "read two depths", "read a sum", "several readers")
+"""Blocks in which one layer reads spikes of several populations."""
 HEADS = ("flatten", "mean", "two layers")
 LARGEST = 400
 
@@ -293,6 +327,22 @@ def nets(max_blocks: int = 4) -> st.SearchStrategy[Net]:
         Net,
         dims=st.sampled_from([1, 2, 2, 3]),
         blocks=st.lists(st.sampled_from(BLOCKS), max_size=max_blocks).map(tuple),
+        head=st.sampled_from(HEADS),
+        seed=st.integers(0, 2**31 - 1),
+    )
+
+
+def joined_nets(max_blocks: int = 2) -> st.SearchStrategy[Net]:
+    """Recipes in which a layer reads several populations, one of them perhaps deep inside."""
+    some = st.lists(st.sampled_from((*BLOCKS, *JOINS)), max_size=max_blocks)
+    return st.builds(
+        lambda dims, before, join, after, head, seed: Net(
+            dims, (*before[:1], join, *after), head, seed
+        ),
+        dims=st.sampled_from([1, 2]),
+        before=some,
+        join=st.sampled_from(JOINS),
+        after=some,
         head=st.sampled_from(HEADS),
         seed=st.integers(0, 2**31 - 1),
     )

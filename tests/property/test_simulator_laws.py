@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of the simulators and of counting, on random networks of every supported operator."""
 
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Collapsed, LayeredReference
 from tests.property import fan_out
-from tests.property.random_nets import Net, nets
+from tests.property.random_nets import Net, joined_nets, nets
 
 EXAMPLES = 6
 # Every example exports a network, so shrinking would take minutes; recipes are short as they are.
@@ -132,6 +133,27 @@ def test_additions_are_spikes_times_ways(
         assert sum(layer.additions for layer in length.layers) == expected
         assert length.spikes == spikes
     assert spikes == 0 or expected > 0
+
+
+@settings(max_examples=EXAMPLES, phases=PHASES)
+@given(joined_nets(), options(), st.sampled_from([1, 3, 5]))
+def test_additions_of_layers_that_read_several_populations(
+    net: Net, chosen: dict[str, Any], samples: int
+) -> None:
+    """Law 8 where a layer reads a concatenation or sum: each population counts, none for another.
+
+    In integers both simulators fire the same spikes, so no input is left out.
+    """
+    network, x = integer(net, chosen)
+    x = x[:samples]
+    several = Counter(
+        name for source in network.sites for name in fan_out.receivers(network, source)
+    )
+    assert max(several.values()) > 1
+    expected = fan_out.additions(network, x)
+    for simulator in ("collapsed", "reference"):
+        (length,) = sw.evaluate(network, [x], simulator=simulator).lengths
+        assert sum(layer.additions for layer in length.layers) == expected
 
 
 @settings(max_examples=EXAMPLES // 2, phases=PHASES)

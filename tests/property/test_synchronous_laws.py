@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of the synchronous schedule, on random networks of every supported operator."""
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from spikewright.graph import Program
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import SynchronousReference, Timefold
 from tests.property import fan_out
-from tests.property.random_nets import Net, nets
+from tests.property.random_nets import Net, joined_nets, nets
 
 EXAMPLES = 6
 # Every example exports a network, so shrinking would take minutes; recipes are short as they are.
@@ -110,6 +111,25 @@ def test_additions_are_spikes_times_ways_at_every_step(net: Net, chosen: dict[st
         assert length.additions_by_step[-1] == expected
         assert length.spikes_by_step[-1] == spikes
         assert list(length.additions_by_step) == sorted(length.additions_by_step)
+
+
+@settings(max_examples=EXAMPLES, phases=PHASES)
+@given(joined_nets(), choices(), st.sampled_from([1, 3, 5]))
+def test_additions_of_layers_that_read_several_populations(
+    net: Net, chosen: dict[str, Any], samples: int
+) -> None:
+    """Law 8 where a layer reads a concatenation or sum: every population counts."""
+    _, network, x = converted(net, chosen)
+    network, x = network.to_integer(), x[:samples]
+    several = Counter(
+        name for source in network.sites for name in fan_out.receivers(network, source)
+    )
+    assert max(several.values()) > 1
+    expected = fan_out.additions(network, x)
+    for simulator in ("timefold", "reference"):
+        (length,) = sw.evaluate(network, [x], simulator=simulator).lengths
+        assert sum(layer.additions for layer in length.layers) == expected
+        assert length.additions_by_step[-1] == expected
 
 
 @settings(max_examples=EXAMPLES // 2, phases=PHASES)

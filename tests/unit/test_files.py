@@ -73,9 +73,14 @@ def test_a_saved_network_can_be_read_by_others(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "a"
     write(path, "old")
-    with pytest.raises(KeyError), replacing(path) as temporary:
-        temporary.write_text("half of the")
-        raise KeyError
+
+    def interrupted() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half of the")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
     with pytest.raises(FileFormatError, match="could not be written"):
         write(path / "b", "new")
     with pytest.raises(FileFormatError, match="could not be written"):

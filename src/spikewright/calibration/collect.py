@@ -14,6 +14,7 @@ from spikewright.graph import Graph, Node, Program, analog_inputs, ops
 from spikewright.graph.activation import activate
 from spikewright.graph.batch import Shape, is_plain
 from spikewright.graph.calls import read_batch
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.sites import encoded_values
 
 __all__ = ["Collector", "classes_of", "inputs_of", "read_inputs"]
@@ -35,13 +36,17 @@ def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
     )
 
 
-def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Tensor, ...]:  # noqa: ANN401
-    """Return the network's inputs from what a loader yields, in the network's type.
+def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Inputs, Any]:  # noqa: ANN401
+    """Return the network's inputs from what a loader yields, and what stands beside them.
 
     Args:
         graph: The captured network.
         batch: Its inputs, as the model takes them, or a pair of them and a target.
         where: What the batch is, for messages.
+
+    Returns:
+        The input (or a tuple of several) in the network's type, and the target, None if there is
+        none.
 
     Raises:
         CalibrationError: If the batch is of another kind or holds NaN or infinity.
@@ -62,7 +67,7 @@ def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Tensor, ...]:  # 
         raise CalibrationError(
             f"{where}: expected finite numbers, got NaN or infinity. Clean the data."
         )
-    return inputs
+    return inputs[0] if len(inputs) == 1 else inputs, found[1]
 
 
 def _first_axis(shape: Shape | None) -> int | None:
@@ -141,7 +146,7 @@ class Collector:
             CalibrationError: If the batch is of another kind or holds NaN or infinity.
             ShapeError: If its shape is not the captured one.
         """
-        inputs = read_inputs(self._graph, batch, f"calibration batch {index}")
+        inputs = as_inputs(read_inputs(self._graph, batch, f"calibration batch {index}")[0])
         with torch.no_grad():
             results = self._program(*inputs)
         outputs, watched = results[: len(self._graph.outputs)], results[len(self._graph.outputs) :]

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from spikewright.cli.files import check_outputs, write
+from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import (
     CALIBRATION_SAMPLES,
     CalibrationOptions,
@@ -24,7 +27,7 @@ from spikewright.cli.sources import (
     sample_shape,
     spread,
 )
-from spikewright.cli.terminal import Terminal
+from spikewright.cli.terminal import Terminal, command
 from spikewright.cli.trained import PREFIX, training_of
 from spikewright.comparison import Comparison, Entry, compare
 from spikewright.comparison.entries import DEFAULT_T, entries_of
@@ -50,6 +53,7 @@ def run(
     model: ModelOptions,
     calibration: CalibrationOptions,
     images: DataOptions,
+    machine: MachineOptions,
     terminal: Terminal,
 ) -> int:
     """Compare as the options say; see the verb.
@@ -78,8 +82,9 @@ def run(
     check_outputs([path for path in (csv, output) if path is not None], force=force)
     if figures is not None:
         _check_folder(figures[0], figures[1], force=force)
-    network = open_model(model, terminal)
-    entries = _with_networks(entries, networks, terminal)
+    place = machine.place
+    network = open_model(model, terminal, place=place)
+    entries = _with_networks(entries, networks, terminal, place)
     count = calibration.calibration_samples
     chosen = spread(
         open_data(calibration.calibration, "--calibration", images, shape=model.shape),
@@ -98,8 +103,8 @@ def run(
     found = compare(
         network,
         entries,
-        calibration=batches(chosen, images),
-        data=batches(items, images),
+        calibration=batches(chosen, images, place),
+        data=batches(items, images, place),
         store=store,
         progress=terminal.progress,
     )
@@ -109,16 +114,24 @@ def run(
     if figures is not None and found.cells:
         for path in found.figures(*figures):
             terminal.note(f"figure written to {path}")
-    facts = {"calibration": describe(chosen), "data": describe(items)}
+    facts = {
+        "calibration": describe(chosen),
+        "data": describe(items),
+        "machine": machine.describe(),
+    }
     if output is not None:
         write(output, json.dumps({**found.to_dict(), **facts}, indent=1) + "\n")
-        terminal.note(f"comparison written to {output}; spikewright report makes a page of it")
+        page = command("report", output)
+        terminal.note(f"comparison written to {output}; this makes a page of it: {page}")
     terminal.result(report(found, facts), {**found.to_dict(), **facts})
     return 130 if found.interrupted else 0
 
 
 def _with_networks(
-    entries: tuple[Entry, ...], networks: tuple[str, ...], terminal: Terminal
+    entries: tuple[Entry, ...],
+    networks: tuple[str, ...],
+    terminal: Terminal,
+    place: torch.device,
 ) -> tuple[Entry, ...]:
     """Give entries the networks that are named for them."""
     found = {e.label: e for e in entries}
@@ -128,7 +141,7 @@ def _with_networks(
             raise ConfigError(f"--networks: expected LABEL=MODEL, got {text!r}.")
         if label not in found:
             raise unknown_name("--networks: label", label, list(found))
-        own = open_model(ModelOptions(model=spec), terminal)
+        own = open_model(ModelOptions(model=spec), terminal, place=place)
         took = training_of(spec) if spec.startswith(PREFIX) else "not stated"
         found[label] = dataclasses.replace(found[label], model=own, training=took)
     return tuple(found.values())

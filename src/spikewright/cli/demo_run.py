@@ -14,6 +14,7 @@ from spikewright import api, training
 from spikewright.cli import demo_text as text
 from spikewright.cli.demo_training import Trained, as_tensors, train
 from spikewright.cli.files import check_outputs, write
+from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import CALIBRATION_SAMPLES
 from spikewright.cli.sources import describe, preprocess_of, spread
 from spikewright.cli.terminal import Terminal
@@ -42,7 +43,9 @@ FILES = {
 }
 
 
-def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
+def run(
+    folder: Path, epochs: int, terminal: Terminal, *, force: bool, machine: MachineOptions
+) -> int:
     """Train, convert, verify, measure, write; return the exit code.
 
     Args:
@@ -50,6 +53,7 @@ def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
         epochs: Passes over the training data.
         terminal: Where the text goes.
         force: Whether files that are not of an earlier demo may be replaced.
+        machine: Where everything runs.
 
     Raises:
         ConfigError: If ``epochs`` is below 1 or files are in the way.
@@ -65,14 +69,15 @@ def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
 
     tell(text.OPENING)
     scans, test = load_digits("train"), load_digits("test")
-    x, y = as_tensors(scans)
+    place = machine.place
+    x, y = as_tensors(scans, place)
     trained = train(x, y, epochs, progress=terminal.progress)
-    inputs, classes = as_tensors(test)
+    inputs, classes = as_tensors(test, place)
     with torch.no_grad():
         right = int((trained.model(inputs).argmax(1) == classes).sum())
-    tell(text.training(trained, len(x), right / len(classes), len(classes)))
+    tell(text.training(trained, len(x), right / len(classes), len(classes), machine))
 
-    chosen, _ = as_tensors(spread(scans, CALIBRATION_SAMPLES, "calibration"))
+    chosen, _ = as_tensors(spread(scans, CALIBRATION_SAMPLES, "calibration"), place)
     snn = api.convert(
         trained.model,
         SpikeConverter(T=T),
@@ -109,6 +114,7 @@ def run(folder: Path, epochs: int, terminal: Terminal, *, force: bool) -> int:
 
     numbers: dict[str, Any] = {
         "schema": SCHEMA,
+        "machine": machine.describe(),
         "training": {
             "epochs": epochs,
             "seconds": round(trained.seconds, 3),

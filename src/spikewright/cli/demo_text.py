@@ -7,14 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spikewright.cli.demo_training import Trained
+from spikewright.cli.machine import MachineOptions
 from spikewright.cli.report import CONVENTIONS
 from spikewright.cli.terminal import command
 from spikewright.measure import Energy, LengthResult, Result, verdict
 from spikewright.measure.energy_text import energy_text
-from spikewright.measure.result import number, percent
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Verification
-from spikewright.text import table
+from spikewright.text import number, percent, table
 from spikewright.training import TrainingResult
 
 __all__ = [
@@ -35,7 +35,9 @@ into a spiking network: one whose layers exchange spikes, 0 or 1, instead of
 numbers. Then it checks and measures the result. Takes less than a minute."""
 
 
-def training(trained: Trained, samples: int, accuracy: float, tested: int) -> str:
+def training(
+    trained: Trained, samples: int, accuracy: float, tested: int, machine: MachineOptions
+) -> str:
     """Say what was trained on what, and how well."""
     weights = sum(p.numel() for p in trained.model.parameters())
     return _block(
@@ -44,7 +46,7 @@ def training(trained: Trained, samples: int, accuracy: float, tested: int) -> st
         "(E. Alpaydin and C. Kaynak, UCI, 1998, CC BY 4.0)",
         network="convolutions with batch norm, a residual block and max pools; "
         f"{weights:,} parameters",
-        trained=f"{trained.epochs} passes over the data in {trained.seconds:.1f} s",
+        trained=f"{trained.epochs} passes over the data in {trained.seconds:.1f} s on {machine}",
         accuracy=f"{percent(accuracy)} of {tested:,} other scans",
     )
 
@@ -186,7 +188,8 @@ def closing(folder: Path, files: Mapping[str, str]) -> str:
     """Say what was written and what to do next."""
     width = max(map(len, files))
     listed = "\n".join(f"  {name:<{width}s}  {what}" for name, what in files.items())
-    spikewright = command()
+    evaluate = ("evaluate", "--snn", folder / "snn.safetensors", "--data", "digits-test")
+    inspect = ("inspect", "--model", "torchvision:resnet18", "--shape", "3,64,64")
     missing = (
         ""
         if find_spec("torchvision")
@@ -195,8 +198,8 @@ def closing(folder: Path, files: Mapping[str, str]) -> str:
     return (
         f"Written to {folder}:\n{listed}\n\n"
         "Next, for example:\n"
-        f"  {spikewright} evaluate --snn {folder / 'snn.safetensors'} --data digits-test --layers\n"
-        f"  {spikewright} inspect --model torchvision:resnet18 --shape 3,64,64{missing}"
+        f"  {command(*evaluate, '--layers')}\n"
+        f"  {command(*inspect)}{missing}"
     )
 
 

@@ -34,10 +34,11 @@ class Trained:
     seconds: float
 
 
-def as_tensors(items: Dataset[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-    """Return all inputs "sample *feature" and all classes "sample" of a small set."""
+def as_tensors(items: Dataset[tuple[Tensor, int]], place: torch.device) -> tuple[Tensor, Tensor]:
+    """Return all inputs "sample *feature" and all classes "sample" of a small set, on a device."""
     pairs = [items[i] for i in range(len(items))]  # type: ignore[arg-type]  # map-style
-    return torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
+    x, y = torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
+    return x.to(place), y.to(place)
 
 
 def train(x: Tensor, y: Tensor, epochs: int, *, progress: bool) -> Trained:
@@ -57,7 +58,7 @@ def train(x: Tensor, y: Tensor, epochs: int, *, progress: bool) -> Trained:
     steps = [(epoch, i) for epoch in range(epochs) for i in range(0, len(x), BATCH)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        model = digits_cnn()
+        model = digits_cnn().to(x.device)
         optimiser = torch.optim.Adam(model.parameters(), lr=PEAK_RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=PEAK_RATE, total_steps=len(steps)

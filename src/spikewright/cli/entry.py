@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from cyclopts import CoercionError, CycloptsError, UnusedCliTokensError
 
 from spikewright.cli.app import build
+from spikewright.cli.machine import used
 from spikewright.cli.settings import config_path
 from spikewright.cli.terminal import shown_warnings
 from spikewright.errors import SpikewrightError
@@ -48,10 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, f"error: {_misuse(error)}", MISUSE, tokens)
     except SpikewrightError as error:
         return _fail(error, f"error: {error}", MISUSE, tokens)
-    except MemoryError as error:
-        text = "error: not enough memory. Use a smaller --batch-size."
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich ends so, below help
+            return BROKEN_PIPE
+        text = (  # the code of a model, run by whatever verb
+            f"error: expected code that returns, got one that ends the program: exit({error}). "
+            "Take that call out of the model's code."
+        )
         return _fail(error, text, MISUSE, tokens)
     except Exception as error:  # the last resort, so that users see no traceback
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+            text = "error: not enough memory. Use a smaller --batch-size."
+            return _fail(error, text, MISUSE, tokens)
         if isinstance(error, OSError) and error.errno in _FULL:
             _drop_output()
             text = "error: standard output: no space left where it goes. Free some, or send it on."
@@ -75,7 +84,8 @@ def _run(tokens: list[str]) -> int:
     command, bound, _ = app.parse_args(
         tokens, exit_on_error=False, print_error=False, verbose=False
     )
-    code = command(*bound.args, **bound.kwargs)
+    with used(bound.arguments):
+        code = command(*bound.args, **bound.kwargs)
     return code if isinstance(code, int) else DONE  # --help and --version return nothing
 
 

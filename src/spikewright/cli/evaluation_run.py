@@ -6,21 +6,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from spikewright import api
 from spikewright.api import SimulatorName
 from spikewright.cli.files import check_output, write
 from spikewright.cli.networks import original, subject
-from spikewright.cli.options import (
-    CalibrationOptions,
-    DataOptions,
-    MethodOptions,
-    ModelOptions,
-)
+from spikewright.cli.options import NetworkOptions, ReferenceOptions
 from spikewright.cli.report import evaluation
 from spikewright.cli.sources import Items, batches, describe, part, spread
-from spikewright.cli.terminal import Terminal
+from spikewright.cli.terminal import Terminal, command
 from spikewright.data import loader
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.measure.energy import energy_of
@@ -41,8 +37,7 @@ def run(
     terminal: Terminal,
     *,
     data: str | None,
-    snn: Path | None,
-    reference: ModelOptions,
+    reference: ReferenceOptions,
     lengths: Sequence[int] | None,
     limit: int | None,
     simulator: SimulatorName | None,
@@ -51,10 +46,8 @@ def run(
     force: bool,
     energy: Sequence[str],
     examples: int | None,
-    model: ModelOptions,
-    calibration: CalibrationOptions,
-    method: MethodOptions,
-    images: DataOptions,
+    network: NetworkOptions,
+    place: torch.device,
 ) -> int:
     """Measure this process's part of the data; the first process writes and prints the whole.
 
@@ -66,7 +59,7 @@ def run(
     with one_error():
         if data is None:
             raise ConfigError("--data: expected inputs to measure on, got none. Name a data set.")
-        if lengths is not None and snn is not None:
+        if lengths is not None and network.snn is not None:
             raise ConfigError(
                 "--lengths: expected --model, got --snn. A saved network holds one code length; "
                 "convert the model again."
@@ -77,17 +70,18 @@ def run(
         if output is not None and rank() == 0:
             check_output(output, force=force)
         if lengths:
-            method = dataclasses.replace(method, T=max(lengths))
-        found = subject(snn, model, calibration, method, images, terminal)
-        items = spread(found.inputs(data, images), limit, "--limit")
-        ann = original(found, reference, terminal)
+            longest = dataclasses.replace(network.method, T=max(lengths))
+            network = dataclasses.replace(network, method=longest)
+        found = subject(network, terminal, place)
+        items = spread(found.inputs(data, network.images), limit, "--limit")
+        ann = original(found, reference, terminal, place)
     measured = None
     with one_error():
         mine = part(items)
         if mine is not None:
             measured = api.evaluate(
                 found.snn,
-                batches(mine, images),
+                batches(mine, network.images, place),
                 reference=ann,
                 code_lengths=lengths,
                 simulator=simulator,
@@ -112,7 +106,8 @@ def run(
         try:
             if output is not None:
                 write(output, json.dumps(report, indent=1) + "\n")
-                terminal.note(f"result written to {output}; spikewright report makes a page of it")
+                page = command("report", output)
+                terminal.note(f"result written to {output}; this makes a page of it: {page}")
         finally:  # what was measured is told even if it could not be written
             terminal.result(text, report)
     return 130 if result.interrupted else 0

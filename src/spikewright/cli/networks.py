@@ -2,25 +2,26 @@
 """The spiking network that a verb works on: read from a file, or converted on the fly."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spikewright import api
 from spikewright.cli.method import method_config
 from spikewright.cli.options import (
     CALIBRATION_SAMPLES,
-    CalibrationOptions,
+    ConversionOptions,
     DataOptions,
-    MethodOptions,
     ModelOptions,
+    NetworkOptions,
+    ReferenceOptions,
     given,
 )
 from spikewright.cli.sources import (
+    CPU,
     Items,
     batches,
     describe,
@@ -33,7 +34,9 @@ from spikewright.cli.sources import (
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph.batch import sizes
+from spikewright.measure.outputs import wanted_of
 from spikewright.network import SpikingNetwork, load
+from spikewright.simulators import simulator
 
 __all__ = ["Subject", "convert_model", "original", "subject"]
 
@@ -75,53 +78,52 @@ class Subject:
         )
 
 
-def subject(
-    file: Path | None,
-    model: ModelOptions,
-    calibration: CalibrationOptions,
-    method: MethodOptions,
-    data: DataOptions,
-    terminal: Terminal,
-) -> Subject:
+def subject(options: NetworkOptions, terminal: Terminal, place: torch.device) -> Subject:
     """Read the network of ``--snn``, or convert the one of ``--model``.
+
+    Args:
+        options: Which network, and how it is converted.
+        terminal: Where notes and progress go.
+        place: Where its tensors will lie.
 
     Raises:
         ConfigError: If neither or both are given, or options for converting along with ``--snn``;
             see also :func:`convert_model`.
         FileFormatError: If the file is missing, damaged, or something else.
     """
-    if file is None:
-        if model.model is None:
+    if options.snn is None:
+        if options.model.model is None:
             raise ConfigError(
                 "--snn, --model: expected a network, got none. Give a saved one with --snn FILE, "
                 "or a model to convert with --model SPEC --calibration SPEC."
             )
-        return convert_model(model, calibration, method, data, terminal)
-    if names := [*given(model), *given(calibration), *given(method)]:
+        return convert_model(options, terminal, place)
+    parts = (options.model, options.calibration, options.method)
+    if names := [name for part in parts for name in given(part)]:
         raise ConfigError(
             f"--snn: expected a converted network alone, got also {', '.join(names)}, "
             f"{'which says' if len(names) == 1 else 'which say'} how to convert. "
             "Leave out the one or the other."
         )
-    return Subject(load(file))
+    return Subject(load(options.snn).to(place))
 
 
-def convert_model(
-    model: ModelOptions,
-    calibration: CalibrationOptions,
-    method: MethodOptions,
-    data: DataOptions,
-    terminal: Terminal,
-) -> Subject:
+def convert_model(options: ConversionOptions, terminal: Terminal, place: torch.device) -> Subject:
     """Convert the model that the options name; cheap checks come first.
+
+    Args:
+        options: The model, the data and the method.
+        terminal: Where notes and progress go.
+        place: Where its tensors will lie.
 
     Raises:
         ConfigError: If an option is missing or out of range.
         CalibrationError: If no calibration data are named, or they do not fit.
         UnsupportedModuleError: If the model cannot be converted.
     """
-    config = method_config(method)
-    network = open_model(model, terminal)
+    calibration, images = options.calibration, options.images
+    config = method_config(options.method)
+    network = open_model(options.model, terminal, place=place)
     if calibration.calibration is None:
         raise CalibrationError(
             "--calibration: expected data to choose the scales on, got none. Name a few hundred "
@@ -129,35 +131,56 @@ def convert_model(
         )
     count = calibration.calibration_samples
     items = spread(
-        open_data(calibration.calibration, "--calibration", data, shape=model.shape),
+        open_data(calibration.calibration, "--calibration", images, shape=options.model.shape),
         CALIBRATION_SAMPLES if count is None else count,
         "--calibration-samples",
     )
-    snn = api.convert(network, config, calibration=batches(items, data), progress=terminal.progress)
+    snn = api.convert(
+        network,
+        config,
+        calibration=batches(items, images, place),
+        progress=terminal.progress,
+    )
     record = {"calibration": describe(items)["name"], "preprocess": preprocess_of(items)}
     snn = dataclasses.replace(snn, provenance={**snn.provenance, **record})
     return Subject(snn, network, items)
 
 
-def original(found: Subject, model: ModelOptions, terminal: Terminal) -> nn.Module | None:
+def original(
+    found: Subject, options: ReferenceOptions, terminal: Terminal, place: torch.device = CPU
+) -> nn.Module | None:
     """Return the model of ``--reference``, or else the one that was converted, if any.
+
+    Args:
+        found: The spiking network.
+        options: Which model.
+        terminal: Where notes go.
+        place: Where its tensors will lie.
 
     Raises:
         ConfigError: If weights are given without a model, or the model does not take the
             network's inputs or has other outputs.
     """
+    model = ModelOptions(model=options.reference, weights=options.reference_weights)
     if model.model is None:
         if model.weights is not None:
             raise ConfigError(
                 "--reference-weights: expected --reference SPEC with it, got none. Name the model."
             )
         return found.model
-    reference = open_model(model, terminal, "--reference-weights")
-    output = require_runs(reference, found.shape, f"--reference {model.model}")
-    expected = api.simulate(found.snn, torch.zeros(2, *found.shape))
-    if output.shape != expected.shape:
+    reference = open_model(model, terminal, "--reference-weights", place=place)
+    returned = require_runs(reference, found.shape, f"--reference {model.model}")
+    wanted = wanted_of(returned, f"--reference {model.model}")
+    with torch.no_grad():
+        expected = simulator(found.snn)(found.snn.check_input(torch.zeros(2, *found.shape)))
+    if not wanted.fits(expected):
         raise ConfigError(
-            f"--reference {model.model}: expected {tuple(expected.shape[1:])} outputs, got "
-            f"{tuple(output.shape[1:])}. Name the original model."
+            f"--reference {model.model}: expected {_shapes(expected)} outputs, got "
+            f"{_shapes(wanted.values)}. Name the original model."
         )
     return reference
+
+
+def _shapes(outputs: Sequence[Tensor]) -> str:
+    """Write the shapes of outputs without the batch."""
+    return ", ".join(str(tuple(value.shape[1:])) for value in outputs)

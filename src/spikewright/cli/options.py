@@ -17,15 +17,21 @@ __all__ = [
     "CALIBRATION",
     "CALIBRATION_SAMPLES",
     "COMMON",
+    "CONVERSION",
     "IMAGES",
     "METHOD",
     "MODEL",
+    "NETWORK",
+    "REFERENCE",
     "CalibrationOptions",
     "CommonOptions",
+    "ConversionOptions",
     "DataOptions",
     "File",
     "MethodOptions",
     "ModelOptions",
+    "NetworkOptions",
+    "ReferenceOptions",
     "given",
 ]
 
@@ -153,6 +159,42 @@ CALIBRATION = CalibrationOptions()
 METHOD = MethodOptions()
 IMAGES = DataOptions()
 """What the verbs get where nothing is given."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ConversionOptions:
+    """All that a conversion takes: a network, data, a method."""
+
+    model: ModelOptions = MODEL
+    calibration: CalibrationOptions = CALIBRATION
+    method: MethodOptions = METHOD
+    images: DataOptions = IMAGES
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(ConversionOptions):
+    """A spiking network: a saved one, or how one is converted on the fly."""
+
+    snn: File = None
+    """A saved spiking network."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReferenceOptions:
+    """The network that a spiking one is compared with."""
+
+    reference: Spec = None
+    """The original network; it is --model where that is given."""
+    reference_weights: File = None
+    """Its weights."""
+
+
+CONVERSION = ConversionOptions()
+NETWORK = NetworkOptions()
+REFERENCE = ReferenceOptions()
 
 
 def given(options: Any, *names: str) -> list[str]:  # noqa: ANN401 - one of the dataclasses above

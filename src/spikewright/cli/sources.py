@@ -2,7 +2,7 @@
 """From the options that name a model and data to the model and the data."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from spikewright.errors import ConfigError, ShapeError
 from spikewright.processes import shard
 
 __all__ = [
+    "CPU",
+    "Batches",
     "Items",
     "RandomSet",
     "batches",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 Items = Dataset[Any]
+CPU = torch.device("cpu")
 RANDOM = "random"
 BATCH_SIZE = 64
 _FIELDS = ("size", "crop", "mean", "std", "channels", "pixel_scale", "interpolation")
@@ -61,13 +64,41 @@ class RandomSet(Dataset[tuple[Tensor]]):
         return (torch.randn(self.shape, generator=torch.Generator().manual_seed(index)),)
 
 
-def open_model(options: ModelOptions, terminal: Terminal, weights: str = "--weights") -> nn.Module:
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """Batches whose inputs lie on one device; labels stay where they are.
+
+    Args:
+        loader: Yields lists that begin with an input batch.
+        place: The device.
+    """
+
+    loader: DataLoader[Any]
+    place: torch.device
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        """Read the set from its beginning."""
+        for x, *rest in self.loader:
+            yield [x.to(self.place), *rest]
+
+
+def open_model(
+    options: ModelOptions,
+    terminal: Terminal,
+    weights: str = "--weights",
+    *,
+    place: torch.device = CPU,
+) -> nn.Module:
     """Build the model that the options name.
 
     Args:
         options: Model and weights.
         terminal: Is told if the weights are random.
         weights: The option that gives them.
+        place: Where its tensors will lie.
 
     Raises:
         ConfigError: If no model is named; see also :func:`spikewright.models.resolve`.
@@ -77,12 +108,12 @@ def open_model(options: ModelOptions, terminal: Terminal, weights: str = "--weig
     if options.model.startswith("trained:"):
         from spikewright.cli.trained import open_trained
 
-        return open_trained(options.model, options.weights)
+        return open_trained(options.model, options.weights).to(place)
     model = models.resolve(options.model, options.weights)
     untrained = options.model in models.names() or options.model.startswith("torchvision:")
     if untrained and options.weights is None:
         terminal.note(f"{options.model} has random weights; give trained ones with {weights} FILE.")
-    return model
+    return model.to(place)
 
 
 def open_data(
@@ -129,7 +160,7 @@ def open_data(
     return items
 
 
-def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape") -> Tensor:
+def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape") -> Any:  # noqa: ANN401 - whatever a model returns
     """Run a model on one input of zeros, because a wrong shape is no finding about the model.
 
     Args:
@@ -138,20 +169,20 @@ def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape"
         flag: The option to blame.
 
     Returns:
-        Its output.
+        What it returns.
 
     Raises:
         ShapeError: If it does not take such an input.
     """
+    place = next((tensor.device for tensor in model.parameters()), CPU)
     try:
         with torch.no_grad():
-            output: Tensor = model(torch.zeros(2, *shape))
+            return model(torch.zeros(2, *shape, device=place))
     except Exception as error:  # any model may fail in any way
         raise ShapeError(
             f"{flag}: expected a model and inputs that fit, got inputs of shape {_text(shape)} and "
             f"{type(error).__name__}: {error}. Correct the shape, or name another model."
         ) from error
-    return output
 
 
 def sample_shape(items: Items) -> tuple[int, ...]:
@@ -186,13 +217,14 @@ def part(items: Items) -> Items | None:
     return mine if len(mine) else None
 
 
-def batches(items: Items, options: DataOptions) -> DataLoader[Any]:
-    """Batch a set as the options say."""
-    return data_room.loader(
+def batches(items: Items, options: DataOptions, place: torch.device = CPU) -> "Batches":
+    """Batch a set as the options say, with inputs where the network is that they are for."""
+    loader = data_room.loader(
         items,
         BATCH_SIZE if options.batch_size is None else options.batch_size,
         workers=options.workers or 0,
     )
+    return Batches(loader, place)
 
 
 def preprocess_of(items: Items) -> dict[str, Any] | None:

@@ -2,7 +2,10 @@
 """What is written where: results to standard output, everything else to standard error."""
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -101,14 +104,23 @@ def shown_warnings() -> Iterator[None]:
         yield
 
 
-def command() -> str:
-    """Return how this program is started from the folder the user is in, for commands to paste.
+def command(*words: object) -> str:
+    """Return a command of this program that can be pasted in the folder the user is in.
 
-    It is ``spikewright`` where the shell finds that, else the interpreter's path.
+    It begins with ``spikewright`` where the shell finds that, else with the interpreter's path.
+
+    Args:
+        *words: What follows; each is quoted where the shell would read it as something else.
+
+    Example:
+        >>> command("report", "my result.json").partition("spikewright ")[2]
+        "report 'my result.json'"
     """
-    if shutil.which("spikewright"):
-        return "spikewright"
-    python = Path(sys.executable)
-    with suppress(ValueError):
-        python = python.relative_to(Path.cwd())
-    return f"{python} -m spikewright"
+    program = ["spikewright"]
+    if not shutil.which("spikewright"):
+        python = Path(sys.executable)
+        with suppress(ValueError):
+            python = python.relative_to(Path.cwd())
+        program = [str(python), "-m", "spikewright"]
+    line = [*program, *map(str, words)]
+    return subprocess.list2cmdline(line) if os.name == "nt" else shlex.join(line)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from spikewright import training
+from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import (
     CALIBRATION_SAMPLES,
     CalibrationOptions,
@@ -51,6 +52,7 @@ def run(
     calibration: CalibrationOptions,
     recipe: RecipeOptions,
     images: TrainingImages,
+    machine: MachineOptions,
     terminal: Terminal,
 ) -> int:
     """Train, print the outcome, and return the exit code; cheap checks come first.
@@ -62,14 +64,15 @@ def run(
     config = TrainConfig.from_dict(tuned(recipe, images.batch_size))
     if data is None:
         raise ConfigError("--data: expected labelled inputs to train on, got none. Name a set.")
-    network = open_model(model, Terminal(quiet=True))
+    place = machine.place
+    network = open_model(model, Terminal(quiet=True), place=place)
     items = _labelled(data, "--data", images, model.shape)
     require_runs(network, sample_shape(items), f"--data {data}")
     checked = None
     if validation is not None:
         checked = _labelled(validation, "--validation", images, sample_shape(items))
     some = calibration.calibration
-    chosen = None if some is None else _calibration(calibration, images, sample_shape(items))
+    chosen = None if some is None else _calibration(calibration, images, sample_shape(items), place)
     if not first_process():
         terminal = Terminal(quiet=True)
     result = training.train(
@@ -88,8 +91,9 @@ def run(
         note={"model": _origin(model), "data": describe(items)},
     )
     if first_process():
+        report = {**_report(result, items, checked), "machine": machine.describe()}
         terminal.result(
-            _text(result, items, folder, _origin(model)), _report(result, items, checked)
+            _text(result, items, folder, name_of(folder / LAST, _origin(model)), machine), report
         )
     return 130 if result.interrupted else 0
 
@@ -101,7 +105,7 @@ def _labelled(spec: str, flag: str, images: DataOptions, shape: tuple[int, ...] 
 
 
 def _calibration(
-    options: CalibrationOptions, images: DataOptions, shape: tuple[int, ...]
+    options: CalibrationOptions, images: DataOptions, shape: tuple[int, ...], place: torch.device
 ) -> list[torch.Tensor]:
     count = options.calibration_samples
     items = spread(
@@ -109,7 +113,7 @@ def _calibration(
         CALIBRATION_SAMPLES if count is None else count,
         "--calibration-samples",
     )
-    return [batch[0] for batch in batches(items, images)]
+    return [batch[0] for batch in batches(items, images, place)]
 
 
 def _origin(model: ModelOptions) -> str:
@@ -126,21 +130,25 @@ def _line(record: EpochRecord, config: TrainConfig) -> str:
     )
 
 
-def _text(result: TrainingResult, items: Items, folder: Path, model: str) -> str:
+def _text(
+    result: TrainingResult, items: Items, folder: Path, model: str, machine: MachineOptions
+) -> str:
     settings, cost, source = result.model.settings, result.cost, describe(items)
     method = _METHODS.get(settings["activation"], settings["activation"])
     left = result.config.epochs - cost.epochs
     ended = f", interrupted with {left} epochs to go: the same command goes on" if left else ""
-    levels = "" if method in ("spikeconverter", "threshold-relu") else f" --T {settings['levels']}"
+    levels = () if method in ("spikeconverter", "threshold-relu") else ("--T", settings["levels"])
+    following = command(
+        *("convert", "--model", model, "--method", method, *levels, "--calibration", "SPEC")
+    )
     return (
         f"{result.table()}\n\n"
         f"trained: {settings['activation']}, levels {settings['levels']}, on "
         f"{source['samples']:,} inputs of {source['name']}{ended}\n"
         f"cost:    {cost.epochs} epochs, {cost.steps:,} steps, {cost.images:,} images seen, "
-        f"{cost.seconds:.1f} s\n"
+        f"{cost.seconds:.1f} s on {machine}\n"
         f"written: {folder / LAST}\n"
-        f"next:    {command()} convert --model {name_of(folder / LAST, model)} "
-        f"--method {method}{levels} --calibration SPEC"
+        f"next:    {following}"
     )
 
 

@@ -18,6 +18,7 @@ from spikewright.errors import SpikewrightError, UnsupportedModuleError
 from spikewright.graph.batch import Merged, Shape
 from spikewright.graph.calls import Call, call_of, doubled, positional_names
 from spikewright.graph.export_errors import explained
+from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.locate import locate_batch
 from spikewright.graph.original import evaluation_mode, left_as_it_was, unwrapped
@@ -57,7 +58,12 @@ def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see grap
             "or a file written by torch.export.save."
         )
     call = doubled(call_of(model, example), model)
-    with left_as_it_was(model), evaluation_mode(model), warnings.catch_warnings():
+    with (
+        left_as_it_was(model),
+        evaluation_mode(model),
+        elementary_quantisers(model),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         try:
             with torch.no_grad():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from spikewright.calibration import MinError, ScaleRule, SiteObserver
 from spikewright.codes import Code
@@ -94,13 +95,15 @@ class LayeredConfig(MethodConfig):
         if observer is None:
             return silent_site(node)
         axis = observer.channel_axis
-        scale = self.scale.scale(
-            observer.histogram,
-            code,
-            per_channel=self.per_channel and axis is not None,
-            rounding=self.rounding,
-            cap=node.kwargs.get("cap"),
-        )
+        scale = self._trained_scale(node, observer, code)
+        if scale is None:
+            scale = self.scale.scale(
+                observer.histogram,
+                code,
+                per_channel=self.per_channel and axis is not None,
+                rounding=self.rounding,
+                cap=node.kwargs.get("cap"),
+            )
         return Site(
             name=node.name,
             signed=node.op == ops.RELAY or node.name in prepared.signed_inputs,
@@ -109,3 +112,19 @@ class LayeredConfig(MethodConfig):
             threshold=torch.tensor(1.0),
             pre_bias=torch.tensor(0.5 if self.rounding else 0.0),
         )
+
+    def _trained_scale(self, node: Node, observer: SiteObserver, code: Code) -> Tensor | None:
+        """Return the λ with which a site fires the levels it was trained with, if there is one.
+
+        Rounded levels of one height are made without error, which no other λ can do, if the code
+        counts as far and the clip at the top is the longest train's or was not met in calibration.
+        """
+        levels = node.kwargs.get("levels")
+        rounds = self.rounding and node.kwargs.get("offset") == 0.5
+        if levels is None or not rounds or not isinstance(self.scale, MinError):
+            return None
+        cap, full = float(node.kwargs["cap"]), code.max_value
+        met = float(observer.histogram.max.max()) >= cap * (1 - 0.5 / levels)
+        if code.k not in (1.0, 2.0) or full < levels or (met and full != levels):
+            return None
+        return torch.tensor(cap / levels * full)

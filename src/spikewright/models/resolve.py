@@ -4,11 +4,13 @@
 import functools
 import importlib
 import importlib.util
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import FrameType, MappingProxyType, ModuleType
 
 from torch import nn
 
@@ -157,11 +159,13 @@ def _from_code(source: str, name: str) -> nn.Module:
                 "Name a function, or the model itself."
             )
         try:
-            made = made()
+            with _contained():
+                made = made()
         except Exception as error:  # the user's own code may fail in any way
+            advice = "Wrap it in one that sets its arguments."
             raise ConfigError(
                 f"{where}: expected a function without arguments that returns a model, got "
-                f"{type(error).__name__}: {error}. Wrap it in one that sets its arguments."
+                f"{_said(error, advice)}"
             ) from error
     if not isinstance(made, nn.Module):
         raise ConfigError(
@@ -172,7 +176,7 @@ def _from_code(source: str, name: str) -> nn.Module:
 
 def _imported(source: str, where: str) -> ModuleType:
     try:
-        with _importable(Path.cwd()):
+        with _importable(Path.cwd()), _contained():
             return importlib.import_module(source)
     except ModuleNotFoundError as error:
         raise UnknownNameError(
@@ -193,7 +197,7 @@ def _executed(path: Path, where: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up there
     try:
-        with _importable(path.resolve().parent):
+        with _importable(path.resolve().parent), _contained():
             spec.loader.exec_module(module)
     except Exception as error:  # the user's own code may fail in any way
         del sys.modules[name]
@@ -211,8 +215,45 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
+class _EndedError(Exception):
+    """The user's code tried to end this program."""
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Make an error of what would end the whole program, but leave Ctrl-C to the user."""
+    pressed, before = False, signal.getsignal(signal.SIGINT)
+    watched = callable(before) and threading.current_thread() is threading.main_thread()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        if callable(before):
+            before(number, frame)
+
+    if watched:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except SystemExit as error:
+        code = "" if error.code is None else repr(error.code)
+        raise _EndedError(f"a call of exit({code})") from error
+    except KeyboardInterrupt as error:
+        if pressed:
+            raise
+        raise _EndedError("a KeyboardInterrupt of its own") from error
+    finally:
+        if watched:
+            signal.signal(signal.SIGINT, before)
+
+
+def _said(error: Exception, advice: str) -> str:
+    """Say how the user's code failed and what to do about it."""
+    if isinstance(error, _EndedError):
+        return f'{error}. Put what a script does below `if __name__ == "__main__":`.'
+    return f"{type(error).__name__}: {error}. {advice}"
+
+
 def _failed(where: str, error: Exception) -> ConfigError:
-    return ConfigError(
-        f"{where}: expected code that can be imported, got {type(error).__name__}: {error}. "
-        "Run it with Python by itself to see where it fails."
-    )
+    advice = "Run it with Python by itself to see where it fails."
+    return ConfigError(f"{where}: expected code that can be imported, got {_said(error, advice)}")

@@ -4,7 +4,7 @@
 import copy
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.batch import element_count
+from spikewright.graph.batch import BatchAxis, batch_axis, element_count
 from spikewright.graph.calls import inputs_for
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.network.schedule import LayeredSchedule, depths, layered_schedule
@@ -183,6 +183,18 @@ class SpikingNetwork:
             )
         return self
 
+    def _equality(self) -> str:
+        law = self.provenance.get("equality")
+        if self.integer:
+            return "weights rounded to integers on purpose"
+        if law is None:
+            return "not checked against the model"
+        worst = max(law["difference"], law["original"])
+        return (
+            f"with exact neurons it computes the model, to {worst:.0e} ({law['inputs']} inputs; "
+            f"allowed {law['tolerance']:g})"
+        )
+
     def as_module(self) -> nn.Module:
         """Return the network as an ``nn.Module`` without parameters, for code that insists."""
         return _Module(self)
@@ -304,6 +316,11 @@ class SpikingNetwork:
         x = x.to(self.device, self.dtype) if x.is_floating_point() else x.to(self.device)
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
+    def samples_first(self, outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return outputs with their samples on the first axis, wherever the network has them."""
+        at = [batch_axis(self.graph[name].shape) or BatchAxis() for name in self.graph.outputs]
+        return tuple(a.first(value) for a, value in zip(at, outputs, strict=True))
+
     def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike
         """Write the network to one safetensors file; see :func:`spikewright.network.save`."""
         from spikewright.network.files import save
@@ -335,6 +352,7 @@ class SpikingNetwork:
             f"  latency     {schedule.latency_ticks} ticks from input to decision",
             f"  throughput  one input every {schedule.ticks_per_input(2)} ticks with two membranes "
             f"a neuron, {schedule.ticks_per_input(1)} with one",
+            f"  equality    {self._equality()}",
             *(f"  note        {note}" for note in self.graph.notes),
         ]
         return "\n".join(lines)

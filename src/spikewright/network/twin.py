@@ -15,12 +15,25 @@ from torch import Tensor
 from spikewright.errors import VerificationError
 from spikewright.graph import ops
 from spikewright.graph.activation import activate
-from spikewright.graph.equality import TOLERANCE, Difference, difference, operator_of
+from spikewright.graph.equality import (
+    TOLERANCE,
+    Difference,
+    check_rewritten,
+    difference,
+    operator_of,
+)
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program, visit
 from spikewright.network.spiking import SpikingNetwork
 
-__all__ = ["Equality", "check_equality", "twin_outputs", "units_of"]
+__all__ = [
+    "AgainstOriginal",
+    "Equality",
+    "check_equality",
+    "compare_original",
+    "twin_outputs",
+    "units_of",
+]
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,65 @@ def check_equality(network: SpikingNetwork, original: Graph, x: Inputs) -> Equal
     if broken:
         raise _error(network, original, values, broken[0], worst, tolerance)
     return Equality(int(values[0].shape[0]), worst.relative, tolerance)
+
+
+@dataclass(frozen=True)
+class AgainstOriginal:
+    """How a network's twin stands to the original network.
+
+    Attributes:
+        agrees: Whether the equality law holds.
+        difference: ‖twin − original‖ / ‖original‖ over all floating outputs, each run by itself;
+            None where there are none.
+        said: Why it was not checked, or where the law is broken; empty otherwise.
+    """
+
+    agrees: bool | None
+    difference: float | None = None
+    said: str = ""
+
+    def line(self) -> str:
+        """Return it in one line."""
+        if self.agrees is None:
+            return f"against the original: not checked, {self.said}"
+        gap = (
+            "" if self.difference is None else f"; outputs differ by {self.difference:.1e} of them"
+        )
+        if self.agrees:
+            return f"against the original: equal with exact neurons{gap}"
+        return f"against the original: NOT EQUAL: {self.said}"
+
+
+def compare_original(
+    network: SpikingNetwork, captured: Graph, placed: Graph, x: Inputs
+) -> AgainstOriginal:
+    """Check the whole law on some inputs: from what was captured to the network's twin.
+
+    Args:
+        network: A converted network in floating point.
+        captured: The original model as it was captured.
+        placed: What passes have made of it, with the network's sites.
+        x: Inputs.
+    """
+    values = as_inputs(x)
+    results: dict[str, Tensor] = {}
+    wanted = set(captured.outputs)
+    keep = [v.to("cpu", captured.dtype) if v.is_floating_point() else v.cpu() for v in values]
+    visit(captured, keep, lambda n, v: results.update({n.name: v}) if n.name in wanted else None)
+    ordered = [results[name] for name in captured.outputs]
+    twin = twin_outputs(network, network.check_input(x))
+    gap = size = 0.0
+    for own, result in zip(twin, ordered, strict=True):
+        if result.is_floating_point():
+            gap += float((own.cpu().double() - result.double()).square().sum())
+            size += float(result.double().square().sum())
+    relative = (gap / size) ** 0.5 if size else None
+    try:
+        check_rewritten(captured, placed, keep, ordered)
+        check_equality(network, placed, x)
+    except VerificationError as error:
+        return AgainstOriginal(False, relative, str(error))
+    return AgainstOriginal(True, relative)
 
 
 def twin_outputs(network: SpikingNetwork, x: Inputs) -> tuple[Tensor, ...]:

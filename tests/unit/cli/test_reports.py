@@ -3,6 +3,8 @@
 
 import dataclasses
 import json
+import os
+import shlex
 import warnings
 from pathlib import Path
 
@@ -58,13 +60,21 @@ def test_the_list_fits() -> None:
     assert "[16] Time steps" in text
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the shell there quotes in another way")
 def test_a_command_to_paste_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(terminal.shutil, "which", lambda _: "/bin/spikewright")
     assert terminal.command() == "spikewright"
+    words = ("evaluate", "--snn", Path("my nets") / "it's.safetensors", "--T", 8)
+    assert shlex.split(terminal.command(*words)) == ["spikewright", *map(str, words)]
+    assert terminal.command("verify", "--data", "SPEC") == "spikewright verify --data SPEC"
     monkeypatch.setattr(terminal.shutil, "which", lambda _: None)
     monkeypatch.setattr(terminal.sys, "executable", str(tmp_path / "bin" / "python"))
     monkeypatch.chdir(tmp_path)
     assert terminal.command() == f"{Path('bin') / 'python'} -m spikewright"
+    monkeypatch.setattr(terminal.sys, "executable", str(tmp_path / "my env" / "python"))
+    assert shlex.split(terminal.command("list")) == [
+        *(str(Path("my env") / "python"), "-m", "spikewright", "list")
+    ]
 
 
 def test_warnings_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:

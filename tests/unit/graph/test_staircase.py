@@ -17,7 +17,16 @@ from torch.nn import functional as F
 
 import spikewright as sw
 from spikewright.calibration.collect import Collector
-from spikewright.graph import Graph, Node, capture, fold_batch_norm, ops, place_sites, simplify
+from spikewright.graph import (
+    Graph,
+    Node,
+    capture,
+    fold_batch_norm,
+    normalise,
+    ops,
+    place_sites,
+    simplify,
+)
 from spikewright.graph.activation import activate
 from spikewright.graph.channels import channel_axes
 from spikewright.graph.decode import decode_graph
@@ -201,7 +210,7 @@ def between(act: nn.Module) -> nn.Sequential:
 
 def calibrated(graph: Graph, x: Tensor) -> Tensor:
     """Return a network's output as calibration computes it."""
-    placed = place_sites(find_activations(fold_batch_norm(graph)))
+    placed = place_sites(find_activations(fold_batch_norm(normalise(graph))))
     return Collector(placed, channel_axes(placed)).add(x, 0)[0]
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import re
+import signal
 import sys
 import zipfile
 from collections.abc import Callable
@@ -147,6 +148,45 @@ def test_code_that_cannot_be_imported(tmp_path: Path) -> None:
     refused(
         "no.such.module:f", "got none called 'no'. Check the name, or give a file", UnknownNameError
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("exit()", "got a call of exit(). Put what a script does below `if __name__"),
+        ("import sys; sys.exit(3)", "got a call of exit(3)."),
+        ("raise SystemExit('bye')", "got a call of exit('bye')."),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", "a call of exit(2)."),
+        ("raise KeyboardInterrupt", "got a KeyboardInterrupt of its own."),
+    ],
+)
+def test_code_that_ends_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    for name, text in {
+        "at_import": f"{line}\ndef build(): pass\n",
+        "when_called": f"def build():\n    {line}\n",
+    }.items():
+        (tmp_path / f"{name}.py").write_text(text)
+        refused(f"{tmp_path / name}.py:build", said, ConfigError)
+        monkeypatch.chdir(tmp_path)
+        refused(f"{name}:build", said, ConfigError)
+        sys.modules.pop(name, None)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
+def test_ctrl_c_while_code_is_imported_stays_an_interrupt(tmp_path: Path) -> None:
+    path = tmp_path / "pressed.py"
+    path.write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            resolve(f"{path}:build")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- torchvision

@@ -180,7 +180,7 @@ def test_half_precision_becomes_the_models_own_and_counters_may_lack(tmp_path: P
 )
 def test_tensors_that_are_not_in_the_file(tmp_path: Path, tensor: Tensor) -> None:
     torch.save({"a": tensor}, tmp_path / "w.pt")
-    with pytest.raises(FileFormatError, match="expected (tensors of real numbers|a state dict)"):
+    with pytest.raises(FileFormatError, match=r"expected (tensors of real numbers|a state dict)"):
         load_state(tmp_path / "w.pt")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
     CALIBRATION,
     COMMON,
@@ -43,6 +44,7 @@ def compare(
     model: ModelOptions = MODEL,
     calibration: CalibrationOptions = CALIBRATION,
     images: DataOptions = IMAGES,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Compare conversion methods at several T on one model: accuracy, additions, latency.
@@ -61,7 +63,7 @@ def compare(
             MODEL as for --model, e.g. stbp=trained:runs/stbp/last.safetensors. Repeatable.
         T: Time steps of the methods that have none of their own. [default: 4,8,16]
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement only).
+            FILE.npz:PART, or random (noise without labels: agreement or errors only).
         limit: Use so many inputs, evenly spread over the set.
         store: Keep every finished cell there, and read those of earlier runs.
         csv: Write every method, T and step to this file, too.
@@ -72,6 +74,7 @@ def compare(
         model: The network, as trained.
         calibration: What the scales are chosen on.
         images: How images become inputs.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright.cli.comparison import run
@@ -90,5 +93,6 @@ def compare(
         model=model,
         calibration=calibration,
         images=images,
+        machine=machine,
         terminal=Terminal(common.json, common.quiet),
     )

@@ -6,17 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
-    CALIBRATION,
     COMMON,
-    IMAGES,
-    METHOD,
-    MODEL,
-    CalibrationOptions,
+    CONVERSION,
     CommonOptions,
-    DataOptions,
-    MethodOptions,
-    ModelOptions,
+    ConversionOptions,
 )
 from spikewright.cli.terminal import Terminal, command
 
@@ -27,13 +22,11 @@ OUTPUT = Path("snn.safetensors")
 
 def convert(
     *,
-    model: ModelOptions = MODEL,
-    calibration: CalibrationOptions = CALIBRATION,
-    method: MethodOptions = METHOD,
+    conversion: ConversionOptions = CONVERSION,
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FILE")] = OUTPUT,
     integer: bool = False,
     force: bool = False,
-    images: DataOptions = IMAGES,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Turn a trained network into a spiking one and save it.
@@ -45,10 +38,8 @@ def convert(
         output: Where to save the spiking network. [default: snn.safetensors]
         integer: Save its integer form: 8-bit weights, whole-number thresholds; needs k = 2.
         force: Replace the file if it exists.
-        model: The network, as trained.
-        calibration: What the scales are chosen on.
-        method: How it is converted.
-        images: How images become inputs.
+        conversion: The network and how it is converted.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright.cli.files import check_output
@@ -57,7 +48,7 @@ def convert(
 
     terminal = Terminal(common.json, common.quiet)
     check_output(output, force=force)
-    snn = convert_model(model, calibration, method, images, terminal).snn
+    snn = convert_model(conversion, terminal, machine.place).snn
     if integer:
         snn = snn.to_integer()
     snn.save(output)
@@ -76,7 +67,7 @@ def convert(
     }
     terminal.result(
         f"{fit(snn.summary())}\n\nwritten: {output}\n"
-        f"next:    {command()} evaluate --snn {output} --data SPEC",
+        f"next:    {command('evaluate', '--snn', output, '--data', 'SPEC')}",
         data,
     )
     return 0

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import COMMON, CommonOptions
 from spikewright.cli.terminal import Terminal
 from spikewright.cli.tokens import Whole
@@ -21,6 +22,7 @@ def demo(
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FOLDER")] = OUTPUT,
     epochs: Whole = EPOCHS,
     force: bool = False,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Train a small network on handwritten digits, convert it, verify it, measure it.
@@ -31,6 +33,7 @@ def demo(
         output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo]
         epochs: Passes over the training data; fewer are faster and less accurate. [default: 8]
         force: Replace files there that are not of an earlier demo.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright.cli.demo_run import run
@@ -40,4 +43,5 @@ def demo(
         EPOCHS if epochs is None else epochs,
         Terminal(common.json, common.quiet),
         force=force,
+        machine=machine,
     )

@@ -5,18 +5,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
-    CALIBRATION,
     COMMON,
-    IMAGES,
-    METHOD,
-    MODEL,
-    CalibrationOptions,
+    NETWORK,
+    REFERENCE,
     CommonOptions,
-    DataOptions,
-    File,
-    MethodOptions,
-    ModelOptions,
+    NetworkOptions,
+    ReferenceOptions,
     Spec,
 )
 from spikewright.cli.terminal import Terminal
@@ -28,16 +24,12 @@ __all__ = ["diagnose"]
 def diagnose(
     *,
     data: Spec = None,
-    snn: File = None,
-    reference: Spec = None,
-    reference_weights: File = None,
     limit: Whole = None,
     simulator: Literal["collapsed", "timefold", "reference"] | None = None,
     attempts: Annotated[Whole, Parameter(name="--try")] = None,
-    model: ModelOptions = MODEL,
-    calibration: CalibrationOptions = CALIBRATION,
-    method: MethodOptions = METHOD,
-    images: DataOptions = IMAGES,
+    network: NetworkOptions = NETWORK,
+    reference: ReferenceOptions = REFERENCE,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Find out, layer by layer, what makes a spiking network differ from the original.
@@ -52,22 +44,19 @@ def diagnose(
     Args:
         data: Inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
             FILE.npz:PART, or random (noise).
-        snn: A saved spiking network.
-        reference: The original network; it is --model where that is given.
-        reference_weights: Its weights.
         limit: Use so many inputs, evenly spread over the set.
         simulator: In one pass (collapsed or timefold, by the method's schedule) or tick by tick
             (reference); their spikes are the same. [default: in one pass]
         attempts: Convert again with each of the first so many suggestions, and diagnose the
             results on the same inputs. [default: 0]
-        model: The network, as trained.
-        calibration: What the scales are chosen on.
-        method: How it is converted.
-        images: How images become inputs.
+        network: The spiking network, or how it is converted.
+        reference: What it is compared with.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright import api
     from spikewright.cli.networks import original, subject
+    from spikewright.cli.options import given
     from spikewright.cli.report import fit
     from spikewright.cli.sources import batches, describe, spread
     from spikewright.cli.tried import trials_text, trials_to_dict, try_suggestions
@@ -80,31 +69,26 @@ def diagnose(
         raise ConfigError("--data: expected inputs to diagnose on, got none. Name a data set.")
     if attempts is not None and attempts < 0:
         raise ConfigError(f"--try: expected 0 suggestions or more, got {attempts}.")
-    if snn is not None and attempts:
+    if network.snn is not None and attempts:
         raise ConfigError(
             "--try: expected --model with it, got --snn, a saved network, which cannot be "
             "converted again. Give --model SPEC --calibration SPEC."
         )
-    if snn is not None and reference is None:
+    if network.snn is not None and reference.reference is None:
         raise ConfigError(
             "--snn: expected --reference SPEC with it, got none. A saved network does not hold "
             "the original one; name it."
         )
-    found = subject(snn, model, calibration, method, images, terminal)
-    items = spread(found.inputs(data, images), limit, "--limit")
-    given = reference is not None or reference_weights is not None
-    ann = (
-        original(found, ModelOptions(model=reference, weights=reference_weights), terminal)
-        if given
-        else None
-    )
+    found = subject(network, terminal, machine.place)
+    items = spread(found.inputs(data, network.images), limit, "--limit")
+    ann = original(found, reference, terminal) if given(reference) else None
 
-    def diagnosed(network: SpikingNetwork) -> Diagnosis:
+    def diagnosed(snn: SpikingNetwork) -> Diagnosis:
         """Diagnose a network on the inputs; another schedule may lack the fast simulator named."""
-        fits = simulator == "reference" or network.schedule_kind == found.snn.schedule_kind
+        fits = simulator == "reference" or snn.schedule_kind == found.snn.schedule_kind
         return api.diagnose(
-            network,
-            batches(items, images),
+            snn,
+            batches(items, network.images, machine.place),
             reference=ann,
             simulator=simulator if fits else None,
             progress=terminal.progress,

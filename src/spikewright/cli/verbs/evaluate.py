@@ -6,18 +6,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
-    CALIBRATION,
     COMMON,
-    IMAGES,
-    METHOD,
-    MODEL,
-    CalibrationOptions,
+    NETWORK,
+    REFERENCE,
     CommonOptions,
-    DataOptions,
-    File,
-    MethodOptions,
-    ModelOptions,
+    NetworkOptions,
+    ReferenceOptions,
     Spec,
 )
 from spikewright.cli.terminal import Terminal
@@ -29,9 +25,6 @@ __all__ = ["evaluate"]
 def evaluate(
     *,
     data: Spec = None,
-    snn: File = None,
-    reference: Spec = None,
-    reference_weights: File = None,
     lengths: Wholes = None,
     limit: Whole = None,
     simulator: Literal["collapsed", "timefold", "reference"] | None = None,
@@ -40,13 +33,14 @@ def evaluate(
     examples: Whole = None,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     force: bool = False,
-    model: ModelOptions = MODEL,
-    calibration: CalibrationOptions = CALIBRATION,
-    method: MethodOptions = METHOD,
-    images: DataOptions = IMAGES,
+    network: NetworkOptions = NETWORK,
+    reference: ReferenceOptions = REFERENCE,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Measure a spiking network: accuracy at every step, spikes, energy, latency.
+
+    Outputs that are no class scores have an error against the original network instead of accuracy.
 
     Takes a saved network (--snn), or a model to convert on the fly (--model, --calibration).
     Ctrl-C ends it after the batch at hand; what is done by then is shown and written.
@@ -54,10 +48,7 @@ def evaluate(
 
     Args:
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement only).
-        snn: A saved spiking network.
-        reference: The original network, for agreement; it is --model where that is given.
-        reference_weights: Its weights.
+            FILE.npz:PART, or random (noise without labels: agreement or errors only).
         lengths: Convert with each of these T, instead of --T, and compare; needs --model.
         limit: Use so many inputs, evenly spread over the set.
         simulator: Tick by tick (reference), or the fast one of the network's schedule, which is the
@@ -68,10 +59,9 @@ def evaluate(
         examples: Inputs whose spikes are kept for the report. [default: 4 with --output]
         output: Write the result to this file as JSON, too; `spikewright report` makes a page of it.
         force: Replace the file if it exists.
-        model: The network, as trained.
-        calibration: What the scales are chosen on.
-        method: How it is converted.
-        images: How images become inputs.
+        network: The spiking network, or how it is converted.
+        reference: What it is compared with.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from functools import partial
@@ -82,8 +72,6 @@ def evaluate(
     verb = partial(
         run,
         data=data,
-        snn=snn,
-        reference=ModelOptions(model=reference, weights=reference_weights),
         lengths=lengths,
         limit=limit,
         simulator=simulator,
@@ -92,9 +80,8 @@ def evaluate(
         examples=examples,
         output=output,
         force=force,
-        model=model,
-        calibration=calibration,
-        method=method,
-        images=images,
+        network=network,
+        reference=reference,
+        place=machine.place,
     )
     return together(verb, Terminal(common.json, common.quiet))

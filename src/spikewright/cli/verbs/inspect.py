@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
     COMMON,
     IMAGES,
@@ -26,6 +27,7 @@ def inspect(
     input_: Annotated[Literal["analog", "encoded"], Parameter(name="--input")] = "analog",
     analog_relay: Annotated[tuple[str, ...], Parameter(metavar="PATH")] = (),
     images: DataOptions = IMAGES,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Tell which parts of a model would become spiking, stay analog, or cannot be taken.
@@ -38,6 +40,7 @@ def inspect(
         analog_relay: Module path, re:PATTERN or all: a relay that would stay analog. Repeatable.
         model: The network, as trained.
         images: How images become inputs.
+        machine: Where it runs.
         common: What every verb takes.
     """
     import torch
@@ -49,7 +52,8 @@ def inspect(
     from spikewright.graph import Inspection
 
     terminal = Terminal(common.json, common.quiet)
-    network = open_model(model, Terminal(quiet=True))  # weights do not matter here
+    # Weights do not matter here.
+    network = open_model(model, Terminal(quiet=True), place=machine.place)
     shape = model.shape
     if data is not None:
         shape = sample_shape(open_data(data, "--data", images, shape=shape))
@@ -60,7 +64,7 @@ def inspect(
     try:
         found = api.inspect(
             network,
-            torch.zeros(2, *shape),
+            torch.zeros(2, *shape, device=machine.place),
             encode_input=input_ == "encoded",
             analog_relays=analog_relay,
         )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
     CALIBRATION,
     COMMON,
@@ -42,6 +43,7 @@ def train(
     calibration: CalibrationOptions = CALIBRATION,
     recipe: RecipeOptions = RECIPE,
     images: TrainingImages = TRAINING_IMAGES,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
     """Train a network whose activations spikes can carry, or go on with it.
@@ -70,6 +72,7 @@ def train(
         calibration: Where the tops of the activations start, for a trained network.
         recipe: How it is trained.
         images: How images become inputs.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright.cli.training_run import run
@@ -86,5 +89,6 @@ def train(
         calibration=calibration,
         recipe=recipe,
         images=images,
+        machine=machine,
         terminal=Terminal(common.json, common.quiet),
     )

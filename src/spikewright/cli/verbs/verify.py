@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """``spikewright verify``: prove that independent computations of a network give the same spikes."""
 
+from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
-    CALIBRATION,
     COMMON,
-    IMAGES,
-    METHOD,
-    MODEL,
-    CalibrationOptions,
+    NETWORK,
+    REFERENCE,
     CommonOptions,
     DataOptions,
-    File,
-    MethodOptions,
-    ModelOptions,
+    NetworkOptions,
+    ReferenceOptions,
     Spec,
 )
 from spikewright.cli.terminal import Terminal
@@ -23,58 +20,58 @@ __all__ = ["verify"]
 
 def verify(
     *,
-    snn: File = None,
     data: Spec = None,
     samples: Whole = 8,
     integer: bool = False,
-    model: ModelOptions = MODEL,
-    calibration: CalibrationOptions = CALIBRATION,
-    method: MethodOptions = METHOD,
-    images: DataOptions = IMAGES,
+    network: NetworkOptions = NETWORK,
+    reference: ReferenceOptions = REFERENCE,
+    machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
-    """Prove on a few inputs that tick by tick and in one pass the network fires the same spikes.
+    """Prove on a few inputs that the network fires the same spikes however it is run.
 
-    Takes a saved network, or a model to convert on the fly. Exit code 1: it does not agree.
+    Tick by tick and in one pass; and that with exact neurons it computes the original network.
+    Takes a model to convert on the fly, or a saved network, with its original (--reference) if
+    that is to be compared as well. Exit code 1: something does not agree.
 
     Args:
-        snn: A saved spiking network.
         data: Inputs; those of --calibration where not given. random: noise of the right shape.
         samples: How many inputs, evenly spread over the set. [default: 8]
         integer: Check the integer form as well, in which every spike must be the same.
-        model: The network, as trained.
-        calibration: What the scales are chosen on.
-        method: How it is converted.
-        images: How images become inputs.
+        network: The spiking network, or how it is converted.
+        reference: The original network of a saved one.
+        machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright import api
-    from spikewright.cli.networks import subject
+    from spikewright.cli.networks import original, subject
+    from spikewright.cli.options import given
     from spikewright.cli.report import fit
     from spikewright.cli.sources import batches, describe, spread
     from spikewright.errors import ConfigError
 
     terminal = Terminal(common.json, common.quiet)
-    found = subject(snn, model, calibration, method, images, terminal)
+    found = subject(network, terminal, machine.place)
     items = found.calibration
     if data is not None:
-        items = found.inputs(data, images)
+        items = found.inputs(data, network.images)
     if items is None:
         raise ConfigError(
             "--data: expected inputs, got none. Name a set; --data random takes noise."
         )
     items = spread(items, samples, "--samples")
-    networks = {"integer" if found.snn.integer else "float": found.snn}
+    forms = {"integer" if found.snn.integer else "float": found.snn}
     if integer and not found.snn.integer:
-        networks["integer"] = found.snn.to_integer()
+        forms["integer"] = found.snn.to_integer()
+    ann = original(found, reference, terminal, machine.place) if given(reference) else None
     x = next(iter(batches(items, DataOptions(batch_size=samples))))[0]
-    checks = {form: api.verify(network, x) for form, network in networks.items()}
+    checks = {form: api.verify(snn, x, reference=ann) for form, snn in forms.items()}
     agrees = all(check.agrees for check in checks.values())
     text = "\n\n".join(check.table() for check in checks.values())
     terminal.result(
         fit(f"{describe(items)['name']}\n{text}"),
         {
-            "schema": "spikewright.verify/1",
+            "schema": "spikewright.verify/3",
             "agrees": agrees,
             "data": describe(items),
             "checks": {form: check.to_dict() for form, check in checks.items()},
