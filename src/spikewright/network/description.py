@@ -40,9 +40,12 @@ _PROVENANCE: Mapping[str, tuple[type, ...]] = {
     "statistics_digest": (str,),
     "analog_range": (dict,),
     "integer": (dict,),
+    "equality": (dict, type(None)),
     "preprocess": (dict, type(None)),
 }
 """Kinds of what is known of a history; there may be more in it."""
+
+_EQUALITY = ("difference", "original", "tolerance", "inputs")
 
 
 def build(data: Any, tensors: Mapping[str, Tensor]) -> SpikingNetwork:  # noqa: ANN401 - JSON
@@ -209,6 +212,8 @@ def _provenance(history: dict[str, Any]) -> dict[str, Any]:
     for name, size in history.get("analog_range", {}).items():
         if type(size) not in (int, float) or not 0 <= size <= 1e300:
             raise FileFormatError(f"provenance: the range of {name!r} is none. Save it again.")
+    for name in _EQUALITY if history.get("equality") is not None else ():
+        _real(history["equality"], name, 0.0, 1e300)
     return history
 
 

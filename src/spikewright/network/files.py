@@ -8,6 +8,7 @@ graph, :mod:`spikewright.network.description` for everything around it.
 import hashlib
 import json
 import os
+import tempfile
 import warnings
 from pathlib import Path
 
