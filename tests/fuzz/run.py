@@ -122,6 +122,7 @@ def _work(targets: Sequence[Target], numbers: range, place: Path, writes: int) -
     warnings.simplefilter("ignore")
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
+    os.dup2(sink, 2)  # torch logs what cannot be exported
     for number in numbers:
         os.write(writes, _one(targets, number, place).encode(errors="replace") + b"\n")
         if number % 50 == 0:
@@ -132,7 +133,7 @@ def _work(targets: Sequence[Target], numbers: range, place: Path, writes: int) -
 def _one(targets: Sequence[Target], number: int, place: Path) -> str:
     """Edit and open one file; return how it ended, in one line."""
     draw = random.Random(number)
-    target = draw.choice(targets)
+    (target,) = draw.choices(targets, [t.share for t in targets])
     path, what = target.edit(place / target.name, draw)
     try:
         target.open(path)

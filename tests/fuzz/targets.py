@@ -32,12 +32,14 @@ class Target:
         prepare: Makes valid files in a folder.
         edit: Makes an edited one beside them; returns its path and what was done.
         open: Reads it and does what it is for.
+        share: How often it is edited, more often what takes less time.
     """
 
     name: str
     prepare: Callable[[Path], None]
     edit: Callable[[Path, random.Random], tuple[Path, str]]
     open: Callable[[Path], object]
+    share: int
 
 
 class Maps(nn.Module):
@@ -155,11 +157,11 @@ def _open_network(path: Path) -> None:
 
 
 TARGETS: tuple[Target, ...] = (
-    Target("network", _prepare_networks, _edit_network, _open_network),
-    Target("checkpoint", others.make_checkpoint, others.edit_checkpoint, others.open_checkpoint),
-    Target("graph", others.make_graph, others.edit_graph, from_graph_json),
-    Target("weights", others.make_weights, others.any_bytes("w.pt"), load_state),
-    Target("data", others.make_data, others.edit_data, others.open_data),
-    Target("results", others.make_results, others.edit_results, others.open_results),
+    Target("network", _prepare_networks, _edit_network, _open_network, 24),
+    Target("checkpoint", others.make_checkpoint, others.edit_checkpoint, others.open_checkpoint, 1),
+    Target("graph", others.make_graph, others.edit_graph, from_graph_json, 4),
+    Target("weights", others.make_weights, others.any_bytes("w.pt"), load_state, 4),
+    Target("data", others.make_data, others.edit_data, others.open_data, 4),
+    Target("results", others.make_results, others.edit_results, others.open_results, 1),
 )
 """Every kind of file that is edited."""

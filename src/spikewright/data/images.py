@@ -157,7 +157,10 @@ class FileReader:
     def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
         """Read and decode file ``index``."""
         where = f"{self.name}[{index}] ({self.paths[index]})"
-        coded = read_bytes(self.paths[index], "an image", MOST_BYTES)
+        try:
+            coded = read_bytes(self.paths[index], "an image", MOST_BYTES)
+        except FileFormatError as error:
+            raise FileFormatError(f"{self.name}[{index}]: {error}") from error
         return decode(coded, mode, where)
 
 
