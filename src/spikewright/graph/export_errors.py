@@ -32,12 +32,20 @@ def explained(error: Exception, model: nn.Module, call: Call) -> UnsupportedModu
             f"{', '.join(lazy[:3])}{' …' if len(lazy) > 3 else ''}. Run the model once on an "
             "input (and train or load it), then convert."
         )
-    shapes = ", ".join(str(tuple(t.shape)) for t in call.tensors())
     place = _line(error.__traceback__)
+    head = f"{title}{f' ({place})' if place else ''}"
+    if _depends_on_data(error):
+        return UnsupportedModuleError(
+            f"{head}: expected the same operators for every input, got control flow that depends "
+            "on data (an `if`, `.item()`, a mask that selects). Such a choice cannot be converted; "
+            "take it out of forward."
+        )
+    shapes = ", ".join(str(tuple(t.shape)) for t in call.tensors())
     first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
+    said = re.sub(r"\bs\d+\b", "batch", first)
     return UnsupportedModuleError(
-        f"{title}{f' ({place})' if place else ''}: expected a model that torch.export can take "
-        f"with input shape {shapes}, got {type(error).__name__}: {first}. {_advice(error)}"
+        f"{head}: expected a model that torch.export can take with input shape {shapes}, got "
+        f"{type(error).__name__}: {said}. {_advice(error)}"
     )
 
 
@@ -51,21 +59,22 @@ def _line(trace: TracebackType | None) -> str:
     return f"{name}:{own[-1].lineno} in {own[-1].name}"
 
 
+def _depends_on_data(error: Exception) -> bool:
+    name, text = type(error).__name__, str(error)
+    return "DataDependent" in name or "data-dependent" in text
+
+
 def _advice(error: Exception) -> str:
     name, text = type(error).__name__, str(error)
-    if "DataDependent" in name or "data-dependent" in text or "GuardOnDataDependent" in name:
+    fixed = "ConstraintViolation" in name or "specialized" in text or "Constraints viol" in text
+    if fixed or re.search(r"\bs\d+\b", text):
         return (
-            "There is control flow that depends on data (an `if`, `.item()`, a mask that selects): "
-            "such a choice cannot be converted. Take it out of forward."
-        )
-    if "ConstraintViolation" in name or "specialized" in text or "Constraints violated" in text:
-        return (
-            "The model works for one batch size only. Use x.shape[0] or -1 where it names the "
-            "batch as a number."
+            "The model must take a batch of any size and inputs of this shape. Use x.shape[0] or "
+            "-1 where it names the batch as a number, or check the example's shape."
         )
     if isinstance(error, TypeError) and "argument" in text:
         return (
             "It takes other arguments than it was given: pass example=(first, second, …), or a "
             "dictionary of keyword arguments."
         )
-    return "Check the example's shape; control flow that depends on data has to be removed."
+    return "Check the example's shape, and leave out what is no PyTorch operator (NumPy, printing)."

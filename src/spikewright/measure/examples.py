@@ -178,7 +178,7 @@ def look_at(
         steps = [
             classes.tolist()
             for outputs in runs
-            if (classes := decided(network.samples_first(outputs))) is not None
+            if (classes := decided(network.samples_first(outputs), count_of)) is not None
         ]
     for name, own in events.items():
         for i, spikes in enumerate(own):
