@@ -123,10 +123,12 @@ def _check_order(graph: Graph) -> None:
     lost = [n for n in (*graph.inputs, *graph.outputs) if n not in seen]
     if lost:
         raise FileFormatError(f"graph: input or outputs {lost} are not among its nodes.")
+    if len(set(graph.inputs)) < len(graph.inputs):
+        raise FileFormatError("graph: expected different inputs, got one twice. Save it again.")
     for names, places in ((graph.inputs, graph.arguments), (graph.outputs, graph.results)):
-        if not names or len(set(names)) < len(names) or len(names) != places.count:
+        if not names or len(names) != places.count:  # a model may return one value twice
             raise FileFormatError(
-                f"graph: expected {places.count} different inputs or outputs, got "
+                f"graph: expected {places.count} inputs or outputs, got "
                 f"{', '.join(names)[:200] or 'none'}. Save it again."
             )
 

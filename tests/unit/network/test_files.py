@@ -230,8 +230,11 @@ def edited(path: Path, change: Any) -> None:
         (lambda d: d.update(more=1), "description: expected the fields"),
         (lambda d: d["provenance"].update(analog_range={"input": "x"}), "the range of 'input'"),
         (lambda d: d["provenance"].update(config=[]), "config is of another kind"),
-        (lambda d: d["graph"]["outputs"].append(d["graph"]["outputs"][0]), "expected 1 different"),
-        (lambda d: d["graph"]["outputs"].clear(), "expected 1 different inputs or outputs"),
+        (
+            lambda d: d["graph"]["outputs"].append(d["graph"]["outputs"][0]),
+            "expected 1 inputs or outputs",
+        ),
+        (lambda d: d["graph"]["outputs"].clear(), "expected 1 inputs or outputs"),
         (lambda d: d["graph"]["outputs"].append("nobody"), "are not among its nodes"),
         (lambda d: d["graph"]["nodes"].append(d["graph"]["nodes"][-1]), "two nodes are called"),
         (lambda d: d["graph"]["nodes"][1].update(pick=-1), "expected a place as pick"),
