@@ -2,41 +2,48 @@
 """The verbs: glue between the rooms, no mathematics."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from spikewright.calibration.collect import Collector, inputs_of
-from spikewright.errors import CalibrationError, ConfigError
+from spikewright.calibration.collect import Collector, inputs_of, read_inputs
+from spikewright.errors import CalibrationError, ConfigError, VerificationError
 from spikewright.graph import (
     Graph,
     Inspection,
     capture,
-    check_parameters,
+    channel_axes,
     find_activations,
     fold_batch_norm,
     inspect_graph,
-    ops,
+    normalise,
     place_sites,
     simplify,
 )
-from spikewright.graph.capture import evaluation_mode
+from spikewright.graph.batch import element_count, sizes
+from spikewright.graph.calls import required_arguments
+from spikewright.graph.equality import check_rewritten
+from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.graph.original import evaluation_mode, unwrapped
 from spikewright.measure import Diagnosis, Result
 from spikewright.measure import diagnose as diagnose_network
 from spikewright.measure import evaluate as measure
 from spikewright.measure.suggestions import Suggestion
 from spikewright.methods import MethodConfig, Prepared, configure
-from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 from spikewright.network import SpikingNetwork
-from spikewright.progress import track
+from spikewright.network.twin import AgainstOriginal, compare_original
+from spikewright.progress import track, working
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators import verify as verify_network
 
 __all__ = ["apply", "calibrate", "convert", "diagnose", "evaluate", "inspect", "simulate", "verify"]
+
+CHECKED_ELEMENTS = 4_000_000
+"""Elements of the largest value over the inputs on which conversions are checked."""
 
 KEPT_INPUTS = 128
 """Calibration inputs that are kept for methods which run the spiking network on them."""
@@ -47,7 +54,7 @@ SimulatorName = Literal["collapsed", "timefold", "reference"]
 
 def inspect(
     model: nn.Module,
-    example: Tensor,
+    example: Any,  # noqa: ANN401 - as the model takes it
     *,
     encode_input: bool = False,
     analog_relays: Sequence[str] = (),
@@ -56,7 +63,8 @@ def inspect(
 
     Args:
         model: The trained network; it is not changed.
-        example: One input batch, ``"batch *feature"``; its values do not matter.
+        example: One input batch, ``"batch *feature"``; its values do not matter. A tuple holds
+            several inputs, a dictionary keyword arguments.
         encode_input: Whether the input would enter as spikes.
         analog_relays: Relays that would stay analog.
 
@@ -67,20 +75,26 @@ def inspect(
         UnsupportedModuleError: If the model cannot even be captured.
     """
     return inspect_graph(
-        _folded(model, example), encode_input=encode_input, analog_relays=analog_relays
+        _folded(_captured(model, example)), encode_input=encode_input, analog_relays=analog_relays
     )
 
 
 def calibrate(
-    model: nn.Module, calibration: Batches, *, example: Tensor | None = None, progress: bool = False
+    model: nn.Module,
+    calibration: Batches,
+    *,
+    example: Any = None,  # noqa: ANN401 - as the model takes it
+    progress: bool = False,
 ) -> Prepared:
     """Capture a model and observe its values on calibration data.
 
     Args:
         model: The trained network; it is not changed.
         calibration: Tensors or (input, target) pairs, or one tensor; a few hundred inputs that
-            are preprocessed as in training.
-        example: One input batch to capture with; the first calibration batch by default.
+            are preprocessed as in training. A model of several inputs gets them as a tuple or as
+            a dictionary of keyword arguments, alone or in such a pair.
+        example: One input batch to capture with, as the model takes it (a tensor, a tuple of
+            inputs, a dictionary); the first calibration batch by default.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -90,6 +104,8 @@ def calibrate(
         CalibrationError: If the data are empty, of another kind, or hold NaN or infinity.
         ShapeError: If their shape changes or does not fit the model.
         UnsupportedModuleError: If the model cannot be taken, or its weights hold NaN.
+        VerificationError: If what was captured does not compute what the model returns, or a pass
+            has changed it; the first such operator is named.
     """
     batches = _batches(calibration)
     if example is None:
@@ -99,25 +115,65 @@ def calibrate(
                 "calibration: expected at least one batch, got none. An iterator can be read only "
                 "once; pass a list or a DataLoader."
             )
-        example = inputs_of(first)
+        example = _example_of(model, first)
         batches = chain([first], batches)
-    graph = _folded(model, example)
-    placed = place_sites(graph)
-    axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
-    collector = Collector(placed, axes, INPUT_STATISTICS)
-    total, kept = _length(calibration), list[Tensor]()
+    with working("capturing the model", show=progress):
+        captured = _captured(model, example)
+        graph = _folded(captured)
+        placed = place_sites(graph)
+        collector = Collector(placed, channel_axes(placed))
+    total, kept = _length(calibration), list[tuple[Tensor, ...]]()
     for index, batch in enumerate(track(batches, "calibrating", show=progress, total=total)):
         collector.add(batch, index)
-        left = KEPT_INPUTS - sum(len(k) for k in kept)
+        left = KEPT_INPUTS - sum(len(k[0]) for k in kept)
         if left > 0:
-            kept.append(inputs_of(batch)[:left].to("cpu", torch.float32, copy=True))
+            inputs = as_inputs(read_inputs(captured, batch, f"calibration batch {index}")[0])
+            kept.append(tuple(x[:left].to("cpu", copy=True) for x in inputs))
+    statistics = collector.statistics()
+    inputs = tuple(map(torch.cat, zip(*kept, strict=True)))
+    checked = _checked_inputs(placed, len(inputs[0]))
+    few = tuple(x[:checked] for x in inputs)
     return Prepared(
-        title=type(model).__name__,
+        title=type(unwrapped(model)).__name__,
         graph=graph,
-        statistics=collector.statistics(),
-        input_signed=collector.input_signed,
-        inputs=torch.cat(kept),
+        statistics=statistics,
+        signed_inputs=collector.signed_inputs,
+        inputs=inputs,
+        captured=captured,
+        checked=checked,
+        difference=check_rewritten(captured, placed, few, _results(model, captured, few)),
     )
+
+
+def _example_of(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - whatever a loader yields
+    """Return the model's own arguments from a first batch: all of it, or what stands first."""
+    if isinstance(batch, Mapping):
+        return batch
+    if isinstance(batch, (tuple, list)) and batch:
+        count = required_arguments(unwrapped(model))
+        if count > 1 and len(batch) >= count and isinstance(batch[0], Tensor):
+            return tuple(batch[:count])
+        if isinstance(batch[0], Mapping | tuple | list):
+            return batch[0]
+    return inputs_of(batch)
+
+
+def _checked_inputs(graph: Graph, available: int) -> int:
+    """Return on how many inputs conversions are checked: two or more, a small batch."""
+    largest = max(element_count(n.shape) for n in graph)
+    return min(available, max(2, min(16, CHECKED_ELEMENTS // max(1, largest))))
+
+
+def _results(model: nn.Module, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the outputs of the model itself, in the order of the graph's."""
+    own = unwrapped(model)
+    found = graph.results.flatten_any(runner(own, graph)(inputs))
+    if found is None:
+        raise VerificationError(
+            f"{type(own).__name__}: expected results nested as they were when the model was "
+            "captured, got others. What it returns must not depend on the input's values."
+        )
+    return tuple(t.to("cpu") for t in found)
 
 
 def convert(
@@ -125,7 +181,7 @@ def convert(
     method: str | MethodConfig = "spikeconverter",
     *,
     calibration: Batches | None = None,
-    example: Tensor | None = None,
+    example: Any = None,  # noqa: ANN401 - see calibrate
     progress: bool = False,
     **options: Any,  # noqa: ANN401 - the method's own settings
 ) -> SpikingNetwork:
@@ -147,6 +203,8 @@ def convert(
         ConfigError: If a setting is unknown or out of range, or data are given twice.
         CalibrationError: If calibration data are missing or unfit; see :func:`calibrate`.
         UnsupportedModuleError: Listing everything in the model that cannot be taken.
+        VerificationError: If the converted network with exact neurons would not compute the
+            model (the equality law, see docs/architecture.md), naming the first operator.
 
     Example:
         >>> import torch, spikewright as sw
@@ -163,20 +221,21 @@ def convert(
                 "convert: the model is calibrated already, got calibration data as well. "
                 "Leave them out."
             )
-        return config.convert(model)
+        return model.convert(config)
     if calibration is None:
         raise CalibrationError(
             "convert: expected calibration data, got none. Pass a few hundred inputs as "
             "calibration=loader."
         )
-    return config.convert(calibrate(model, calibration, example=example, progress=progress))
+    prepared = calibrate(model, calibration, example=example, progress=progress)
+    return prepared.convert(config)
 
 
 def evaluate(
     snn: SpikingNetwork,
     loader: Batches,
     *,
-    reference: Callable[[Tensor], Any] | None = None,
+    reference: Callable[..., Any] | None = None,
     code_lengths: Sequence[int] | None = None,
     simulator: SimulatorName | None = None,
     counting: bool = True,
@@ -186,11 +245,15 @@ def evaluate(
 ) -> Result:
     """Measure accuracy at every step, agreement with the ANN, spikes, additions and latency.
 
+    Accuracy and agreement are those of decisions, which only class scores have; of other outputs
+    the relative error to the ANN's is measured, of integers the share of equal elements.
+
     Args:
         snn: The converted network.
-        loader: Tensors or (input, class) pairs.
-        reference: The original network, or a function of the input, run on the same inputs; a
-            network is not changed.
+        loader: Tensors or (input, label) pairs; labels of class scores are class numbers, others
+            are not read.
+        reference: The original network, or a function of the input, run on the same inputs, with
+            outputs like the network's in any nesting; a network is not changed.
         code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
         simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
             is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
@@ -206,7 +269,7 @@ def evaluate(
     Raises:
         ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one
             code length only, or a setting is out of range, or the network's schedule has no such
-            simulator.
+            simulator, or labels of class scores are no classes, or the reference has other outputs.
         CalibrationError: If there is no data, or it holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
@@ -218,7 +281,7 @@ def evaluate(
     return measure(
         networks,
         track(batches, "evaluating", show=progress, total=total if limit is None else None),
-        reference=None if reference is None else _runner(reference),
+        reference=None if reference is None else runner(reference, snn.graph),
         simulator=simulator,
         counting=counting,
         examples=examples,
@@ -240,9 +303,9 @@ def at_lengths(snn: SpikingNetwork, code_lengths: Sequence[int]) -> list[Spiking
         )
     if not code_lengths:
         raise ConfigError("code_lengths: expected at least one T, got none.")
-    prepared, config = snn.source
+    prepared, config = snn.source.prepared, snn.source.config
     return [
-        snn if T == snn.T else dataclasses.replace(config, T=T).convert(prepared)
+        snn if T == snn.T else prepared.convert(dataclasses.replace(config, T=T))
         for T in dict.fromkeys(code_lengths)
     ]
 
@@ -320,18 +383,19 @@ def apply(snn: SpikingNetwork, suggestion: Suggestion) -> SpikingNetwork:
             "apply: expected a network that convert() has just returned, got one from a file or "
             "an integer one, which cannot be converted again. Convert the model again."
         )
-    prepared, config = snn.source
+    prepared, config = snn.source.prepared, snn.source.config
     own = suggestion.method == config.name
-    return configure(config if own else suggestion.method, **suggestion.changes).convert(prepared)
+    settings = configure(config if own else suggestion.method, **suggestion.changes)
+    network: SpikingNetwork = prepared.convert(settings)
+    return network
 
 
 def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
     """Return the original network with its sites placed as in the converted one."""
     if reference is not None:
-        example = torch.zeros(2, *(size or 1 for size in snn.graph.input_shape[1:]))
-        graph = _folded(reference, example)
+        graph = _folded(_captured(reference, _blank(snn.graph)))
     elif snn.source is not None:
-        graph = snn.source[0].graph
+        graph = snn.source.prepared.graph
     else:
         raise ConfigError(
             "diagnose: expected the original network, got a converted one that was read from a "
@@ -345,12 +409,18 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
     )
 
 
-def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
-    """Prove on a few inputs that the simulators compute the same spikes.
+def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None) -> Verification:
+    """Prove on a few inputs that the simulators compute the same spikes, and the original network.
+
+    The second is the equality law: with neurons that send exact values the converted graph must
+    compute the original model. It is checked against what the network was converted from, or
+    against ``reference``; rounding to integers changes weights on purpose, so integer networks
+    are not held to it.
 
     Args:
         snn: The converted network; an integer one must agree bit for bit.
-        x: Inputs, "batch *feature".
+        x: Inputs, "batch *feature", or a tuple of all inputs.
+        reference: The original network, for a converted one that was read from a file.
 
     Returns:
         What was found; ``.agrees``, ``print(.table())``.
@@ -358,35 +428,64 @@ def verify(snn: SpikingNetwork, x: Tensor) -> Verification:
     Raises:
         ShapeError: If the input has another shape than the network takes.
     """
-    return verify_network(snn, x)
+    return verify_network(snn, x, _against_original(snn, x, reference))
 
 
-def simulate(snn: SpikingNetwork, x: Tensor, *, simulator: SimulatorName | None = None) -> Tensor:
+def _against_original(
+    snn: SpikingNetwork, x: Inputs, reference: nn.Module | None
+) -> AgainstOriginal:
+    """Check the equality law on some inputs, or say why that cannot be done."""
+    snn.check_input(x)
+    if snn.integer:
+        return AgainstOriginal(None, said="integer weights are rounded on purpose")
+    if reference is not None:
+        captured = _captured(reference, _blank(snn.graph))
+    elif snn.source is not None and snn.source.prepared.captured is not None:
+        captured = snn.source.prepared.captured
+    else:
+        return AgainstOriginal(
+            None, said="the network was read from a file; give the original as reference"
+        )
+    return compare_original(snn, captured, _original(snn, reference), x)
+
+
+def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Tensor:
     """Run a batch through the network and return its output.
 
     Args:
         snn: The converted network.
-        x: Inputs, "batch *feature".
+        x: Input, "batch *feature", or a tuple of all inputs.
         simulator: See :func:`evaluate`; the spikes are the same whichever it is.
 
     Returns:
-        The first output, e.g. class scores "batch class".
+        The first output, e.g. class scores "batch class"; ``snn(x)`` returns all of them, nested
+        as the model returns them.
 
     Raises:
         ConfigError: If the network's schedule has no such simulator.
         ShapeError: If the input has another shape than the network takes.
     """
-    x = snn.check_input(x)
+    given = snn.check_input(x)
     with torch.no_grad():
-        return simulator_of(snn, simulator)(x)[0]
+        return simulator_of(snn, simulator)(given)[0]
 
 
-def _folded(model: nn.Module, example: Tensor) -> Graph:
+def _captured(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - as the model takes it
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
-    graph = capture(model, example)
-    check_parameters(graph)
-    return find_activations(fold_batch_norm(simplify(graph)))
+    return capture(model, example)
+
+
+def _folded(captured: Graph) -> Graph:
+    """Return a captured graph in the few forms that the methods know."""
+    return find_activations(fold_batch_norm(normalise(simplify(captured))))
+
+
+def _blank(graph: Graph) -> Any:  # noqa: ANN401 - as the model takes it
+    """Return arguments of a call with two samples of zeros."""
+    zeros = [torch.zeros(sizes(shape, 2)) for shape in graph.input_shapes]
+    args, kwargs = graph.arguments.build(zeros)
+    return kwargs if kwargs and not args else args
 
 
 def _length(data: Batches) -> int | None:
@@ -416,13 +515,29 @@ def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
             return
 
 
-def _runner(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-    module = model if isinstance(model, nn.Module) else nn.Module()
-    device = next((p.device for p in module.parameters()), None)
+def runner(model: Callable[..., Any], graph: Graph | None = None) -> Callable[[Inputs], Any]:
+    """Return a model or function as one that runs in evaluation mode, without gradients.
 
-    def run(x: Tensor) -> Any:  # noqa: ANN401 - whatever the user's function returns
+    Inputs go to the device of its parameters, and to half precision if it has that; the model is
+    not changed.
+
+    Args:
+        model: The model, or a function of the same arguments.
+        graph: What it was captured as, which knows how its arguments hold the inputs.
+    """
+    module = model if isinstance(model, nn.Module) else nn.Module()
+    first = next(module.parameters(), None)
+    half = first is not None and first.dtype in (torch.float16, torch.bfloat16)
+
+    def moved(x: Tensor) -> Tensor:
+        if first is None:
+            return x
+        return x.to(first.device, first.dtype if half and x.is_floating_point() else None)
+
+    def run(x: Inputs) -> Any:  # noqa: ANN401 - whatever the user's function returns
+        inputs = [moved(value) for value in as_inputs(x)]
+        args, kwargs = (inputs, {}) if graph is None else graph.arguments.build(inputs)
         with evaluation_mode(module), torch.no_grad():
-            output = model(x if device is None else x.to(device))
-        return output[0] if isinstance(output, (tuple, list)) and output else output
+            return model(*args, **kwargs)
 
     return run

@@ -4,9 +4,10 @@
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-__all__ = ["Interrupts", "track"]
+__all__ = ["Interrupts", "track", "working"]
 
 
 class Interrupts:
@@ -35,6 +36,23 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+
+@contextmanager
+def working(title: str, *, show: bool) -> Iterator[None]:
+    """Show on standard error, if ``show``, that work of unknown length is going on.
+
+    Args:
+        title: What is being done.
+        show: Whether to draw anything.
+    """
+    if not show:
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title):
+        yield
 
 
 T_item = TypeVar("T_item")

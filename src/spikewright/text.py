@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["counted", "shorten", "table"]
+__all__ = ["counted", "number", "percent", "shorten", "table"]
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -14,6 +14,29 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         ('1 site', '1,200 mismatches')
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(share: float | None) -> str:
+    """Write a share in per cent, or a dash.
+
+    Example:
+        >>> percent(0.9375), percent(None)
+        ('93.75 %', '-')
+    """
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def number(value: float) -> str:
+    """Write a count with three digits and k, M or G.
+
+    Example:
+        >>> number(12.0), number(45678), number(2.5e9)
+        ('12', '45.7 k', '2.5 G')
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {letter}"
+    return f"{value:.3g}"
 
 
 def shorten(text: str, width: int) -> str:

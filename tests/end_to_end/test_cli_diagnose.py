@@ -71,7 +71,7 @@ def test_on_the_fly_and_from_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Most goes wrong in 1/relu" in out
     code, out, _ = run(capsys, *CONVERTED, *DATA, "--json")
     data: dict[str, Any] = json.loads(out)
-    assert (code, data["schema"]) == (0, "spikewright.diagnosis/1")
+    assert (code, data["schema"]) == (0, "spikewright.diagnosis/2")
     assert (data["samples"], data["data"]["samples"], data["T"]) == (40, 40, 8)
     assert [layer["kind"] for layer in data["layers"]] == ["neurons", "output"]
     assert main(["convert", *CONVERTED, "-o", "snn.safetensors", "--quiet"]) == 0

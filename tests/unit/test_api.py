@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.errors import CalibrationError, ConfigError, ShapeError
-from spikewright.measure.result import percent
 from spikewright.methods import Prepared
+from spikewright.text import percent
 
 
 def model() -> nn.Module:
@@ -82,7 +82,7 @@ def test_batches_without_a_sample() -> None:
         sw.calibrate(model(), torch.zeros(0, 4))
 
 
-@pytest.mark.parametrize("batch", [[1.0, 2.0], "text", {"x": torch.rand(2, 4)}, 5, ()])
+@pytest.mark.parametrize("batch", [[1.0, 2.0], "text", 5, ()])
 def test_batches_of_another_kind(batch: Any) -> None:
     with pytest.raises(CalibrationError, match="expected tensors or"):
         sw.calibrate(model(), [batch])
@@ -210,11 +210,13 @@ def test_the_reference_model_is_not_changed() -> None:
     assert all(m.training for m in ann.modules())
 
 
-def test_outputs_must_be_class_scores() -> None:
+def test_outputs_need_not_be_class_scores() -> None:
     maps = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1))
     network = sw.convert(maps, calibration=torch.rand(4, 1, 3, 3), T=4)
-    with pytest.raises(ConfigError, match=r"expected outputs \(batch, classes\)"):
-        sw.evaluate(network, torch.rand(2, 1, 3, 3))
+    length = sw.evaluate(network, torch.rand(2, 1, 3, 3)).lengths[0]
+    assert length.outputs == "numbers (batch, 2, 3, 3)"
+    assert length.spikes > 0
+    assert length.accuracy() is length.agreement() is length.error() is None
 
 
 def test_results_of_another_network_do_not_merge() -> None:
@@ -255,12 +257,14 @@ def test_evaluate_takes_a_function_as_the_original() -> None:
 @pytest.mark.parametrize(
     ("reference", "got"),
     [
-        (lambda x: x.sum(), r"got \(\)"),
-        (lambda x: torch.ones(len(x) + 1, 4), "got "),
-        (lambda x: None, "got NoneType"),
-        (lambda x: [], "got list"),
+        (lambda x: x.sum(), r"as the network's, \(8, 3\), got \(\)"),
+        (lambda x: torch.ones(len(x) + 1, 3), r"got \(9, 3\)"),
+        (lambda x: torch.ones(len(x), 4), r"got \(8, 4\)"),
+        (lambda x: {"a": torch.ones(len(x), 3), "b": [torch.ones(1)]}, r"got \(8, 3\), \(1,\)"),
+        (lambda x: None, "got NoneType without a tensor"),
+        (lambda x: [], "got list without a tensor"),
     ],
 )
-def test_an_original_that_gives_no_scores_is_refused(reference: Any, got: str) -> None:
+def test_an_original_with_other_outputs_is_refused(reference: Any, got: str) -> None:
     with pytest.raises(ConfigError, match=f"reference: expected .*{got}"):
         sw.evaluate(sw.convert(prepared(), T=4), batches(), reference=reference)

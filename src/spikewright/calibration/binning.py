@@ -8,7 +8,6 @@ from torch import Tensor
 __all__ = [
     "LOWEST_EXPONENT",
     "coarsen",
-    "count_ones",
     "exponents_of",
     "flat",
     "is_sound",
@@ -52,12 +51,6 @@ def coarsen(counts: Tensor, doublings: Tensor) -> Tensor:
         coarse[rows] = 0
         coarse[rows, : bins // group] = added
     return coarse
-
-
-def count_ones(rows: Tensor) -> Tensor:
-    """Sum each row of floating zeros and ones to int64 without rounding."""
-    exact = rows.dtype if rows.shape[1] < 1 << 24 else torch.float64
-    return rows.sum(1, dtype=exact).long()
 
 
 def flat(values: Tensor) -> Tensor:

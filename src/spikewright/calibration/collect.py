@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run calibration data through a graph and watch every site, changing nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,8 +12,12 @@ from spikewright.calibration.statistics import Statistics
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import Graph, Node, Program, analog_inputs, ops
 from spikewright.graph.activation import activate
+from spikewright.graph.batch import Shape, is_plain
+from spikewright.graph.calls import read_batch
+from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.graph.sites import encoded_values
 
-__all__ = ["Collector", "classes_of", "inputs_of"]
+__all__ = ["Collector", "classes_of", "inputs_of", "read_inputs"]
 
 
 def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
@@ -29,6 +34,45 @@ def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
         f"data: expected tensors or (input, target) pairs, got {type(batch).__name__}. "
         "Wrap the loader so that it yields the model's input first."
     )
+
+
+def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Inputs, Any]:  # noqa: ANN401
+    """Return the network's inputs from what a loader yields, and what stands beside them.
+
+    Args:
+        graph: The captured network.
+        batch: Its inputs, as the model takes them, or a pair of them and a target.
+        where: What the batch is, for messages.
+
+    Returns:
+        The input (or a tuple of several) in the network's type, and the target, None if there is
+        none.
+
+    Raises:
+        CalibrationError: If the batch is of another kind or holds NaN or infinity.
+        ShapeError: If a shape is not the captured one.
+    """
+    found = read_batch(graph, batch)
+    if found is None:
+        inputs_of(batch)  # says what is wrong, unless the model has several inputs
+        raise CalibrationError(
+            f"{where}: expected the model's {len(graph.inputs)} input(s) as it takes them, or a "
+            "pair of them and a target, got something else. Pass example=(first, second, …) as "
+            "you would call the model, and let the loader yield the same."
+        )
+    advice = "Use the preprocessing that the model was trained with."
+    graph.check_input(found[0], where, advice)
+    inputs = tuple(x.to(graph.dtype) if x.is_floating_point() else x for x in found[0])
+    if not all(bool(x.isfinite().all()) for x in inputs):
+        raise CalibrationError(
+            f"{where}: expected finite numbers, got NaN or infinity. Clean the data."
+        )
+    return inputs[0] if len(inputs) == 1 else inputs, found[1]
+
+
+def _first_axis(shape: Shape | None) -> int | None:
+    """Return the axis of an encoded value along which its neurons may have scales of their own."""
+    return 1 if shape is not None and len(shape) > 1 and is_plain(shape) else None
 
 
 def classes_of(target: Any, inputs: int, index: int) -> Tensor:  # noqa: ANN401 - as above
@@ -66,24 +110,30 @@ class Collector:
     Args:
         graph: A graph after ``place_sites``.
         channel_axis: Site name to the axis that runs over channels, None for none.
-        input_name: Name under which the network's own input is kept.
     """
 
-    def __init__(self, graph: Graph, channel_axis: dict[str, int | None], input_name: str) -> None:
-        self._graph, self._input = graph, input_name
+    def __init__(self, graph: Graph, channel_axis: Mapping[str, int | None]) -> None:
+        self._graph = graph
         self._boundary = analog_inputs(graph)
+        self._encoded = encoded_values(graph)
         self._observers: dict[str, SiteObserver] = {
             n.name: SiteObserver(channel_axis[n.name], n.op == ops.RELAY)
             for n in graph
             if n.op in ops.SPIKING_OPS
         }
-        axis = 1 if len(graph.input_shape) > 1 else None
-        self._observers[input_name] = SiteObserver(axis, True)
+        for name, neurons in self._encoded.items():
+            self._observers[neurons] = SiteObserver(_first_axis(graph[name].shape), True)
         for name in self._boundary:
             self._observers[name] = SiteObserver(None, True)
-        self._program = Program(graph, site=self._site, outputs=(*graph.outputs, *self._boundary))
+        self._watched = tuple(dict.fromkeys((*self._boundary, *self._encoded)))
+        self._program = Program(graph, site=self._site, outputs=(*graph.outputs, *self._watched))
         self._samples = 0
-        self.input_signed = False
+        self._signed: set[str] = set()
+
+    @property
+    def signed_inputs(self) -> frozenset[str]:
+        """Names of the input neurons that have seen a value below zero."""
+        return frozenset(self._signed)
 
     def add(self, batch: Any, index: int) -> tuple[Tensor, ...]:  # noqa: ANN401 - see inputs_of
         """Observe one batch and return the network's outputs, which observing does not change.
@@ -96,26 +146,21 @@ class Collector:
             CalibrationError: If the batch is of another kind or holds NaN or infinity.
             ShapeError: If its shape is not the captured one.
         """
-        x = inputs_of(batch)
-        self._graph.check_input(
-            x,
-            f"calibration batch {index}",
-            "Use the preprocessing that the model was trained with.",
-        )
-        x = x.to(self._graph.dtype)
-        if not bool(x.isfinite().all()):
-            raise CalibrationError(
-                f"calibration batch {index}: expected finite numbers, got NaN or infinity. "
-                "Clean the data."
-            )
-        self._observers[self._input].observe(x)
-        self.input_signed = self.input_signed or bool((x < 0).any())
+        inputs = as_inputs(read_inputs(self._graph, batch, f"calibration batch {index}")[0])
         with torch.no_grad():
-            results = self._program(x)
-        outputs, boundary = results[: len(self._graph.outputs)], results[len(self._graph.outputs) :]
-        for name, value in zip(self._boundary, boundary, strict=True):
-            self._watch(name, value)
-        self._samples += x.shape[0]
+            results = self._program(*inputs)
+        outputs, watched = results[: len(self._graph.outputs)], results[len(self._graph.outputs) :]
+        for name, value in zip(self._watched, watched, strict=True):
+            if not value.is_floating_point():
+                continue
+            if name in self._boundary:
+                self._watch(name, value)
+            if name in self._encoded:
+                neurons = self._encoded[name]
+                self._observers[neurons].observe(value)
+                if neurons not in self._signed and bool((value < 0).any()):
+                    self._signed.add(neurons)
+        self._samples += inputs[0].shape[0]
         return outputs
 
     def statistics(self) -> Statistics:

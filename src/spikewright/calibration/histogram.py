@@ -14,7 +14,6 @@ from torch import Tensor
 from spikewright.calibration.binning import (
     LOWEST_EXPONENT,
     coarsen,
-    count_ones,
     exponents_of,
     flat,
     is_sound,
@@ -22,11 +21,10 @@ from spikewright.calibration.binning import (
     order_statistic,
     power_of_two,
 )
+from spikewright.calibration.counting import count_values
 from spikewright.errors import CalibrationError, ConfigError, ShapeError
 
 __all__ = ["RangeHistogram"]
-
-_CHUNK = 1 << 17  # elements counted at once: temporaries stay small and in the cache
 
 
 class RangeHistogram:
@@ -68,7 +66,6 @@ class RangeHistogram:
         self._zeros = torch.zeros(channels, dtype=torch.int64)
         self._exponents = torch.full((channels,), LOWEST_EXPONENT, dtype=torch.int64)
         self._max = torch.zeros(channels, dtype=torch.float64)
-        self._one = torch.ones((), dtype=torch.int64)
 
     @property
     def channels(self) -> int:
@@ -137,21 +134,19 @@ class RangeHistogram:
             )
         if values.numel() == 0:
             return
-        values = values.detach()
-        if values.dtype not in (torch.float32, torch.float64):
-            values = values.float()
-        if values.ndim == 1:
-            values = values.unsqueeze(1)
-        lowest, highest = flat(values).aminmax()
-        if not (math.isfinite(lowest) and math.isfinite(highest)):
+        values = _as_counted(values)
+        lowest, highest = flat(values).amin().item(), values.amax((1, 2)).double()
+        if not (math.isfinite(lowest) and bool(highest.isfinite().all())):
             raise CalibrationError(
                 "range histogram: expected finite values, got NaN or infinity. "
                 "Check the calibration data and the weights."
             )
-        for part in values.chunk(-(-values.numel() // _CHUNK), dim=1):
-            rows = part.reshape(self.channels, -1).contiguous()
-            self._include(rows.amax(1).clamp_(min=0.0).cpu().double())
-            self._count(rows)
+        self._include(highest.clamp_(min=0.0))
+        # Scaling by a power of two is exact, so truncation finds the bin exactly.
+        scale = (1.0 / self.bin_width).to(values.dtype)
+        zeros = count_values(values, scale, self._counts, clamp=lowest < 0.0)
+        self._counts[:, 0] -= zeros
+        self._zeros += zeros
 
     def merge(self, other: "RangeHistogram") -> "RangeHistogram":
         """Add the counts of another histogram, as if this one had seen its values too.
@@ -292,22 +287,19 @@ class RangeHistogram:
 
     def _include(self, highest: Tensor) -> None:
         """Widen the ranges so that they hold ``highest``, "channels", float64."""
+        empty = self._max == 0.0  # no bin to widen
         self._max = torch.maximum(self._max, highest)
         exponents = exponents_of(self._max)
-        self._counts = coarsen(self._counts, exponents - self._exponents)
+        doublings = (exponents - self._exponents).masked_fill_(empty, 0)
+        wider = doublings.nonzero().squeeze(1)
+        if len(wider):
+            self._counts[wider] = coarsen(self._counts[wider], doublings[wider])
         self._exponents = exponents
 
-    def _count(self, rows: Tensor) -> None:
-        """Count values that the ranges hold, "channels samples"."""
-        # Scaling by a power of two is exact, so truncation finds the bin exactly.
-        scale = (1.0 / self.bin_width).to(rows.device, rows.dtype)
-        narrow = torch.int32 if self._counts.numel() < 2**31 else torch.int64
-        places = (rows * scale[:, None]).clamp_(min=0.0).to(narrow)
-        first = torch.arange(self.channels, dtype=narrow, device=rows.device) * self.bins
-        places = places.add_(first[:, None]).view(-1).cpu()
-        self._counts.view(-1).index_add_(0, places, self._one.expand(places.shape))
-        # Asked of the values themselves: what is scaled may underflow to zero.
-        positive = torch.gt(rows, 0.0, out=torch.empty_like(rows))
-        zeros = rows.shape[1] - count_ones(positive).cpu()
-        self._counts[:, 0] -= zeros
-        self._zeros += zeros
+
+def _as_counted(values: Tensor) -> Tensor:
+    """Bring "channels *samples" to the CPU, to 32 or 64 bits and three axes; copy as needed."""
+    values = values.detach().cpu()
+    if values.dtype not in (torch.float32, torch.float64):
+        values = values.float()
+    return values.flatten(2) if values.ndim > 2 else values.view(len(values), 1, -1)

@@ -12,10 +12,9 @@ from spikewright.cli.report import CONVENTIONS
 from spikewright.cli.terminal import command
 from spikewright.measure import Energy, LengthResult, Result, verdict
 from spikewright.measure.energy_text import energy_text
-from spikewright.measure.result import number, percent
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Verification
-from spikewright.text import table
+from spikewright.text import number, percent, table
 from spikewright.training import TrainingResult
 
 __all__ = [

@@ -2,12 +2,12 @@
 """The spiking network that a verb works on: read from a file, or converted on the fly."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spikewright import api
 from spikewright.cli.method import method_config
@@ -33,7 +33,10 @@ from spikewright.cli.sources import (
 )
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.graph.batch import sizes
+from spikewright.measure.outputs import wanted_of
 from spikewright.network import SpikingNetwork, load
+from spikewright.simulators import simulator
 
 __all__ = ["Subject", "convert_model", "original", "subject"]
 
@@ -55,7 +58,7 @@ class Subject:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return tuple(size or 1 for size in self.snn.graph.input_shape[1:])
+        return sizes(self.snn.graph.input_shapes[0])[1:]
 
     @property
     def preprocess(self) -> Mapping[str, Any] | None:
@@ -166,11 +169,18 @@ def original(
             )
         return found.model
     reference = open_model(model, terminal, "--reference-weights", place=place)
-    output = require_runs(reference, found.shape, f"--reference {model.model}")
-    expected = api.simulate(found.snn, torch.zeros(2, *found.shape))
-    if output.shape != expected.shape:
+    returned = require_runs(reference, found.shape, f"--reference {model.model}")
+    wanted = wanted_of(returned, f"--reference {model.model}")
+    with torch.no_grad():
+        expected = simulator(found.snn)(found.snn.check_input(torch.zeros(2, *found.shape)))
+    if not wanted.fits(expected):
         raise ConfigError(
-            f"--reference {model.model}: expected {tuple(expected.shape[1:])} outputs, got "
-            f"{tuple(output.shape[1:])}. Name the original model."
+            f"--reference {model.model}: expected {_shapes(expected)} outputs, got "
+            f"{_shapes(wanted.values)}. Name the original model."
         )
     return reference
+
+
+def _shapes(outputs: Sequence[Tensor]) -> str:
+    """Write the shapes of outputs without the batch."""
+    return ", ".join(str(tuple(value.shape[1:])) for value in outputs)

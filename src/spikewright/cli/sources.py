@@ -160,7 +160,7 @@ def open_data(
     return items
 
 
-def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape") -> Tensor:
+def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape") -> Any:  # noqa: ANN401 - whatever a model returns
     """Run a model on one input of zeros, because a wrong shape is no finding about the model.
 
     Args:
@@ -169,7 +169,7 @@ def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape"
         flag: The option to blame.
 
     Returns:
-        Its output.
+        What it returns.
 
     Raises:
         ShapeError: If it does not take such an input.
@@ -177,13 +177,12 @@ def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape"
     place = next((tensor.device for tensor in model.parameters()), CPU)
     try:
         with torch.no_grad():
-            output: Tensor = model(torch.zeros(2, *shape, device=place))
+            return model(torch.zeros(2, *shape, device=place))
     except Exception as error:  # any model may fail in any way
         raise ShapeError(
             f"{flag}: expected a model and inputs that fit, got inputs of shape {_text(shape)} and "
             f"{type(error).__name__}: {error}. Correct the shape, or name another model."
         ) from error
-    return output
 
 
 def sample_shape(items: Items) -> tuple[int, ...]:

@@ -33,8 +33,11 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """Squared error of the output relative to its square; infinite where that is 0."""
-        error = self.diagnosis.output.relative_error
+        """Squared error of the output relative to its square; infinite where that is 0.
+
+        Of an output of integers the share of unequal elements; of several outputs the largest.
+        """
+        error = self.diagnosis.output.off
         return math.inf if error is None else error
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class Trial:
             "suggestion": None if self.suggestion is None else self.suggestion.to_dict(),
             "output_relative_error": self.diagnosis.output.relative_error,
             "output_snr_db": self.diagnosis.output.snr_db,
+            "output_equality": self.diagnosis.output.equality,
             "worst_layer": None if worst is None else worst.name,
             "worst_own": None if worst is None else worst.own,
             "agreement": self.diagnosis.agreement,
@@ -100,9 +104,12 @@ def trials_text(trials: Sequence[Trial], *, width: int = 80) -> str:
     if best.suggestion is None:
         verdict = "None of them does better than the network as it is."
     else:
+        integers = best.diagnosis.output.equality is not None
+        what = "share of unequal elements" if integers else "squared error"
+        of = "" if integers else " of its square"
         verdict = (
-            f"Best: {best.suggestion.text}. The squared error of the output is "
-            f"{100 * best.error:.3g} % of its square, as it is {100 * trials[0].error:.3g} %."
+            f"Best: {best.suggestion.text}. The {what} of the output is "
+            f"{100 * best.error:.3g} %{of}, as it is {100 * trials[0].error:.3g} %."
         )
     return f"{table(head, rows, width=width)}\n\n{verdict}"
 
@@ -110,11 +117,12 @@ def trials_text(trials: Sequence[Trial], *, width: int = 80) -> str:
 def _row(trial: Mapping[str, Any]) -> list[str]:
     suggestion, snr, own = trial["suggestion"], trial["output_snr_db"], trial["worst_own"]
     exact = trial["output_relative_error"] == 0.0
+    equal = trial["output_equality"] if trial["agreement"] is None else trial["agreement"]
     return [
         "as it is" if suggestion is None else suggestion["text"],
         "exact" if exact else "-" if snr is None else f"{snr:z.1f}",
         shorten(trial["worst_layer"] or "-", _LAYER_WIDTH),
         "-" if own is None else f"{100 * own:.3g}",
-        "-" if trial["agreement"] is None else f"{100 * trial['agreement']:.1f}",
+        "-" if equal is None else f"{100 * equal:.1f}",
         f"{trial['latency_ticks']:,}",
     ]

@@ -17,16 +17,20 @@ class Ann:
     """The original network on the same inputs.
 
     Attributes:
-        decisions: Class of each input, in order.
+        decisions: Class of each input, in order; empty where outputs are no class scores.
         correct: Right decisions.
-        labelled: Inputs that had a label.
+        labelled: Inputs whose class was known.
         seconds: What it took.
+        samples: Inputs.
+        classes: How many classes it has scores for; 0 where outputs are no class scores.
     """
 
     decisions: tuple[int, ...]
     correct: int
     labelled: int
     seconds: float
+    samples: int
+    classes: int
 
     @property
     def accuracy(self) -> float | None:
@@ -42,12 +46,13 @@ class Ann:
         """Rebuild what :meth:`to_dict` wrote; FileFormatError if it is something else."""
         try:
             decisions, seconds = tuple(data["decisions"]), float(data["seconds"])
-            correct, labelled = data["correct"], data["labelled"]
+            counts = [data[name] for name in ("correct", "labelled", "samples", "classes")]
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"a field is missing or of another kind ({error})") from error
-        if any(type(v) is not int for v in (*decisions, correct, labelled)):
+        if any(type(v) is not int for v in (*decisions, *counts)):
             raise FileFormatError("a count is no whole number")
-        return cls(decisions, correct, labelled, seconds)
+        correct, labelled, samples, classes = counts
+        return cls(decisions, correct, labelled, seconds, samples, classes)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class Point:
         correct: Right decisions.
         accuracy: Their share, None without labels.
         agreement: Share of decisions equal to the original network's.
+        error: How far the output is off that is furthest from the original's; None of class scores.
         additions: Additions for one input: up to this step (synchronous schedule), or of the whole
             run (layered: all is sent before the read-out has its last train).
         spikes_per_neuron: Unit spikes of a neuron for one input, likewise.
@@ -114,6 +120,7 @@ class Point:
     correct: int
     accuracy: float | None
     agreement: float | None
+    error: float | None
     additions: float
     spikes_per_neuron: float
 
@@ -134,6 +141,7 @@ def points(result: LengthResult) -> Iterator[Point]:
             correct=result.correct[t - 1],
             accuracy=result.accuracy(t),
             agreement=result.agreement(t),
+            error=result.error(t),
             additions=additions,
             spikes_per_neuron=spikes,
         )

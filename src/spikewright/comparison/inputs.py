@@ -18,8 +18,9 @@ class Inputs:
     """Labelled inputs that are read again and again.
 
     Args:
-        data: Tensors or (input, class) pairs, or one tensor; the order must not change.
+        data: Tensors or (input, label) pairs, or one tensor; the order must not change.
         limit: Use only the first so many inputs.
+        classes: Whether labels are class numbers; others are left out.
 
     Attributes:
         limit: As given.
@@ -30,7 +31,9 @@ class Inputs:
         ConfigError: If the data can be read only once, or the limit is below 1.
     """
 
-    def __init__(self, data: Iterable[Any] | Tensor, limit: int | None) -> None:
+    def __init__(
+        self, data: Iterable[Any] | Tensor, limit: int | None, *, classes: bool = True
+    ) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: expected at least 1 input, got {limit}.")
         if isinstance(data, Iterator):
@@ -39,7 +42,7 @@ class Inputs:
                 "Pass a list or a DataLoader."
             )
         self._data = [data] if isinstance(data, Tensor) else data
-        self.limit = limit
+        self.limit, self.classes = limit, classes
         self.digest = ""
         self.samples = 0
 
@@ -69,7 +72,7 @@ class Inputs:
                     f"data: batch {index}: expected finite numbers, got NaN or infinity. "
                     "Clean the data."
                 )
-            labelled = isinstance(batch, (tuple, list)) and len(batch) > 1
+            labelled = self.classes and isinstance(batch, (tuple, list)) and len(batch) > 1
             labels = classes_of(batch[1], len(whole), index)[:left] if labelled else None
             if form != (form := f"{x.dtype} {tuple(x.shape[1:])} {labelled}"):
                 x_sha.update(f"{samples} {form}\0".encode())

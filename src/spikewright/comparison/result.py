@@ -15,28 +15,19 @@ from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
 from spikewright.errors import ConfigError
 from spikewright.files import write
-from spikewright.measure.result import number, percent
+from spikewright.measure.answer_text import off_text
 from spikewright.report.figures import Plot, Series, save
-from spikewright.text import table
+from spikewright.text import number, percent, table
 
 __all__ = ["FIGURES", "SCHEMA", "Comparison"]
 
-SCHEMA = "spikewright.comparison/2"
+SCHEMA = "spikewright.comparison/3"
 
 FIGURES = ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
 """Names of the files that :meth:`Comparison.figures` writes, without their endings."""
 
-_COLUMNS = (
-    "label",
-    "method",
-    "T",
-    "t",
-    "tick",
-    "accuracy",
-    "agreement",
-    "additions_per_input",
-    "spikes_per_neuron",
-)
+_PLACE = ("label", "method", "T", "t", "tick")
+_WORK = ("additions_per_input", "spikes_per_neuron")
 
 
 @dataclass(frozen=True)
@@ -68,14 +59,16 @@ class Comparison:
     def table(self, width: int = 80) -> str:
         """Return the rows as text: one table, or two if one is wider than ``width``."""
         rows = self.rows()
-        labelled = self.ann.accuracy is not None
+        labelled, scores = self.ann.accuracy is not None, self.ann.classes > 0
         trained = any(r.training for r in rows)
-        shares = [r.accuracy if labelled else r.agreement for r in rows]
+        shares = [percent(r.accuracy if labelled else r.agreement) for r in rows]
+        if not scores:
+            shares = [off_text(r.error) for r in rows]
         cost = [
             [
                 r.label,
                 str(r.T),
-                percent(share),
+                share,
                 number(r.additions),
                 f"{r.relative:.3f}",
                 number(r.analog_macs),
@@ -85,11 +78,12 @@ class Comparison:
             ]
             for r, share in zip(rows, shares, strict=True)
         ]
-        what = "accuracy" if labelled else "agrees"
+        what = ("accuracy" if labelled else "agrees") if scores else "error"
         head = ["label", "T", what, "additions", "÷ MACs", "MACs left", "spikes", "latency"]
         head += ["training"] if trained else []
         if not labelled:
-            return f"{self._head()}\n\n{table(head, cost, width=width)}\n\n{_SPIKES}"
+            words = _SPIKES if scores else f"{_ERROR}\n{_WORK_WORDS}"
+            return f"{self._head()}\n\n{table(head, cost, width=width)}\n\n{words}"
         reach = {r.label: [r.label, *_reach(r)] for r in rows}
         reach_head = ["label"]
         for tolerance in TOLERANCES:
@@ -105,6 +99,9 @@ class Comparison:
     def to_csv(self, path: str | Path) -> None:
         """Write every label, T and step as one line; shares are fractions of one.
 
+        Class scores have ``accuracy`` and ``agreement``, other outputs an ``error``: that of the
+        output which is furthest off, see :class:`Row`.
+
         ``additions_per_input`` and ``spikes_per_neuron`` are those up to step ``t`` (synchronous
         schedule) or of the whole run (layered).
 
@@ -113,10 +110,11 @@ class Comparison:
         """
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(_COLUMNS)
+        answers = ("accuracy", "agreement") if self.ann.classes else ("error",)
+        lines.writerow([*_PLACE, *answers, *_WORK])
         for cell in self.cells:
             for p in points(cell.result):
-                shares = ["" if s is None else s for s in (p.accuracy, p.agreement)]
+                shares = ["" if (s := getattr(p, a)) is None else s for a in answers]
                 own = [cell.label, cell.method, cell.T, p.t, p.tick]
                 lines.writerow([*own, *shares, p.additions, p.spikes_per_neuron])
         write(Path(path), text.getvalue())
@@ -128,7 +126,7 @@ class Comparison:
             "schema": SCHEMA,
             "provenance": self.provenance,
             "interrupted": self.interrupted,
-            "ann": {**ann, "accuracy": self.ann.accuracy, "samples": len(self.ann.decisions)},
+            "ann": {**ann, "accuracy": self.ann.accuracy},
             "entries": [
                 {
                     "label": e.label,
@@ -151,7 +149,8 @@ class Comparison:
     ) -> tuple[Path, ...]:
         """Draw accuracy over steps, over ticks and over additions, the original as a dashed line.
 
-        Without labels, agreement with the original is drawn. Over additions, steps below
+        Without labels, agreement with the original is drawn; of outputs that are no class scores
+        the error. Over additions, steps below
         a thousandth of the most additions are left out.
 
         Args:
@@ -170,11 +169,13 @@ class Comparison:
         folder = Path(folder)
         ann = self.ann.accuracy
         share = "top-1 accuracy (%)" if ann is not None else "same decision as the ANN (%)"
+        if not self.ann.classes:
+            share = "error against the ANN (%)"
         plain = Plot(
             series=(),
             x_label="",
             y_label=share,
-            title=f"{len(self.ann.decisions):,} inputs",
+            title=f"{self.ann.samples:,} inputs",
             level=None if ann is None else 100 * ann,
             level_label="ANN",
         )
@@ -193,10 +194,10 @@ class Comparison:
     def _series(self) -> tuple[tuple[Series, ...], ...]:
         """Return the curves of each figure."""
         found: tuple[list[Series], ...] = ([], [], [])
+        what = ("accuracy" if self.ann.labelled else "agreement") if self.ann.classes else "error"
         for entry in self.entries:
-            along = curve(self.of(entry.label))
-            labelled = self.ann.labelled > 0
-            y = [100 * ((p.accuracy if labelled else p.agreement) or 0.0) for _, p in along]
+            along = [e for e in curve(self.of(entry.label)) if getattr(e[1], what) is not None]
+            y = [100 * getattr(p, what) for _, p in along]
             x = [(float(T), float(p.tick), p.additions) for T, p in along]
             for i, series in enumerate(found):
                 lowest = _SHOWN * max(c.result.additions_per_sample for c in self.cells) * (i == 2)
@@ -206,7 +207,7 @@ class Comparison:
         return tuple(map(tuple, found))
 
     def _head(self) -> str:
-        text = f"{len(self.ann.decisions):,} inputs"
+        text = f"{self.ann.samples:,} inputs"
         if self.ann.accuracy is not None:
             text += f"; ANN accuracy {percent(self.ann.accuracy)} on the same inputs"
         if self.cells:
@@ -219,9 +220,14 @@ class Comparison:
 _SHOWN = 1e-3
 """Share of the most additions of all from which on the figure over additions shows a step."""
 
+_WORK_WORDS = "additions, MACs left: per input; spikes: per neuron and input; latency: ticks."
 _SPIKES = (
-    "T: time steps of the train; accuracy after the last of them, never the best.\n"
-    "additions, MACs left: per input; spikes: per neuron and input; latency: ticks."
+    f"T: time steps of the train; accuracy after the last of them, never the best.\n{_WORK_WORDS}"
+)
+_ERROR = (
+    "T: time steps of the train. The outputs are no class scores, so there is no\n"
+    "accuracy; error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs after the last step, of\n"
+    "integer outputs the share of unequal elements; of several outputs the largest."
 )
 _REACH = (
     "≤ x from T: from that T (or step) on accuracy stays at most x points below the\n"

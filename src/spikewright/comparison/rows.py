@@ -41,6 +41,8 @@ class Row:
         ann_accuracy: The original network's share of right decisions; None without labels.
         accuracy: The share after the last step of this T, never the best of several.
         agreement: Share of decisions equal to the original network's, likewise.
+        error: Of outputs that are no class scores, how far the one is off that is furthest from the
+            original's, likewise: the relative error, of integers the share of unequal elements.
         additions: Additions for one input.
         relative: Additions for one multiply-add of the original network.
         analog_macs: Multiply-adds that remain for one input.
@@ -56,6 +58,7 @@ class Row:
     ann_accuracy: float | None
     accuracy: float | None
     agreement: float | None
+    error: float | None
     additions: float
     relative: float
     analog_macs: int
@@ -127,6 +130,7 @@ def rows_of(entry: Entry, cells: Sequence[Cell], ann: Ann) -> list[Row]:
                 ann_accuracy=ann.accuracy,
                 accuracy=point.accuracy,
                 agreement=point.agreement,
+                error=point.error,
                 additions=point.additions,
                 relative=point.additions / max(1, result.macs),
                 analog_macs=result.analog_macs,

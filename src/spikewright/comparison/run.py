@@ -8,17 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from spikewright import __version__, api
 from spikewright.comparison.cells import Ann, Cell
 from spikewright.comparison.entries import DEFAULT_T, Entry, Run, entries_of, runs_of
 from spikewright.comparison.inputs import Inputs, add_tensor
+from spikewright.comparison.original import Original, decisions_of, form_of, undecided
 from spikewright.comparison.result import Comparison
 from spikewright.comparison.store import SCHEMA, Store, damaged
-from spikewright.errors import ConfigError, FileFormatError
-from spikewright.graph.capture import evaluation_mode
+from spikewright.errors import FileFormatError
 from spikewright.measure import evaluate
 from spikewright.methods import MethodConfig, Prepared
 from spikewright.methods.base import versions
@@ -43,6 +42,9 @@ def compare(
     An anytime method is converted and run once, at its largest T; others once for each T. With a
     store, every finished cell is kept in ``store/cells``, and a later call with the same settings,
     model, calibration and data reads it instead of measuring again.
+
+    Models whose outputs are no class scores have an error instead of accuracy; labels that come
+    with their inputs are not read.
 
     Args:
         model: The trained network; it is not changed.
@@ -78,6 +80,7 @@ def compare(
     inputs = Inputs(data, limit)
     cells = Store(None if store is None else Path(store))
     prepared = api.calibrate(model, calibration, progress=progress)
+    inputs.classes = form_of(model, prepared).classes > 0
     for _ in track(inputs, "reading data", show=progress, total=inputs.batches):
         pass  # sets the digest
     facts = _facts(model, prepared, inputs)
@@ -87,7 +90,8 @@ def compare(
         if entry.model is not None:
             own = api.calibrate(entry.model, calibration, progress=progress)
             sources.add(entry.model, own, {**facts, **_model_facts(entry.model, own)})
-    done, interrupted = _measure(entries, sources, ann, inputs, cells, progress)
+    original = Original(ann, model)
+    done, interrupted = _measure(entries, sources, original, inputs, cells, progress)
     return Comparison(
         entries=entries,
         ann=ann,
@@ -134,7 +138,7 @@ class _Sources:
 def _measure(
     entries: Sequence[Entry],
     sources: _Sources,
-    ann: Ann,
+    original: Original,
     inputs: Inputs,
     cells: Store,
     progress: bool,
@@ -155,7 +159,7 @@ def _measure(
             if cell is None:
                 place = f"{number}/{len(runs)}"
                 prepared = sources.prepared(run)
-                cell = _cell(run, prepared, ann, inputs, place, progress, interrupts)
+                cell = _cell(run, prepared, original, inputs, place, progress, interrupts)
                 if cell is None:
                     break
                 cells.write(sources.parts(run), cell.to_dict())
@@ -167,7 +171,7 @@ def _measure(
 def _cell(
     run: Run,
     prepared: Prepared,
-    ann: Ann,
+    original: Original,
     inputs: Inputs,
     place: str,
     progress: bool,
@@ -175,7 +179,7 @@ def _cell(
 ) -> Cell | None:
     """Convert and evaluate once; None if the user stopped it."""
     start = time.perf_counter()
-    network = run.config.convert(prepared)
+    network = prepared.convert(run.config)
     converted = time.perf_counter()
     if interrupts.requested:
         return None
@@ -183,7 +187,7 @@ def _cell(
     result = evaluate(
         [network],
         track(inputs, title, show=progress, total=inputs.batches),
-        reference=_Decided(ann.decisions),
+        reference=original.again(),
     )
     if result.interrupted:
         return None
@@ -221,46 +225,17 @@ def _original(
             return Ann.from_dict(data)
         except FileFormatError as error:
             raise damaged(cells.path(parts), f"another one: {error}") from error
-    start, decisions, correct, labelled = time.perf_counter(), list[int](), 0, 0
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with evaluation_mode(model), torch.no_grad():
-        for batch in track(inputs, "ANN", show=progress, total=inputs.batches):
-            outputs = model(batch[0].to(device))
-            if not isinstance(outputs, Tensor) or outputs.ndim != 2:
-                raise ConfigError(
-                    "compare: expected a model with outputs (batch, classes), got another. "
-                    "Use simulate() and your own measure for other tasks."
-                )
-            decided = outputs.argmax(1).cpu()
-            decisions += decided.tolist()
-            if len(batch) > 1:
-                correct += int((decided == batch[1]).sum())
-                labelled += len(decided)
-    ann = Ann(tuple(decisions), correct, labelled, time.perf_counter() - start)
+    batches = track(inputs, "ANN", show=progress, total=inputs.batches)
+    ann = decisions_of(model, batches) if inputs.classes else undecided(inputs.samples)
     cells.write(parts, ann.to_dict())
     return ann
-
-
-class _Decided:
-    """The original network as a function that only remembers what it decided, in order."""
-
-    def __init__(self, decisions: Sequence[int]) -> None:
-        self._decisions = torch.tensor(decisions)
-        self._classes = int(self._decisions.max()) + 1
-        self._next = 0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return scores, one for the class that was decided, for the next inputs."""
-        now = self._decisions[self._next : self._next + x.shape[0]]
-        self._next += x.shape[0]
-        return nn.functional.one_hot(now, self._classes)
 
 
 def _facts(model: nn.Module, prepared: Prepared, inputs: Inputs) -> dict[str, Any]:
     """Return what every cell depends on, besides method and T."""
     kept = hashlib.sha256()
-    if prepared.inputs is not None:
-        add_tensor(kept, prepared.inputs)
+    for kept_inputs in prepared.inputs or ():
+        add_tensor(kept, kept_inputs)
     return {
         "schema": SCHEMA,
         "spikewright": __version__,

@@ -16,7 +16,7 @@ from spikewright.files import write
 
 __all__ = ["SCHEMA", "Store", "key_of"]
 
-SCHEMA = "spikewright.comparison.cell/3"
+SCHEMA = "spikewright.comparison.cell/4"
 
 
 def key_of(parts: Mapping[str, Any]) -> str:

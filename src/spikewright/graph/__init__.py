@@ -3,6 +3,7 @@
 
 from spikewright.graph.capture import capture as capture
 from spikewright.graph.capture import check_parameters as check_parameters
+from spikewright.graph.channels import channel_axes as channel_axes
 from spikewright.graph.inspection import Inspection as Inspection
 from spikewright.graph.inspection import inspect_graph as inspect_graph
 from spikewright.graph.inspection import support_table as support_table
@@ -10,6 +11,7 @@ from spikewright.graph.ir import Graph as Graph
 from spikewright.graph.ir import Node as Node
 from spikewright.graph.ir import Param as Param
 from spikewright.graph.ir import Ref as Ref
+from spikewright.graph.normalise import normalise as normalise
 from spikewright.graph.program import Program as Program
 from spikewright.graph.simplify import fold_batch_norm as fold_batch_norm
 from spikewright.graph.simplify import simplify as simplify

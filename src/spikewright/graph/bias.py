@@ -17,7 +17,7 @@ def add_bias(graph: Graph, site: str, value: Tensor) -> Graph:
     Args:
         graph: A graph with sites.
         site: Name of the site.
-        value: Broadcastable with the site's value without its batch axis, e.g. "channel 1 1".
+        value: Broadcastable with the site's value, e.g. "channel 1 1".
     """
     graph = graph.copy()
     node = graph[graph[site].inputs[0]]
@@ -43,7 +43,8 @@ def _in_own_bias(graph: Graph, node: Node, value: Tensor) -> bool:
         return False
     if len(node.args) <= spec.bias or node.args[spec.bias] is None:
         return False
-    axis = 0 if spec.channel_axis == 1 else value.ndim - 1
+    ndim = len(node.shape or ())
+    axis = spec.channel_axis % ndim - (ndim - value.ndim)
     if any(size != 1 for i, size in enumerate(value.shape) if i != axis):
         return False
     bias: Tensor = graph.params[node.args[spec.bias].name]

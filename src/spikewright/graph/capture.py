@@ -7,65 +7,96 @@ in-place operators and shared modules all end up as the same operators.
 
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
-from spikewright.errors import ShapeError, UnsupportedModuleError
+from spikewright.errors import SpikewrightError, UnsupportedModuleError
+from spikewright.graph.batch import Merged, Shape
+from spikewright.graph.calls import Call, call_of, doubled, positional_names
+from spikewright.graph.export_errors import explained
+from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+from spikewright.graph.locate import locate_batch
+from spikewright.graph.original import evaluation_mode, left_as_it_was, unwrapped
+from spikewright.graph.structure import Structure
 
 __all__ = ["capture", "check_parameters", "evaluation_mode"]
 
 _LIBRARY = re.compile(r"[/\\](torch|torchvision)[/\\](nn|fx|_|export|ops|utils)")
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<fn>\S+)')
+_HALF = (torch.float16, torch.bfloat16)
 
 
-def capture(model: nn.Module, example: Tensor) -> Graph:
+def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see graph/calls.py
     """Capture a model as a flat operator graph.
 
     Args:
-        model: The trained network. Its weights, buffers, hooks, training flags and device stay
-            as they are; it is captured in evaluation mode.
-        example: One input batch of any size, ``"batch *feature"``; its values do not matter.
+        model: The trained network. Its weights, buffers, attributes, hooks, training flags and
+            device stay as they are; it is captured in evaluation mode. Wrappers (DataParallel,
+            ``torch.compile`` and the like) are looked through.
+        example: One input batch of any size, ``"batch *feature"``; its values do not matter. A
+            tuple holds several inputs, a dictionary holds keyword arguments.
 
     Returns:
-        The graph; its tensors are copies, so training the model later does not change it.
+        The graph; its tensors are copies, so training the model later does not change it. Models
+        in half precision become graphs in float32, which ``graph.notes`` says.
 
     Raises:
-        ShapeError: If the example has no batch axis or holds no sample.
-        UnsupportedModuleError: If ``torch.export`` cannot take the model, or it takes several
-            inputs, or returns something else than tensors.
+        ShapeError: If an input has no batch axis or holds no sample.
+        UnsupportedModuleError: If ``torch.export`` cannot take the model, its weights hold NaN,
+            a result depends on other samples of the batch, or something else than tensors is
+            taken or returned.
     """
-    if example.ndim < 2 or example.shape[0] < 1:
-        raise ShapeError(
-            f"example: expected a batch of inputs (batch, ...), got shape {tuple(example.shape)}. "
-            "Pass a tensor as a data loader would deliver it."
-        )
+    model = unwrapped(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise UnsupportedModuleError(
             "model: expected an nn.Module, got a TorchScript module. Pass the Python model itself, "
             "or a file written by torch.export.save."
         )
-    two = torch.cat([example, example])[:2].detach().clone()
-    with evaluation_mode(model), warnings.catch_warnings():
+    call = doubled(call_of(model, example), model)
+    with (
+        left_as_it_was(model),
+        evaluation_mode(model),
+        elementary_quantisers(model),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         try:
             with torch.no_grad():
                 program = torch.export.export(
-                    model, (two,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=False
+                    model,
+                    call.args,
+                    dict(call.kwargs),
+                    dynamic_shapes=_dynamic(model, call),
+                    strict=False,
                 )
                 program = program.run_decompositions({})
+        except SpikewrightError:
+            raise
         except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
-            raise UnsupportedModuleError(
-                f"{type(model).__name__}: expected a model that torch.export can take with input "
-                f"shape {tuple(two.shape)}, got {type(error).__name__}: {first}. "
-                "Check the example's shape; control flow that depends on data has to be removed."
-            ) from error
-    return _translate(program, type(model).__name__)
+            raise explained(error, model, call) from error
+    graph = _translate(program, model, call)
+    check_parameters(graph)
+    locate_batch(graph, call.tensors())
+    return graph
+
+
+def _dynamic(model: nn.Module, call: Call) -> Any:  # noqa: ANN401 - what torch.export takes
+    """Say of every input that its first axis is the batch."""
+
+    def size(leaf: Any) -> Any:  # noqa: ANN401 - any leaf
+        return {0: torch.export.Dim.DYNAMIC} if isinstance(leaf, Tensor) else None
+
+    args = pytree.tree_map(size, call.args)
+    kwargs = pytree.tree_map(size, dict(call.kwargs))
+    if not kwargs:
+        return args
+    names = positional_names(model)
+    return {**dict(zip(names, args, strict=False)), **kwargs}
 
 
 def check_parameters(graph: Graph) -> None:
@@ -84,20 +115,8 @@ def check_parameters(graph: Graph) -> None:
         )
 
 
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Hold a model in evaluation mode; every module's own training flag comes back afterwards."""
-    flags = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in flags:
-            module.training = False
-        yield
-    finally:
-        for module, training in flags:
-            module.training = training
-
-
-def _translate(program: Any, title: str) -> Graph:  # noqa: ANN401 - torch.export.ExportedProgram
+def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: ANN401 - ExportedProgram
+    title = type(model).__name__
     signature = program.graph_signature
     names = {
         **signature.inputs_to_parameters,
@@ -108,38 +127,88 @@ def _translate(program: Any, title: str) -> Graph:  # noqa: ANN401 - torch.expor
     params: dict[str, Tensor] = {}
     nodes: dict[str, Node] = {}
     env: dict[str, Arg] = {}
-    user_inputs: list[str] = []
-    shape: tuple[int | None, ...] = ()
+    inputs: list[str] = []
+    results: Any = ()
+    half: set[torch.dtype] = set()
     for fx in program.graph.nodes:
         if fx.op == "placeholder" and fx.name in names:
-            params[names[fx.name]] = tensors[names[fx.name]].detach().clone()
+            value = tensors[names[fx.name]].detach()
+            half |= {value.dtype} & {*_HALF}
+            params[names[fx.name]] = value.float() if value.dtype in _HALF else value.clone()
             env[fx.name] = Param(names[fx.name])
-        elif fx.op == "placeholder":
-            user_inputs.append(fx.name)
-            shape = _shape(fx.meta.get("val")) or ()
-            nodes["input"] = Node(name="input", op="input", shape=shape)
-            env[fx.name] = Ref("input")
+        elif fx.op == "placeholder" and isinstance(fx.meta.get("val"), Tensor):
+            name = f"input_{len(inputs)}" if inputs else "input"
+            inputs.append(name)
+            nodes[name] = Node(name=name, op="input", shape=_shape(fx, fx.meta["val"]))
+            env[fx.name] = Ref(name)
         elif fx.op == "call_function":
             node = _node(fx, env, nodes)
             if node is not None:
                 nodes[node.name] = node
                 env[fx.name] = Ref(node.name)
         elif fx.op == "output":
-            outputs = [env[o] if isinstance(o, str) else None for o in signature.user_outputs]
-    if len(user_inputs) != 1:
-        raise UnsupportedModuleError(
-            f"{title}: expected a model with one input tensor, got {len(user_inputs)} inputs. "
-            "Wrap it in a module whose forward takes one tensor."
-        )
-    if not outputs or not all(isinstance(o, Ref) for o in outputs):
-        raise UnsupportedModuleError(
-            f"{title}: expected a model that returns tensors, got outputs "
-            f"{list(signature.user_outputs)}."
-        )
+            results = fx.args[0]
+    if not inputs:
+        raise UnsupportedModuleError(f"{title}: expected a model that takes a tensor, got none.")
+    outputs, structure = _results(program, results, env, title)
     nodes = {n: _as_reshape(node) for n, node in nodes.items()}
-    return Graph(
-        nodes, params, "input", tuple(o.name for o in outputs if isinstance(o, Ref)), shape
+    notes = tuple(
+        f"the model's {str(t).removeprefix('torch.')} weights run in float32"
+        for t in sorted(half, key=str)
     )
+    return Graph(
+        nodes,
+        params,
+        tuple(inputs),
+        outputs,
+        Structure.of((call.args, dict(call.kwargs))),
+        structure,
+        positional_names(model),
+        notes,
+    )
+
+
+def _results(
+    program: Any,  # noqa: ANN401 - ExportedProgram
+    results: Any,  # noqa: ANN401 - fx nodes and constants
+    env: Mapping[str, Arg],
+    title: str,
+) -> tuple[tuple[str, ...], Structure]:
+    """Return the nodes that are returned, and how they are nested."""
+    written = len(program.graph_signature.output_specs) - len(program.graph_signature.user_outputs)
+    leaves = [env[r.name] if isinstance(r, torch.fx.Node) else r for r in results[written:]]
+    values = [torch.empty(0) if isinstance(leaf, Ref) else leaf for leaf in leaves]
+    spec = program.call_spec.out_spec
+    found = [leaf.name for leaf in leaves if isinstance(leaf, Ref)]
+    constant: list[Any] = [leaf for leaf in leaves if isinstance(leaf, Param)]
+    try:
+        structure = Structure.of(pytree.tree_unflatten(values, spec))
+    except TypeError as error:
+        constant = [error]
+    if not found or constant:
+        raise UnsupportedModuleError(
+            f"{title}: expected a model that returns tensors made of its input, in tuples, lists "
+            f"or dictionaries, got {[str(leaf) for leaf in leaves]}. Return what is computed."
+        )
+
+    def rebuild(made: Any) -> Any:  # noqa: ANN401 - the model's own classes
+        tensors = iter(made)
+        filled = [next(tensors) if isinstance(leaf, Ref) else leaf for leaf in leaves]
+        return pytree.tree_unflatten(filled, spec)
+
+    plain = structure.build(values)
+    own = pytree.tree_unflatten(values, spec)
+    if _classes(plain) != _classes(own):
+        structure = Structure(structure.template, rebuild)
+    return tuple(found), structure
+
+
+def _classes(tree: Any) -> list[type]:  # noqa: ANN401 - nested data
+    """Return the classes of all containers."""
+    inner = tree.values() if isinstance(tree, Mapping) else tree
+    if isinstance(tree, Mapping | tuple | list):
+        return [type(tree), *(c for value in inner for c in _classes(value))]
+    return [] if isinstance(tree, Tensor) else [type(tree)]
 
 
 def _as_reshape(node: Node) -> Node:
@@ -169,7 +238,7 @@ def _node(fx: Any, env: dict[str, Arg], nodes: dict[str, Node]) -> Node | None: 
         },
         module=module,
         source=_source(fx.meta.get("stack_trace")),
-        shape=_shape(fx.meta.get("val")),
+        shape=_shape(fx, fx.meta.get("val")),
     )
 
 
@@ -184,13 +253,28 @@ def _argument(value: Any, env: dict[str, Arg]) -> Arg:  # noqa: ANN401 - fx argu
         return env[value.name]
     if isinstance(value, (list, tuple)):
         return tuple(_argument(v, env) for v in value)
-    return value
+    return torch.float32 if value in _HALF else value
 
 
-def _shape(value: Any) -> tuple[int | None, ...] | None:  # noqa: ANN401 - fake tensor or number
+def _shape(fx: Any, value: Any) -> Shape | None:  # noqa: ANN401 - fx node; fake tensor or number
+    """Return a shape in which sizes that grow with the batch say how; `locate` orders them."""
     if not isinstance(value, Tensor):
         return None
-    return tuple(int(s) if isinstance(s, int) else None for s in value.shape)
+    return tuple(int(s) if isinstance(s, int) else _growing(fx, s) for s in value.shape)
+
+
+def _growing(fx: Any, size: Any) -> Merged | None:  # noqa: ANN401 - fx node; a symbolic size
+    expression = size.node.expr
+    one, two, three = (
+        int(expression.subs(dict.fromkeys(expression.free_symbols, n))) for n in (12, 24, 36)
+    )
+    if not (one % 12 == 0 and two == 2 * one and three == 3 * one):
+        place = _module_path(fx) or "the model itself"
+        raise UnsupportedModuleError(
+            f"{place} ({_source(fx.meta.get('stack_trace'))}): expected sizes that are a multiple "
+            f"of the batch, got {expression}. Samples of a batch must not be mixed or counted."
+        )
+    return None if one == 12 else Merged(one // 12, 1)
 
 
 def _module_path(fx: Any) -> str:  # noqa: ANN401 - fx node

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
+from spikewright.graph.normalise import SPELLINGS
 from spikewright.graph.sites import flow, place_sites, refusals
 from spikewright.text import counted, table
 
@@ -121,12 +122,20 @@ def inspect_graph(
 
 
 def support_table() -> str:
-    """Return which operators become what, as a Markdown table."""
+    """Return which operators become what, and which are other spellings, as Markdown tables."""
     lines = ["| operators | class | becomes |", "| --- | --- | --- |"]
     for kind, meaning in SUPPORT.items():
         names = sorted({name.split(".")[1].rstrip("_") for name in ops.operators(kind)})
-        lines.append(f"| {', '.join(f'`{n}`' for n in names)} | {kind} | {meaning} |")
+        lines.append(f"| {_listed(names)} | {kind} | {meaning} |")
+    lines += ["", "| also taken | written as |", "| --- | --- |"]
+    for meaning, rules in SPELLINGS.items():
+        names = sorted({name.split(".")[1] for name in rules if name.startswith("aten.")})
+        lines.append(f"| {_listed(names)} | {meaning} |")
     return "\n".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{n}`" for n in names)
 
 
 def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:

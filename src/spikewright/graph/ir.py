@@ -17,11 +17,22 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import FileFormatError, ShapeError
+from spikewright.graph.batch import Shape, decode_shape, encode_shape
+from spikewright.graph.structure import Structure
 
-__all__ = ["Arg", "Graph", "Node", "Param", "Ref", "map_arg"]
+__all__ = ["Arg", "Graph", "Inputs", "Node", "Param", "Ref", "as_inputs", "map_arg"]
 
 Arg = Any  # Ref | Param | int | float | bool | str | None | torch.dtype | tuple[Arg, ...]
 """What an operator argument can be; tuples nest."""
+
+
+Inputs = Tensor | tuple[Tensor, ...]
+"""What a network is run on: its one input, or all of them in the order of ``Graph.inputs``."""
+
+
+def as_inputs(x: Inputs) -> tuple[Tensor, ...]:
+    """Return the inputs as a tuple."""
+    return (x,) if isinstance(x, Tensor) else tuple(x)
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,8 @@ class Node:
         pick: Which element of a tuple result is this node's value; None for all of it.
         module: Path of the module that made the call; ``""`` is the model itself.
         source: ``file:line`` of the call.
-        shape: Shape of the value, None where it depends on the batch; None if not a tensor.
+        shape: Shape of the value, which says where the batch is (see
+            :mod:`spikewright.graph.batch`); None if not a tensor.
     """
 
     name: str
@@ -60,7 +72,7 @@ class Node:
     pick: int | None = None
     module: str = ""
     source: str = ""
-    shape: tuple[int | None, ...] | None = None
+    shape: Shape | None = None
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -106,16 +118,25 @@ class Graph:
     Attributes:
         nodes: Name to node; the order is an execution order.
         params: Name to tensor.
-        input: Name of the one input node.
+        inputs: Names of the input nodes, whose shapes are those of the inputs.
         outputs: Names of the nodes that are returned.
-        input_shape: Shape of the input, None for the batch.
+        arguments: How a call's arguments hold the inputs: ``((positional, …), {keyword: …})``.
+        results: How what is returned holds the outputs.
+        names: Names of the positional arguments.
+        notes: What was done to the model that a user should know, e.g. a change of precision.
+        stands_for: After ``fold_units``, what a unit of a node's value stands for in the original
+            network, broadcastable with the value; 1 where left out. Not written to files.
     """
 
     nodes: dict[str, Node]
     params: dict[str, Tensor]
-    input: str
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    input_shape: tuple[int | None, ...]
+    arguments: Structure = field(default_factory=Structure.one_argument)
+    results: Structure = field(default_factory=Structure.one)
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stands_for: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Node]:
         """Iterate over the nodes in execution order."""
@@ -190,7 +211,7 @@ class Graph:
 
     def prune(self) -> None:
         """Drop nodes that no output needs and tensors that no node reads."""
-        needed = self.ancestors((*self.outputs, self.input))
+        needed = self.ancestors((*self.outputs, *self.inputs))
         self.nodes = {n: node for n, node in self.nodes.items() if n in needed}
         used = {p for node in self.nodes.values() for p in node.params}
         self.params = {p: t for p, t in self.params.items() if p in used}
@@ -205,28 +226,49 @@ class Graph:
         )
         return torch.float64 if wide else torch.float32
 
-    def check_input(self, x: Tensor, where: str, advice: str) -> None:
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the inputs."""
+        return tuple(self.nodes[name].shape or () for name in self.inputs)
+
+    def check_input(self, x: Inputs, where: str, advice: str) -> None:
         """Raise unless a batch has the shape that the graph was captured with.
 
         Args:
-            x: Inputs.
+            x: The input, or all of them in the order of ``inputs``.
             where: What they are, for the message.
             advice: What to do, for the message.
 
         Raises:
-            ShapeError: If the shape differs behind the batch axis.
+            ShapeError: If their number or a shape differs, apart from the batch's size.
         """
-        expected = self.input_shape
-        if x.ndim != len(expected) or tuple(x.shape[1:]) != expected[1:]:
-            names = ", ".join("batch" if s is None else str(s) for s in expected)
-            raise ShapeError(f"{where}: expected shape ({names}), got {tuple(x.shape)}. {advice}")
+        values = as_inputs(x)
+        if len(values) != len(self.inputs):
+            raise ShapeError(
+                f"{where}: expected {len(self.inputs)} input(s), got {len(values)}. {advice}"
+            )
+        batch = {int(v.shape[0]) for v in values if v.ndim}
+        for name, value, expected in zip(self.inputs, values, self.input_shapes, strict=True):
+            if value.ndim != len(expected) or tuple(value.shape[1:]) != expected[1:]:
+                sizes = ", ".join("batch" if s is None else str(s) for s in expected)
+                which = f" for {name!r}" if len(values) > 1 else ""
+                raise ShapeError(
+                    f"{where}: expected shape ({sizes}){which}, got {tuple(value.shape)}. {advice}"
+                )
+        if len(batch) > 1:
+            raise ShapeError(
+                f"{where}: expected as many samples in every input, got {sorted(batch)}. {advice}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the tensors as JSON-able data."""
         return {
-            "input": self.input,
+            "inputs": list(self.inputs),
             "outputs": list(self.outputs),
-            "input_shape": list(self.input_shape),
+            "arguments": self.arguments.to_json(),
+            "results": self.results.to_json(),
+            "names": list(self.names),
+            "notes": list(self.notes),
             "nodes": [
                 {
                     "name": n.name,
@@ -236,7 +278,7 @@ class Graph:
                     "pick": n.pick,
                     "module": n.module,
                     "source": n.source,
-                    "shape": None if n.shape is None else list(n.shape),
+                    "shape": None if n.shape is None else encode_shape(n.shape),
                 }
                 for n in self
             ],
@@ -255,16 +297,19 @@ class Graph:
                     pick=d["pick"],
                     module=d["module"],
                     source=d["source"],
-                    shape=None if d["shape"] is None else tuple(d["shape"]),
+                    shape=None if d["shape"] is None else decode_shape(d["shape"]),
                 )
                 for d in data["nodes"]
             }
             graph = cls(
                 nodes,
                 params,
-                data["input"],
+                tuple(data["inputs"]),
                 tuple(data["outputs"]),
-                tuple(data["input_shape"]),
+                Structure.from_json(data["arguments"]),
+                Structure.from_json(data["results"]),
+                tuple(data["names"]),
+                tuple(data["notes"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise FileFormatError(
@@ -284,7 +329,7 @@ def _check_order(graph: Graph) -> None:
                 f"graph node {node.name!r}: refers to {missing + absent}, not in the file."
             )
         seen.add(node.name)
-    lost = [n for n in (graph.input, *graph.outputs) if n not in seen]
+    lost = [n for n in (*graph.inputs, *graph.outputs) if n not in seen]
     if lost:
         raise FileFormatError(f"graph: input or outputs {lost} are not among its nodes.")
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.graph import batch
 from spikewright.graph.ir import Graph, Node, Param
 
 __all__ = ["convolution", "laid_out"]
@@ -50,7 +51,7 @@ def convolution(
     if not torch._C._has_mkldnn:
         return None
     sizes = [_pair(a) for a in (padding, stride, dilation)]
-    packed = pack(weight.to_mkldnn(), *sizes, groups, [32, *(s or 1 for s in shape[1:])])
+    packed = pack(weight.to_mkldnn(), *sizes, groups, [*batch.sizes(shape, 32)])
     offset = None if bias is None else params[bias.name]
 
     def convolve(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ that nobody else needs, so that a run takes no more memory than the model's own 
 """
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from spikewright.errors import FileFormatError
 from spikewright.graph import kernels, ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
-__all__ = ["Program", "SiteFunction", "resolve_operator"]
+__all__ = ["Program", "SiteFunction", "resolve_operator", "visit"]
 
 SiteFunction = Callable[[Node, Tensor, bool], Tensor]
 """What a site does to its input: node, value, whether the value's memory may be overwritten."""
@@ -88,7 +88,8 @@ class Program:
     Args:
         graph: The graph.
         outputs: Names of the wanted nodes; the graph's own outputs by default.
-        given: Names of nodes whose values will be passed in; their inputs are not run.
+        given: Names of nodes whose values will be passed in, the graph's inputs by default; what
+            lies in front of them is not run.
         site: What spiking sites and max pools of spikes do; required if any is in the plan.
         params: Tensors that replace the graph's own, by name.
         pools: Whether max pools are handed to ``site`` too.
@@ -108,7 +109,7 @@ class Program:
         fast: bool = False,
     ) -> None:
         self.outputs = tuple(graph.outputs if outputs is None else outputs)
-        self.given = tuple((graph.input,) if given is None else given)
+        self.given = tuple(graph.inputs if given is None else given)
         self._params: dict[str, Tensor] = {**graph.params, **(params or {})}
         self._site = site
         self._pools = pools
@@ -242,6 +243,53 @@ class Program:
         if isinstance(arg, tuple):
             return [self._value(a, env) for a in arg]
         return arg
+
+
+def visit(
+    graph: Graph,
+    inputs: Sequence[Tensor],
+    see: Callable[[Node, Tensor], Tensor | None],
+    site: SiteFunction | None = None,
+) -> None:
+    """Run a whole graph node by node, plainly, and show every tensor.
+
+    Args:
+        graph: The graph.
+        inputs: Its inputs.
+        see: Called with every node and its value, the inputs' included; what it returns, if
+            anything, takes the value's place.
+        site: What spiking sites do; required if there are any.
+    """
+    env: dict[str, Any] = {}
+    last = {name: node.name for node in graph for name in node.inputs}
+    given = dict(zip(graph.inputs, inputs, strict=True))
+
+    def value(arg: Arg) -> Any:  # noqa: ANN401 - tensors or data
+        if isinstance(arg, Ref):
+            return env[arg.name]
+        if isinstance(arg, Param):
+            return graph.params[arg.name]
+        return [value(a) for a in arg] if isinstance(arg, tuple) else arg
+
+    with torch.no_grad():
+        for node in graph:
+            if node.name in given:
+                result: Any = given[node.name]
+            elif ops.kind(node) == "site":
+                if site is None:
+                    raise RuntimeError(f"{node.name}: the graph has sites but no site function.")
+                result = site(node, env[node.inputs[0]], False)
+            else:
+                kwargs = {k: value(v) for k, v in node.kwargs.items()}
+                result = resolve_operator(node.op)(*(value(a) for a in node.args), **kwargs)
+                result = result if node.pick is None else result[node.pick]
+            if isinstance(result, Tensor):
+                seen = see(node, result)
+                result = result if seen is None else seen
+            env[node.name] = result
+            for name in node.inputs:
+                if last[name] == node.name:
+                    env.pop(name, None)
 
 
 def _is_sum(node: Node) -> bool:

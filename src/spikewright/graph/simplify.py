@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """First passes after capture: one spelling for each thing.
 
-No-ops vanish, tuple results are picked at once, arithmetic on constants is done, and numbers that
-are added or multiplied become tensors of the graph, so that later passes meet few forms.
+No-ops vanish, operators with several names get one, tuple results are picked at once, and
+arithmetic on constants is done, so that later passes meet few forms.
 """
 
 import dataclasses
-import math
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
+from spikewright.graph.advice import is_random
 from spikewright.graph.ir import Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
 
@@ -28,9 +28,10 @@ _NO_OPS = frozenset(
         "dropout.default",
         "feature_dropout.default",
         "alpha_dropout.default",
-        "lift_fresh_copy.default",
+        "feature_alpha_dropout.default",
         "native_dropout.default",
-        "identity.default",
+        "lift_fresh_copy.default",
+        "positive.default",
     )
 )
 _TUPLE_FIRST = frozenset(
@@ -39,8 +40,37 @@ _TUPLE_FIRST = frozenset(
         "aten.max_pool1d_with_indices.default",
         *(f"aten.adaptive_max_pool{d}d.default" for d in (1, 2, 3)),
         "aten._native_batch_norm_legit_no_training.default",
+        "aten.native_dropout.default",
     }
 )
+_PLAIN_NAMES = {
+    f"aten.{name}": f"aten.{plain}"
+    for name, plain in {
+        "absolute.default": "abs.default",
+        "add.Scalar": "add.Tensor",
+        "clip.default": "clamp.default",
+        "clip.Tensor": "clamp.Tensor",
+        "div.Scalar": "div.Tensor",
+        "divide.Scalar": "div.Tensor",
+        "divide.Tensor": "div.Tensor",
+        "fix.default": "trunc.default",
+        "fmax.default": "maximum.default",
+        "fmin.default": "minimum.default",
+        "max.other": "maximum.default",
+        "min.other": "minimum.default",
+        "mul.Scalar": "mul.Tensor",
+        "multiply.Scalar": "mul.Tensor",
+        "multiply.Tensor": "mul.Tensor",
+        "negative.default": "neg.default",
+        "sub.Scalar": "sub.Tensor",
+        "subtract.Scalar": "sub.Tensor",
+        "subtract.Tensor": "sub.Tensor",
+        "swapaxes.default": "transpose.int",
+        "true_divide.Scalar": "div.Tensor",
+        "true_divide.Tensor": "div.Tensor",
+    }.items()
+}
+"""Operators that are others under a second name; fmax and fmin differ for NaN only."""
 _BATCH_NORM = "aten._native_batch_norm_legit_no_training.default"
 
 
@@ -48,19 +78,36 @@ def simplify(graph: Graph) -> Graph:
     """Return an equal graph without no-ops, tuples of one use, and constant arithmetic."""
     graph = graph.copy()
     for node in graph:
+        _use_plain_name(graph, node)
+    for node in graph:
         _pick_first(graph, node)
     for stale in graph:
         node = graph[stale.name]  # an earlier no-op may have been its input
         if not node.args or not isinstance(node.args[0], Ref):
             continue  # a no-op on a constant is arithmetic on constants
-        if node.op in _NO_OPS or _is_identity(graph, node):
+        if (node.op in _NO_OPS and not is_random(node)) or _is_identity(graph, node):
             graph.redirect(node.name, node.args[0].name)
     graph.prune()
     _fold_constants(graph)
     for node in graph:
-        _number_to_tensor(graph, node)
+        _infer_batch(graph, node)
     graph.prune()
     return graph
+
+
+def _infer_batch(graph: Graph, node: Node) -> None:
+    """Let a reshape infer the one size that depends on the batch."""
+    if node.op != "aten.reshape.default" or not isinstance(node.args[1], tuple):
+        return
+    sizes = node.args[1]
+    if sum(isinstance(s, Ref) for s in sizes) == 1 and -1 not in sizes:
+        inferred = tuple(-1 if isinstance(s, Ref) else s for s in sizes)
+        graph.update(dataclasses.replace(node, args=(node.args[0], inferred)))
+
+
+def _use_plain_name(graph: Graph, node: Node) -> None:
+    if node.op in _PLAIN_NAMES:
+        graph.update(dataclasses.replace(node, op=_PLAIN_NAMES[node.op]))
 
 
 def _pick_first(graph: Graph, node: Node) -> None:
@@ -100,7 +147,7 @@ def _fold_constants(graph: Graph) -> None:
         node = graph[stale.name]
         if node.op == ops.INPUT or node.inputs or not (node.params or node.op.startswith("aten.")):
             continue
-        if node.op.startswith(("aten.rand", "aten.bernoulli")):
+        if is_random(node):
             continue
         args = node.with_args(lambda p: graph.params[p.name], Param)
         with torch.no_grad():
@@ -114,67 +161,6 @@ def _fold_constants(graph: Graph) -> None:
                     graph.update(
                         reader.with_args(lambda r, c=const, n=node.name: c if r.name == n else r)  # type: ignore[misc]
                     )
-
-
-def _number_to_tensor(graph: Graph, node: Node) -> None:
-    """Write x·c, x/c, c−x … with a constant c as scale and constant-add nodes."""
-    if node.op not in (
-        "aten.mul.Tensor",
-        "aten.div.Tensor",
-        "aten.add.Tensor",
-        "aten.sub.Tensor",
-        "aten.rsub.Scalar",
-        "aten.neg.default",
-    ):
-        return
-    if node.shape is None:
-        return
-    constants = [a for a in node.args[:2] if not isinstance(a, Ref)]
-    if node.op == "aten.neg.default":
-        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-1.0, dtype=graph.dtype))
-        graph.update(dataclasses.replace(node, op=ops.SCALE, args=(node.args[0], gain), kwargs={}))
-        return
-    if len(constants) != 1 or len(node.inputs) != 1:
-        return
-    x = Ref(node.inputs[0])
-    value = _tensor(graph, constants[0])
-    if value.ndim > len(node.shape) or graph[x.name].shape != node.shape:
-        return
-    first = isinstance(node.args[0], Ref)
-    alpha = float(node.kwargs.get("alpha", 1))
-    if node.op == "aten.mul.Tensor" or (node.op == "aten.div.Tensor" and first):
-        if "rounding_mode" in node.kwargs:
-            return
-        gain = graph.fresh_param(
-            f"{node.name}.gain", value if node.op == "aten.mul.Tensor" else 1 / value
-        )
-        graph.update(dataclasses.replace(node, op=ops.SCALE, args=(x, gain), kwargs={}))
-        return
-    if node.op == "aten.div.Tensor":
-        return
-    negative = node.op == "aten.rsub.Scalar" or (node.op == "aten.sub.Tensor" and not first)
-    if negative:  # c - alpha·x
-        gain = graph.fresh_param(f"{node.name}.gain", torch.tensor(-alpha, dtype=graph.dtype))
-        turned = Node(
-            name=graph.fresh_name(f"{node.name}/scale"),
-            op=ops.SCALE,
-            args=(x, gain),
-            module=node.module,
-            source=node.source,
-            shape=node.shape,
-        )
-        graph.insert([turned], after=x.name)
-        x = Ref(turned.name)
-    else:
-        value = value * alpha * (-1.0 if node.op == "aten.sub.Tensor" else 1.0)
-    bias = graph.fresh_param(f"{node.name}.bias", value)
-    graph.update(dataclasses.replace(node, op="aten.add.Tensor", args=(x, bias), kwargs={}))
-
-
-def _tensor(graph: Graph, value: object) -> Tensor:
-    if isinstance(value, Param):
-        return graph.params[value.name].to(torch.get_default_dtype())
-    return torch.tensor(float(value))  # type: ignore[arg-type]
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -280,8 +266,3 @@ def argument(node: Node, index: int | None, default: int) -> int:
     if index is None or index >= len(node.args):
         return default
     return int(node.args[index])
-
-
-def element_count(shape: tuple[int | None, ...] | None) -> int:
-    """Return the number of elements per sample (the batch axis counts as one)."""
-    return math.prod(s or 1 for s in shape) if shape else 0

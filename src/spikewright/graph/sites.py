@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
+from spikewright.graph.activation import activation_range
+from spikewright.graph.advice import is_random, why_refused
+from spikewright.graph.batch import is_plain
+from spikewright.graph.constants import constants
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.staircase import find_staircases
 
@@ -20,6 +24,7 @@ __all__ = [
     "Refusal",
     "Value",
     "analog_inputs",
+    "encoded_values",
     "find_activations",
     "flow",
     "place_sites",
@@ -50,39 +55,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An operator that the conversion cannot take, and where it stands."""
+    """An operator that the conversion cannot take, where it stands, and what to do."""
 
     node: Node
     reason: str
-
-
-def activation_range(graph: Graph, node: Node) -> tuple[float, float] | None:
-    """Return the range [low, high] that a clipping activation leaves; None for other operators."""
-    op, args = node.op, node.args
-    if op == "aten.relu.default":
-        return 0.0, math.inf
-    if op == "aten.relu6.default":
-        return 0.0, 6.0
-    if op == "aten.hardtanh.default":
-        low = args[1] if len(args) > 1 else node.kwargs.get("min_val", -1.0)
-        high = args[2] if len(args) > 2 else node.kwargs.get("max_val", 1.0)
-        return float(low), float(high)
-    if op == "aten.clamp.default":
-        bounds = [*args[1:], None, None][:2]
-        low = node.kwargs.get("min", bounds[0])
-        high = node.kwargs.get("max", bounds[1])
-        if isinstance(low, Ref) or isinstance(high, Ref):
-            return None
-        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
-    if op in ("aten.clamp_min.default", "aten.clamp_max.default"):
-        bound = args[1] if len(args) > 1 else next(iter(node.kwargs.values()))
-        return (float(bound), math.inf) if op.endswith("min.default") else (-math.inf, float(bound))
-    if op == "aten.threshold.default" and float(args[1]) == float(args[2]) == 0:
-        return 0.0, math.inf
-    if op in ("aten.maximum.default", "aten.max.other") and len(node.params) == 1:
-        bound_tensor = graph.params[node.params[0]]
-        return (0.0, math.inf) if not bool(bound_tensor.any()) else None
-    return None
+    advice: str
 
 
 def find_activations(graph: Graph) -> Graph:
@@ -231,17 +208,25 @@ def analog_inputs(graph: Graph) -> tuple[str, ...]:
 
 
 def refusals(graph: Graph) -> list[Refusal]:
-    """List every operator between weighted layers that is neither linear nor a known activation."""
+    """List every operator that cannot be taken.
+
+    Between weighted layers those are all that are neither linear nor a known activation; anywhere,
+    random operators and embeddings.
+    """
     values, below = flow(graph), _has_network_below(graph)
+    fixed = constants(graph)
     found: list[Refusal] = []
     for node in graph:
-        value = values[node.name]
-        if value.tail or value.prefix:
+        value, why = values[node.name], why_refused(node)
+        if is_random(node) or "embedding" in node.op:
+            found.append(Refusal(node, why.reason, why.advice))
+        if value.tail or value.prefix or node.name in fixed:
             continue
-        if ops.kind(node) == "analog" and node.name in below:
-            found.append(Refusal(node, "not linear, and layers follow that need spikes"))
+        if ops.kind(node) == "analog" and node.name in below and not is_random(node):
+            found.append(Refusal(node, why.reason, why.advice))
         elif ops.kind(node) == "weighted" and _weight_is_a_value(node):
-            found.append(Refusal(node, "its weight is computed from the input"))
+            reason = "its weight is computed from the input: not supported"
+            found.append(Refusal(node, reason, why_refused(node).advice))
     return found
 
 
@@ -269,10 +254,11 @@ def place_sites(
     bad = refusals(graph)
     if bad:
         lines = "\n".join(f"  {r.node.where()}: {ops.describe(r.node)}, {r.reason}" for r in bad)
+        advice = "\n".join(dict.fromkeys(r.advice for r in bad))
+        names = ", ".join(dict.fromkeys(ops.describe(r.node) for r in bad))
         raise UnsupportedModuleError(
-            f"model: expected linear layers, ReLU-like activations and pooling between weighted "
-            f"layers, got {len(bad)} operator(s) that no method takes:\n{lines}\n"
-            "Replace them (for example by ReLU) and retrain, then convert again."
+            f"model: got {len(bad)} operator(s) that no method takes ({names}), expected linear "
+            f"layers, ReLU-like activations and pooling between weighted layers:\n{lines}\n{advice}"
         )
     _split_pools(graph)
     matched: set[str] = set()
@@ -320,7 +306,7 @@ def _split_pools(graph: Graph) -> None:
         axis = cat.args[1] if len(cat.args) > 1 else 0
         if cat.op != "aten.cat.default" or axis != 1 or cat.shape is None or pool.shape is None:
             continue
-        if len(cat.shape) != len(pool.shape):
+        if len(cat.shape) != len(pool.shape) or not is_plain(cat.shape):
             continue
         parts: list[Node] = []
         for part in cat.args[0]:
@@ -352,16 +338,67 @@ def _matches(pattern: str, module: str) -> bool:
     return pattern == module
 
 
+def encoded_values(graph: Graph) -> dict[str, str]:
+    """Return which values enter a network as spikes where its input is encoded.
+
+    It is the input itself, or what analog work in front of the network makes of it (a
+    normalisation): the last value after which elements are only moved, averaged or pooled.
+
+    Args:
+        graph: A graph without input neurons.
+
+    Returns:
+        Name of the value to the name of its input neurons.
+    """
+    return {value: _input_neurons(graph, value) for value, _ in _entries(graph)}
+
+
+def _input_neurons(graph: Graph, value: str) -> str:
+    return "input/neurons" if value == graph.inputs[0] else f"{value}/neurons"
+
+
+def _entries(graph: Graph) -> list[tuple[str, list[str]]]:
+    """Return every value that would be encoded, with those of its readers that get the spikes."""
+    values, users = flow(graph), graph.users()
+    readers: dict[str, list[str]] = {}
+    todo = [
+        (boundary, user.name)
+        for boundary in analog_inputs(graph)
+        for user in users[boundary]
+        if not values[user.name].prefix and ops.kind(user) != "shape"
+    ]
+    while todo:
+        name, reader = todo.pop()
+        node = graph[name]
+        if reader in readers.setdefault(name, []):
+            continue
+        readers[name].append(reader)
+        tensors = [i for i in node.inputs if graph[i].shape is not None]
+        moves = ops.kind(node) in ("layout", "pool") or (
+            ops.kind(node) == "mixing" and node.op not in (ops.SCALE, ops.WINDOW_SUM)
+        )
+        if moves and len(tensors) == 1:
+            todo.append((tensors[0], name))
+    return [
+        (name, found)
+        for name, found in readers.items()
+        if not any(name in others for others in readers.values())
+    ]
+
+
 def _encode_input(graph: Graph) -> None:
-    site = Node(
-        name="input/neurons",
-        op=ops.INPUT_SITE,
-        args=(Ref(graph.input),),
-        kwargs={"cap": None},
-        shape=graph.input_shape,
-    )
-    graph.redirect(graph.input, site.name)
-    graph.insert([site], after=graph.input)
+    for value, readers in _entries(graph):
+        site = Node(
+            name=_input_neurons(graph, value),
+            op=ops.INPUT_SITE,
+            args=(Ref(value),),
+            kwargs={"cap": None},
+            module=graph[value].module,
+            source=graph[value].source,
+            shape=graph[value].shape,
+        )
+        graph.redirect(value, site.name, only=readers)
+        graph.insert([site], after=value)
 
 
 def _next_relay(graph: Graph) -> str | None:

@@ -11,47 +11,27 @@ operators write it, in many orders; together they become one site.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
-from spikewright.graph.program import resolve_operator
+from spikewright.graph.chains import SNAP, chains, evaluate, rounder
+from spikewright.graph.ir import Arg, Graph, Node, Ref
 
-__all__ = ["find_staircases", "quantised"]
+__all__ = ["find_staircases", "function_of", "quantised", "rounds", "staircase_of"]
 
 MAX_LEVELS = 4096
 """Finer staircases are left alone; the longest rate code in the papers has as many steps."""
 
 _CLOSE = 1e-6  # what several constants in float32, each rounded by up to 6e-8, can add up to
 _FAR = 1e6  # every staircase has reached its top here
-_SNAP = 2.5e-7  # a number this near to a whole one is that number, spoilt by rounded constants
-_ALIKE = ("ones_like", "zeros_like", "full_like")
-_ELEMENTWISE = frozenset(
-    {
-        ops.SCALE,
-        "aten.floor_divide.default",
-        "aten.where.ScalarSelf",
-        "aten.where.ScalarOther",
-        "aten.where.Scalar",
-        *(f"aten.{name}.default" for name in _ALIKE),
-    }
-)
-"""Operators that act on each element by itself, but that PyTorch does not mark as such."""
 
-_ROUNDERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "aten.floor.default": torch.floor,
-    "aten.ceil.default": torch.ceil,
-    "aten.trunc.default": torch.trunc,
-    "aten.round.default": torch.round,
-    "aten.floor_divide.default": torch.floor,
-    "floor": torch.floor,  # rounding modes of a division
-    "trunc": torch.trunc,
-    "aten._to_copy.default": torch.trunc,  # to whole numbers
-}
+
+Function = Callable[..., Tensor]
+"""Points, and as ``snap`` how near to a whole number is one, to values."""
 
 
 def quantised(
@@ -95,9 +75,10 @@ def find_staircases(graph: Graph) -> Graph:
     estimators, x + (q - x), and custom functions are such chains too.
 
     Left as they are, so that ``refusals`` names them: quantisers of another form (uneven, with a
-    top between levels, with another slope) and those with more than `MAX_LEVELS` levels. A
-    θ per channel is not taken as one site. Where the chain divides by θ first and multiplies by it
-    last, the part between is a staircase, and both scales stay in the graph.
+    top between levels, with another slope) and those with more than `MAX_LEVELS` levels. Those with
+    another bottom are found by `find_shifted_staircases`. A θ per channel is not taken as one site.
+    Where the chain divides by θ first and multiplies by it last, the part between is a staircase,
+    and both scales stay in the graph.
 
     θ and φ are right to about 1e-6 (of θ, of a level), which is what float32 constants allow; θ is
     rounded to the network's own type, and φ to 0 or ½ where it is that close. Where the trained
@@ -112,18 +93,28 @@ def find_staircases(graph: Graph) -> Graph:
     for name in reversed(tuple(graph.nodes)):
         if name not in graph.nodes:
             continue  # part of a chain that has been replaced
-        for source, chain in reversed(tuple(_chains(graph, name, order))):
-            found = _measure(graph, source, chain)
-            if found is not None:
-                op = ops.RELAY if found.pop("signed") else ops.RECTIFY
-                site = dataclasses.replace(
-                    graph[name], op=op, args=(Ref(source),), kwargs=found, pick=None
-                )
-                graph.update(site)
-                graph.prune()
-                break
+        found = reversed(tuple(chains(graph, name, order, rounds)))
+        if any(_replace(graph, name, source, chain) for source, chain in found):
+            graph.prune()
     _merge_equal(graph)
     return graph
+
+
+def _replace(graph: Graph, name: str, source: str, chain: Sequence[Node]) -> bool:
+    """Put a site in the place of a chain that is a staircase."""
+    found = staircase_of(function_of(graph, source, chain), graph.dtype)
+    if found is None:
+        return False
+    op = ops.RELAY if found.pop("signed") else ops.RECTIFY
+    graph.update(
+        dataclasses.replace(graph[name], op=op, args=(Ref(source),), kwargs=found, pick=None)
+    )
+    return True
+
+
+def rounds(node: Node) -> bool:
+    """Tell whether a rounding is in an operator."""
+    return rounder(node) is not None
 
 
 def _merge_equal(graph: Graph) -> None:
@@ -138,112 +129,27 @@ def _merge_equal(graph: Graph) -> None:
     graph.prune()
 
 
-def _chains(
-    graph: Graph, end: str, order: dict[str, int]
-) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """Yield what ``end`` is computed from: one value and the nodes between, shortest chain first.
+def function_of(graph: Graph, source: str, chain: Sequence[Node]) -> Function:
+    """Return what a chain computes, as a function of points."""
 
-    Walking back, the nodes still to be explained are kept; whenever there is only one left,
-    everything between it and ``end`` depends on it alone.
-    """
-    todo, chain, rounds = {end}, dict[str, Node](), False
-    while todo:
-        name = max(todo, key=order.__getitem__)
-        node = graph[name]
-        if len(todo) == 1 and rounds:
-            yield name, tuple(sorted(chain.values(), key=lambda n: order[n.name]))
-        if not _is_elementwise(graph, node):
-            return
-        todo.remove(name)
-        chain[name] = node
-        rounds = rounds or _rounder(node) is not None
-        for source in node.inputs:
-            if _is_constant(graph, graph[source]):
-                chain[source] = graph[source]
-            else:
-                todo.add(source)
-
-
-def _is_elementwise(graph: Graph, node: Node) -> bool:
-    """Tell whether the node maps each element by itself, all of them by the same function."""
-    if node.shape is None or node.pick is not None:
-        return False
-    if node.op not in _ELEMENTWISE and _rounder(node) is None:
-        if not node.op.startswith("aten."):
-            return False
-        tags = getattr(resolve_operator(node.op), "tags", ())
-        if torch.Tag.pointwise not in tags or torch.Tag.nondeterministic_seeded in tags:
-            return False
-    values = [graph[i] for i in node.inputs if not _is_constant(graph, graph[i])]
-    return all(_is_uniform(graph.params[p]) for p in node.params) and all(
-        v.shape == node.shape for v in values
-    )
-
-
-def _is_constant(graph: Graph, node: Node) -> bool:
-    """Tell whether the node only reads a number out of a tensor, or repeats it."""
-    reads = node.op in ("aten.item.default", "aten.expand.default")
-    return reads and isinstance(node.args[0], Param) and _is_uniform(graph.params[node.params[0]])
-
-
-def _is_uniform(tensor: Tensor) -> bool:
-    return tensor.numel() > 0 and bool((tensor == tensor.reshape(-1)[0]).all())
-
-
-def _rounder(node: Node) -> Callable[[Tensor], Tensor] | None:
-    """Return the rounding that is in an operator, or None."""
-    if node.op.startswith("aten.div."):
-        return _ROUNDERS.get(str(node.kwargs.get("rounding_mode")))
-    if node.op == "aten._to_copy.default":
-        dtype = node.kwargs.get("dtype")
-        if not isinstance(dtype, torch.dtype) or dtype.is_floating_point or dtype == torch.bool:
-            return None
-    return _ROUNDERS.get(node.op)
-
-
-def _run(
-    graph: Graph, source: str, chain: Sequence[Node], x: Float[Tensor, " points"], snap: float
-) -> Float[Tensor, " points"]:
-    """Evaluate a chain on numbers, in float64.
-
-    A threshold written as clip(x, 0, θ)/θ must reach 1, but 1/θ is a float32 constant by now;
-    so numbers within ``snap`` of a whole one are taken for it before they are rounded.
-    """
-    env: dict[str, Tensor] = {source: x}
-
-    def value(arg: Arg) -> Arg:
-        if isinstance(arg, Param):
-            number = graph.params[arg.name].reshape(-1)[0]
-            return number.double() if number.is_floating_point() else number
-        return env[arg.name] if isinstance(arg, Ref) else arg
-
-    for node in chain:
-        args = tuple(value(a) for a in node.args)
-        kwargs = {k: value(v) for k, v in node.kwargs.items()}
-        rounder = _rounder(node)
-        if rounder is not None:
-            y = args[0] / args[1] if "div" in node.op else args[0]
-            whole = y.round()
-            near = (y - whole).abs() <= snap * whole.abs().clamp(min=1.0)
-            env[node.name] = rounder(torch.where(near, whole, y))
-        elif node.op == "aten.expand.default":
-            env[node.name] = args[0]
-        else:
-            env[node.name] = resolve_operator(node.op)(*args, **kwargs)
-    return env[chain[-1].name]
-
-
-def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg] | None:
-    """Return cap, levels, offset and sign if the chain computes a staircase, else None."""
-
-    def at(points: Tensor | Sequence[float], snap: float = _SNAP) -> Tensor:
+    def at(points: Tensor | Sequence[float], snap: float = SNAP) -> Tensor:
         x = torch.as_tensor(points, dtype=torch.float64)
-        return _run(graph, source, chain, x, snap).to(torch.float64).expand_as(x)
+        return evaluate(graph, source, chain, x, snap).to(torch.float64).expand_as(x)
 
+    return at
+
+
+def staircase_of(at: Function, dtype: torch.dtype) -> dict[str, Arg] | None:
+    """Return cap, levels, offset and sign if a function is a staircase, else None.
+
+    Args:
+        at: Takes points and, as ``snap``, how near to a whole number is one; returns values.
+        dtype: The network's floating type, to which the cap is rounded.
+    """
     rough = float(at([_FAR])[0])
     if not 1e-6 < rough < 0.01 * _FAR:
         return None
-    cap = float(at([16.0 * rough])[0].to(graph.dtype))
+    cap = float(at([16.0 * rough])[0].to(dtype))
     if not 0.5 * rough < cap < 2.0 * rough:
         return None
     small = 0.5 * cap / MAX_LEVELS
@@ -251,7 +157,7 @@ def _measure(graph: Graph, source: str, chain: Sequence[Node]) -> dict[str, Arg]
     low, high = -cap, 2.0 * cap
     for _ in range(64):
         middle = 0.5 * (low + high)
-        if float(at([middle], snap=0.0 if exact else _SNAP)[0]) > small:
+        if float(at([middle], snap=0.0 if exact else SNAP)[0]) > small:
             high = middle
         else:
             low = middle

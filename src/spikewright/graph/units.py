@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
+from spikewright.graph.batch import Shape, batch_axis, is_plain, sizes
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
 from spikewright.graph.simplify import input_gain, output_gain
@@ -27,13 +28,13 @@ def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
 
     Args:
         graph: A graph with sites, in the numbers of the original network.
-        units: Site name to unit u > 0, broadcastable with the site's value without its batch
-            axis, e.g. ``"channel 1 1"``. Sites that are not named have unit 1. Another operator
+        units: Site name to unit u > 0, broadcastable with the site's value and the same for all
+            samples, e.g. ``"channel 1 1"``. Sites that are not named have unit 1. Another operator
             can be named too: its readers then take what it sends for (unit · value).
 
     Returns:
         A graph in which the input of site l is (original input)/u_l when every named site sends
-        (original output)/u.
+        (original output)/u. Its ``stands_for`` says what a unit of every node's value is.
     """
     graph = graph.copy()
     pending: dict[str, Tensor] = {}
@@ -49,10 +50,11 @@ def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
             if node.name in units:
                 before = pending.get(node.name)
                 pending[node.name] = units[node.name] * (1.0 if before is None else before)
+    stands_for = graph.stands_for = dict(pending)
     for stale in graph:
         node = graph[stale.name]
         if ops.kind(node) == "site" and node.name in units:
-            _push_back(graph, node.inputs[0], 1.0 / units[node.name], node.name)
+            _push_back(graph, node.inputs[0], 1.0 / units[node.name], node.name, stands_for)
     for output in graph.outputs:
         if output in pending:
             raise RuntimeError(f"{output}: a unit is left at the output")
@@ -64,7 +66,8 @@ def _forward(graph: Graph, node: Node, pending: dict[str, Tensor]) -> None:
     """Carry units over one node, or settle them in front of it."""
     kind = ops.kind(node)
     if kind == "weighted":
-        unit = _per_channel(node, pending[node.inputs[0]])
+        before = graph[node.inputs[0]].shape or ()
+        unit = _per_channel(node, pending[node.inputs[0]], len(before))
         if unit is None:
             _settle(graph, node, 0, pending)
         else:
@@ -77,7 +80,7 @@ def _forward(graph: Graph, node: Node, pending: dict[str, Tensor]) -> None:
             _settle(graph, node, 0, pending)
         else:
             pending[node.name] = moved
-    elif kind == "mixing" and (unit := _mixed(node, pending[node.inputs[0]])) is not None:
+    elif kind == "mixing" and (unit := _mixed(graph, node, pending[node.inputs[0]])) is not None:
         pending[node.name] = unit
     elif kind == "add" and _equal_units(node, pending):
         pending[node.name] = pending[node.inputs[0]]
@@ -109,17 +112,54 @@ def _settle(graph: Graph, node: Node, index: int, pending: Mapping[str, Tensor])
 
 
 def _insert_scale(graph: Graph, source: str, gain: Tensor) -> str:
+    """Put a factor behind a node and return the name of what then has it.
+
+    Where the factor changes along an axis that holds the batch between other elements, these get
+    axes of their own for it.
+    """
     node = graph[source]
+    shape = node.shape or ()
+    at = batch_axis(shape)
+    wide = gain.reshape(*[1] * (len(shape) - gain.ndim), *gain.shape)
+    if at is None or wide.shape[at.axis] == 1:
+        return _scale_node(graph, node, gain)
+    batch = wide.shape[at.axis] // (at.outer * at.inner)
+    before, behind = wide.shape[: at.axis], wide.shape[at.axis + 1 :]
+    split = wide.reshape(*before, at.outer, batch, at.inner, *behind)
+    one = split.narrow(at.axis + 1, 0, 1)
+    if not torch.equal(split, one.expand_as(split)):
+        raise RuntimeError(f"{source}: a unit differs between samples")
+    apart = (*shape[: at.axis], at.outer, None, at.inner, *shape[at.axis + 1 :])
+    first = _reshaped(graph, source, apart)
+    scale = _scale_node(graph, graph[first], one)
+    return _reshaped(graph, scale, shape)
+
+
+def _scale_node(graph: Graph, node: Node, gain: Tensor) -> str:
     scale = Node(
-        name=graph.fresh_name(f"{source}/scale"),
+        name=graph.fresh_name(f"{node.name}/scale"),
         op=ops.SCALE,
-        args=(Ref(source), graph.fresh_param(f"{source}/gain", gain.clone())),
+        args=(Ref(node.name), graph.fresh_param(f"{node.name}/gain", gain.clone())),
         module=node.module,
         source=node.source,
         shape=node.shape,
     )
-    graph.insert([scale], after=source)
+    graph.insert([scale], after=node.name)
     return scale.name
+
+
+def _reshaped(graph: Graph, source: str, shape: Shape) -> str:
+    node = graph[source]
+    made = Node(
+        name=graph.fresh_name(f"{source}/reshape"),
+        op="aten.reshape.default",
+        args=(Ref(source), tuple(s if isinstance(s, int) else -1 for s in shape)),
+        module=node.module,
+        source=node.source,
+        shape=shape,
+    )
+    graph.insert([made], after=source)
+    return made.name
 
 
 def _replace(graph: Graph, node: Node, index: int, value: Tensor) -> None:
@@ -128,12 +168,19 @@ def _replace(graph: Graph, node: Node, index: int, value: Tensor) -> None:
     graph.update(dataclasses.replace(node, args=tuple(args)))
 
 
-def _per_channel(node: Node, unit: Tensor) -> Tensor | None:
-    """Return the unit as a vector over the layer's input channels, if it is one."""
+def _per_channel(node: Node, unit: Tensor, ndim: int) -> Tensor | None:
+    """Return a unit of a value as a vector over a layer's channels, if it is one.
+
+    Args:
+        node: The layer.
+        unit: Of what it reads or writes.
+        ndim: Axes of that value.
+    """
     if unit.ndim == 0 or node.op == ops.AFFINE:
         return unit
-    axis = 0 if ops.weighted(node).channel_axis == 1 else unit.ndim - 1  # type: ignore[union-attr]
-    if any(size != 1 for i, size in enumerate(unit.shape) if i != axis):
+    axis = 1 if ops.weighted(node).channel_axis == 1 else ndim - 1  # type: ignore[union-attr]
+    own = axis - (ndim - unit.ndim)
+    if any(size != 1 for i, size in enumerate(unit.shape) if i != own):
         return None
     return unit.reshape(-1) if unit.numel() > 1 else unit.reshape(())
 
@@ -141,10 +188,13 @@ def _per_channel(node: Node, unit: Tensor) -> Tensor | None:
 def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | None:
     """Send per-element factors through an operator that moves elements or takes maxima.
 
+    The operator itself is run on the factors, of one sample, or of two where the batch is not the
+    first axis, so that they go wherever the elements go.
+
     Args:
         graph: The graph.
         node: A layout or pool operator.
-        maps: Factors > 0 of its inputs, broadcastable without batch axis; 1 where absent.
+        maps: Factors > 0 of its inputs, broadcastable; 1 where absent.
 
     Returns:
         The factors of its output, or None for a pool whose windows hold different factors.
@@ -154,13 +204,16 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
     found = [maps[i] for i in tensors if i in maps]
     if len(found) == len(tensors) and all(m.ndim == 0 and m == found[0] for m in found):
         return found[0]
+    plain = all(is_plain(graph[i].shape) for i in tensors)
+    plain = plain and (node.shape is None or is_plain(node.shape))
+    batch = 1 if plain else 2
 
     def value(arg: Arg) -> Arg:
         if isinstance(arg, Ref):
             source = graph[arg.name]
             if source.shape is None:
-                return shape_value(graph, source)
-            full = torch.ones([1 if s is None else s for s in source.shape])
+                return shape_value(graph, source, batch)
+            full = torch.ones(sizes(source.shape, batch))
             return full * maps[arg.name] if arg.name in maps else full
         if isinstance(arg, Param):
             return graph.params[arg.name]
@@ -169,7 +222,7 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
         return arg
 
     if node.op == "operator.getitem":
-        return _compress(_call(mover, value)[node.args[1]][0])
+        return _compress(_call(mover, value)[node.args[1]], node.shape)
     if node.shape is None:  # a split: its parts are read by getitem
         return torch.tensor(torch.nan)
     high = _call(node, value)
@@ -177,7 +230,7 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
         low = -_call(node, lambda a: -value(a) if isinstance(a, Ref) else value(a))
         if not torch.equal(high, low):
             return None
-    return _compress(high[0])
+    return _compress(high, node.shape)
 
 
 def _call(node: Node, value: Callable[[Arg], Arg]) -> Any:  # noqa: ANN401 - tensor, or the parts of one
@@ -191,16 +244,18 @@ def shape_value(graph: Graph, node: Node, batch: int = 1) -> int:
     """Evaluate arithmetic on shapes for a batch of the given size."""
     if node.op == "aten.sym_size.int":
         shape = graph[node.args[0].name].shape or ()
-        size = shape[node.args[1]]
-        return batch if size is None else size
+        return sizes(shape, batch)[node.args[1]]
     args = [
         shape_value(graph, graph[a.name], batch) if isinstance(a, Ref) else a for a in node.args
     ]
     return int(resolve_operator(node.op)(*args))
 
 
-def _compress(full: Tensor) -> Tensor:
-    """Reduce axes along which the factors do not change; padding (0) takes any factor."""
+def _compress(full: Tensor, shape: Shape | None) -> Tensor:
+    """Reduce axes along which the factors do not change; padding (0) takes any factor.
+
+    A first axis that is nothing but the batch is left out.
+    """
     known = full != 0
     for axis in range(full.ndim):
         high = full.masked_fill(~known, -torch.inf).amax(axis, keepdim=True)
@@ -209,28 +264,46 @@ def _compress(full: Tensor) -> Tensor:
         if bool(((high == low) | ~some).all()):
             full, known = torch.where(some, high, 0), some
     full = torch.where(known, full, 1)
-    return full.reshape(()) if full.numel() == 1 else full
+    if full.numel() == 1:
+        return full.reshape(())
+    return full[0] if is_plain(shape) and full.shape[0] == 1 else full
 
 
-def _mixed(node: Node, unit: Tensor) -> Tensor | None:
+def _mixed(graph: Graph, node: Node, unit: Tensor) -> Tensor | None:
     """Return the unit behind an average, or None if it changes within what is averaged."""
-    if unit.ndim == 0:
+    if unit.ndim == 0 or node.op == ops.SCALE:
         return unit
-    if node.op == ops.SCALE:
-        return unit
+    ndim = len(graph[node.inputs[0]].shape or ())
+    wide = unit.reshape(*[1] * (ndim - unit.ndim), *unit.shape)
     if node.op in ("aten.mean.dim", "aten.sum.dim_IntList"):
-        dims = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
-        axes = {(d if d >= 0 else unit.ndim + 1 + d) - 1 for d in dims}
-        if any(a < 0 or unit.shape[a] != 1 for a in axes):
+        axes = {d % ndim for d in _reduced(node, ndim)}
+        if any(wide.shape[a] != 1 for a in axes):
             return None
         keep = (len(node.args) > 2 and node.args[2]) or node.kwargs.get("keepdim", False)
         if keep:
             return unit
-        return unit.reshape([s for a, s in enumerate(unit.shape) if a not in axes])
-    return unit if all(s == 1 for s in unit.shape[1:]) else None
+        left = wide.reshape([s for a, s in enumerate(wide.shape) if a not in axes])
+        return left[0] if left.ndim == len(node.shape or ()) and left.shape[:1] == (1,) else left
+    return unit if all(s == 1 for s in wide.shape[-averaged_axes(node, ndim) :]) else None
 
 
-def _push_back(graph: Graph, name: str, gain: Tensor, reader: str) -> None:
+def _reduced(node: Node, ndim: int) -> tuple[int, ...]:
+    dims = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
+    if dims is None or dims == ():
+        return tuple(range(ndim))
+    return dims if isinstance(dims, tuple) else (dims,)
+
+
+def averaged_axes(node: Node, ndim: int) -> int:
+    """Return how many of a value's last axes an average pooling or upsampling works on."""
+    if node.op == ops.WINDOW_SUM:
+        return len(node.args) - 1
+    return next((d for d in (1, 2, 3) if f"{d}d" in node.op), ndim - 2)
+
+
+def _push_back(
+    graph: Graph, name: str, gain: Tensor, reader: str, stands_for: dict[str, Tensor]
+) -> None:
     """Multiply the value ``name``, as ``reader`` reads it, by ``gain``."""
     node = graph[name]
     readers = graph.users()[name]
@@ -238,29 +311,42 @@ def _push_back(graph: Graph, name: str, gain: Tensor, reader: str) -> None:
         len(readers) == 1 and name not in graph.outputs and graph[reader].inputs.count(name) == 1
     )
     kind = ops.kind(node)
+    ndim = len(node.shape or ())
     if alone and kind == "weighted" and _scale_weighted(graph, node, gain):
+        _note(stands_for, name, gain)
         return
     if alone and node.op == ops.SCALE:
         _replace(graph, node, 1, graph.params[node.args[1].name] * gain)
+        _note(stands_for, name, gain)
         return
     if alone and kind == "add" and len(set(node.inputs)) == len(node.inputs):
         for index, arg in enumerate(node.args[:2]):
             if isinstance(arg, Ref):
-                _push_back(graph, graph[name].args[index].name, gain, name)
+                _push_back(graph, graph[name].args[index].name, gain, name, stands_for)
             else:
                 _replace(graph, graph[name], index, graph.params[arg.name] * gain)
+        _note(stands_for, name, gain)
         return
     if (
         alone
         and ("avg_pool" in node.op or "upsample" in node.op or node.op == ops.WINDOW_SUM)
-        and all(s == 1 for s in gain.shape[1:])
+        and all(s == 1 for s in gain.shape[max(0, gain.ndim - averaged_axes(node, ndim)) :])
     ):
-        _push_back(graph, node.inputs[0], gain, name)
+        _push_back(graph, node.inputs[0], gain, name, stands_for)
+        _note(stands_for, name, gain)
         return
     if gain.numel() == 1 and float(gain) == 1.0:
         return
     scale = _insert_scale(graph, name, gain)
+    if name in stands_for:
+        stands_for[scale] = stands_for[name]
+    _note(stands_for, scale, gain)
     graph.redirect(name, scale, only=[reader])
+
+
+def _note(stands_for: dict[str, Tensor], name: str, gain: Tensor) -> None:
+    """Note that a value has been multiplied."""
+    stands_for[name] = stands_for.get(name, torch.ones_like(gain)) / gain
 
 
 def _scale_weighted(graph: Graph, node: Node, gain: Tensor) -> bool:
@@ -269,7 +355,7 @@ def _scale_weighted(graph: Graph, node: Node, gain: Tensor) -> bool:
         _replace(graph, node, 1, weight * gain)
         _replace(graph, graph[node.name], 2, graph.params[node.args[2].name] * gain)
         return True
-    vector = _per_channel(node, gain)
+    vector = _per_channel(node, gain, len(node.shape or ()))
     if vector is None:
         return False
     _replace(graph, node, 1, weight * output_gain(node, vector, weight))

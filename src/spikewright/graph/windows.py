@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
+from spikewright.graph.batch import sizes
 from spikewright.graph.ir import Graph, Node
 
 __all__ = ["Windows", "is_average", "to_sum", "windows_of"]
@@ -44,19 +45,19 @@ def is_average(node: Node) -> bool:
 
 def windows_of(graph: Graph, node: Node) -> tuple[Windows, ...]:
     """Return the windows of an average pooling, one entry for each spatial axis."""
-    before = (graph[node.inputs[0]].shape or ())[2:]
-    after = (node.shape or ())[2:]
-    sizes = [(int(i or 1), int(o or 1)) for i, o in zip(before, after, strict=True)]
+    before = sizes(graph[node.inputs[0]].shape or ())[2:]
+    after = sizes(node.shape or ())[2:]
+    along = list(zip(before, after, strict=True))
     if "adaptive" in node.op:
-        return tuple(_adaptive(i, o) for i, o in sizes)
-    d = len(sizes)
+        return tuple(_adaptive(i, o) for i, o in along)
+    d = len(along)
     kernel = _per_axis(_get(node, 1, 1), d)
     stride = _per_axis(_get(node, 2, ()) or _get(node, 1, 1), d)
     padding = _per_axis(_get(node, 3, 0), d)
     include = bool(_get(node, 5, True))
     found = tuple(
         _window(i, o, k, s, p, include=include)
-        for (i, o), k, s, p in zip(sizes, kernel, stride, padding, strict=True)
+        for (i, o), k, s, p in zip(along, kernel, stride, padding, strict=True)
     )
     override = node.args[6] if len(node.args) > 6 else node.kwargs.get("divisor_override")
     if override:
@@ -81,11 +82,11 @@ def to_sum(graph: Graph, node: Node, *, ways: bool = False) -> int:
         ConfigError: If the operator has no form in whole numbers.
     """
     if node.op in ("aten.mean.dim", "aten.sum.dim_IntList"):
-        before = graph[node.inputs[0]].shape or ()
+        before = sizes(graph[node.inputs[0]].shape or ())
         dims = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
         graph.update(dataclasses.replace(node, op="aten.sum.dim_IntList"))
         mean = node.op == "aten.mean.dim" and not ways
-        return math.prod(before[d] or 1 for d in dims) if mean else 1
+        return math.prod(before[d] for d in dims) if mean else 1
     if node.op == ops.WINDOW_SUM:  # done before, of an integer network
         matrices = [graph.params[p] for p in node.params]
         matrices = [(m != 0).double() for m in matrices] if ways else matrices
@@ -143,15 +144,13 @@ def _window(
 
 def _upsample_covers(graph: Graph, node: Node) -> list[Tensor]:
     """Find which inputs a linear upsampling reads along each axis, by trying them one by one."""
-    before, after = (graph[node.inputs[0]].shape or ())[2:], (node.shape or ())[2:]
+    before, after = sizes(graph[node.inputs[0]].shape or ())[2:], sizes(node.shape or ())[2:]
     align = bool(node.args[2]) if len(node.args) > 2 else False
     scales = node.args[3] if len(node.args) > 3 else None
     found = []
     for axis, (size, out) in enumerate(zip(before, after, strict=True)):
-        probe = torch.eye(int(size or 1), dtype=torch.float64).unsqueeze(0)
+        probe = torch.eye(size, dtype=torch.float64).unsqueeze(0)
         scale = None if scales is None else [float(scales[axis])]
-        answer = torch.ops.aten.upsample_linear1d.vec(
-            probe, None if scale else [int(out or 1)], align, scale
-        )
+        answer = torch.ops.aten.upsample_linear1d.vec(probe, None if scale else [out], align, scale)
         found.append((answer[0].T > 0).double())
     return found

@@ -15,24 +15,27 @@ potential that neurons start with, as part of what the layer does.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.calibration.collect import inputs_of
-from spikewright.errors import CalibrationError, ConfigError
+from spikewright.calibration.collect import read_inputs
+from spikewright.errors import CalibrationError, ConfigError, VerificationError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import BatchAxis, batch_axis, element_count, sizes
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.measure.diagnosis import Diagnosis
-from spikewright.measure.drive import added_charge, full_scale
+from spikewright.measure.drive import full_scale
 from spikewright.measure.layer_error import Kind, LayerDiagnosis, Part
 from spikewright.measure.split import split_error
 from spikewright.network import SpikingNetwork
+from spikewright.network.twin import check_equality
 from spikewright.progress import Interrupts
+from spikewright.simulators import decided, difference
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators.stages import pool_operator
 
@@ -51,12 +54,13 @@ class _Sums:
     active: Tensor | None = None
     clipped: Tensor | None = None
     awake: Tensor | None = None
+    equal: int | None = None
 
-    def add(self, a: Tensor, value: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """Add what a batch did: the original values, the decoded ones, the error's parts."""
-        self.samples += a.shape[0]
+    def add(self, a: Tensor, error: Tensor, parts: Mapping[str, Tensor], inputs: int) -> None:
+        """Add what a batch did: the original values, their errors, the errors' parts."""
+        self.samples += inputs
         self.activity += _sums(a)
-        self.error += _sums(value - a)
+        self.error += _sums(error)
         for name, part in parts.items():
             self.parts[name] = self.parts.get(name, Part()) + _sums(part)
 
@@ -99,10 +103,11 @@ class _Comparison:
             if n.op in ops.SPIKING_OPS or _is_gate(network.graph, n)
         }
         self._scale = {n: s.double().to(device) for n, s in scale.items()}
-        original = reference.copy()
-        original.params = {n: t.cpu() for n, t in reference.params.items()}
-        added = added_charge(cpu, original, scale)
-        self._added = {n: a.double().to(device) for n, a in added.items()}
+        self._added = {
+            n: s.broadcast(s.shift.double(), len(network.graph[n].shape or ())).to(device)
+            for n, s in network.sites.items()
+        }
+        self._batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in network.graph}
         params = {n: t.to(device) for n, t in reference.params.items()}
         self._pools = {
             n.name: pool_operator(reference, n) for n in reference if ops.kind(n) == "pool"
@@ -110,25 +115,48 @@ class _Comparison:
         self._original = Program(reference, site=self._site, params=params, pools=True)
         self._found: dict[str, Tensor] = {}
 
-    def add(self, x: Tensor) -> None:
+    def add(self, x: Inputs) -> None:
         """Run one batch through both."""
         x = self.network.check_input(x)
+        if not self.samples:
+            self._check_law(x)
         with torch.no_grad():
             for part in self.simulator.split(x):
-                wanted = self._original(part)[0].double()
+                wanted = self._original(*as_inputs(part))
                 (outputs,) = deque(self.simulator.over_time(part, probe=self._probe), maxlen=1)
-                value = outputs[0].double()
-                self._sums_of(self.network.graph.outputs[0]).add(
-                    wanted, value, {"inherited": value - wanted}
-                )
-                self._agree(wanted, value)
+                self._compare(len(as_inputs(part)[0]), wanted, outputs)
                 self._found = {}
-        self.samples += x.shape[0]
+        self.samples += len(as_inputs(x)[0])
 
-    def _agree(self, wanted: Tensor, value: Tensor) -> None:
-        """Count equal decisions where the output is "batch class"."""
-        if wanted.ndim == 2 and wanted.shape[1] > 1:
-            self.agreeing = (self.agreeing or 0) + int((wanted.argmax(1) == value.argmax(1)).sum())
+    def _check_law(self, x: Inputs) -> None:
+        """Refuse another model: with exact neurons the network must compute the original.
+
+        Raises:
+            ConfigError: If it does not.
+        """
+        few = tuple(value[:4] for value in as_inputs(x))
+        try:
+            check_equality(self.network, self.reference, few)
+        except VerificationError as error:
+            raise ConfigError(
+                "reference: expected the weights that the network was converted from, got others: "
+                f"{error} Load the original model's weights."
+            ) from error
+
+    def _compare(self, inputs: int, wanted: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        """Compare the outputs for some inputs: errors, equal elements, equal decisions."""
+        named = zip(self.network.graph.outputs, wanted, outputs, strict=True)
+        for name, (a, value) in {n: (a, value) for n, a, value in named}.items():
+            sums = self._sums_of(name)
+            if a.is_floating_point():
+                error = difference(value, a)
+                sums.add(a.double(), error, {"inherited": error}, inputs)
+            else:
+                sums.samples += inputs
+                sums.equal = (sums.equal or 0) + int((a == value).sum())
+        mine, theirs = decided(outputs), decided(wanted)
+        if mine is not None and theirs is not None:
+            self.agreeing = (self.agreeing or 0) + int((mine == theirs).sum())
 
     def layers(self) -> tuple[LayerDiagnosis, ...]:
         """Return what has been added up, in the order of execution."""
@@ -138,11 +166,11 @@ class _Comparison:
             sums = self.sums.get(node.name)
             if sums is None:
                 continue
-            unit = None if sums.fired is None else (self._scale[node.name] / full).cpu()
+            unit = None if sums.fired is None else self._unit(node, full)
             found.append(
                 LayerDiagnosis(
                     name=node.name,
-                    kind="output" if node.name == graph.outputs[0] else _kind(node),
+                    kind="output" if node.name in graph.outputs else _kind(node),
                     samples=sums.samples,
                     values=element_count(node.shape),
                     activity=sums.activity,
@@ -154,9 +182,17 @@ class _Comparison:
                     awake=_moved(sums.awake),
                     unit=unit,
                     levels=int(node.kwargs.get("levels") or 0),
+                    equal=sums.equal,
                 )
             )
         return tuple(found)
+
+    def _unit(self, node: Node, full: float) -> Tensor:
+        """Return what one unit stands for, "*neuron" or broadcastable with it."""
+        unit, at = (self._scale[node.name] / full).cpu(), self._batch[node.name]
+        if at.is_plain:
+            return unit if unit.ndim < len(node.shape or ()) else unit[0]
+        return at.first(unit.expand(sizes(node.shape or ())))[0]
 
     def _sums_of(self, name: str) -> _Sums:
         return self.sums.setdefault(name, _Sums())
@@ -176,13 +212,14 @@ class _Comparison:
         node = self.reference[name]
         if ops.kind(node) == "pool":
             ideal, value = (v.double() * scale / full for v in (entered, sent))
-            sums.add(a, value, {"inherited": ideal - a, "pooling": value - ideal})
+            parts = {"inherited": ideal - a, "pooling": value - ideal}
+            sums.add(a, value - a, parts, self._batch[name].size(a))
             return
-        site, added = self.network.sites[name], self._added.get(name, 0.0)
+        site, added, at = self.network.sites[name], self._added[name], self._batch[name]
         split = split_error(node, site, scale, full, entered, sent, added)
-        sums.add(a, split.value, {"inherited": split.ideal - a, **split.own})
+        sums.add(a, split.value - a, {"inherited": split.ideal - a, **split.own}, at.size(a))
         if node.op != ops.INPUT_SITE:
-            sums.add_neurons(a, sent, split.own["clipping"])
+            sums.add_neurons(*map(at.first, (a, sent, split.own["clipping"])))
 
 
 def diagnose(
@@ -217,12 +254,7 @@ def diagnose(
     comparison = _Comparison(network, simulator, reference_graph)
     with Interrupts() as interrupts:
         for index, batch in enumerate(batches):
-            x = inputs_of(batch)
-            if not bool(x.isfinite().all()):
-                raise CalibrationError(
-                    f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
-                )
-            comparison.add(x)
+            comparison.add(read_inputs(network.graph, batch, f"batch {index}")[0])
             if interrupts.requested:
                 break
     if not comparison.samples:

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,11 +19,11 @@ from spikewright.measure.findings import (
 )
 from spikewright.measure.layer_error import CAUSES, LayerDiagnosis
 from spikewright.measure.suggestions import Setup, Suggestion
-from spikewright.text import counted, table
+from spikewright.text import counted, percent, table
 
 __all__ = ["SCHEMA", "Diagnosis"]
 
-SCHEMA = "spikewright.diagnosis/1"
+SCHEMA = "spikewright.diagnosis/2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Diagnosis:
 
     Attributes:
         layers: Populations, gates (synchronous schedule; those of the layered one are exact) and
-            the output, in execution order.
+            outputs, in execution order.
         samples: Inputs.
         T: Nominal time steps.
         k: Inflation of the code.
@@ -39,7 +40,7 @@ class Diagnosis:
         neuron: Name of the neuron model.
         simulator: Which simulator computed it.
         agreeing: Inputs whose largest output is that of the original network; None where outputs
-            are not "batch class".
+            are no class scores.
         interrupted: Whether the user stopped it before all inputs were done.
         provenance: What was diagnosed.
     """
@@ -94,8 +95,9 @@ class Diagnosis:
 
     @property
     def output(self) -> LayerDiagnosis:
-        """The network's output."""
-        return next(x for x in self.layers if x.kind == "output")
+        """The network's output; of several the one that is furthest off."""
+        outputs = [x for x in self.layers if x.kind == "output"]
+        return max(outputs, key=lambda x: math.inf if x.off is None else x.off)
 
     @property
     def worst(self) -> LayerDiagnosis | None:
@@ -176,7 +178,8 @@ class Diagnosis:
             textwrap.fill(f, width, subsequent_indent="  ", break_on_hyphens=False)
             for f in self.findings()
         ]
-        parts = [textwrap.fill(head, width), self._errors(width), *self._neurons(width)]
+        tables = self._errors(width), *self._integers(), *self._neurons(width)
+        parts = [textwrap.fill(head, width), *tables]
         return "\n\n".join([*parts, "\n".join(advice)])
 
     def _errors(self, width: int) -> str:
@@ -189,6 +192,7 @@ class Diagnosis:
                 *(_percent(x.share(n)) if n in x.parts else "" for n in names),
             ]
             for x in self.layers
+            if x.equal is None
         ]
         return table(["layer", "SNR dB", "own dB", *names], rows, width=width)
 
@@ -207,6 +211,15 @@ class Diagnosis:
         ]
         if rows:
             yield table(["layer", "clipped %", "dead", "saturated", "of"], rows, width=width)
+
+    def _integers(self) -> Iterator[str]:
+        """Say how many elements of outputs are equal that have no error."""
+        found = [x for x in self.layers if x.equality is not None]
+        if found:
+            yield "\n".join(
+                f"{x.name}: {percent(x.equality)} of its elements are the original's."
+                for x in found
+            )
 
 
 def _some(layer: LayerDiagnosis, part: str) -> bool:

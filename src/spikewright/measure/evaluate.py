@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.calibration.collect import classes_of, inputs_of
+from spikewright.calibration.collect import read_inputs
 from spikewright.codes import Tally
-from spikewright.errors import CalibrationError, ConfigError
+from spikewright.errors import CalibrationError
 from spikewright.graph import Node, ops
+from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.measure.answers import Answers, Beside, Decisions, answers_for, labels_of
 from spikewright.measure.examples import Example, look_at
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
+from spikewright.measure.outputs import Form, Wanted, form_of, wanted_of
 from spikewright.measure.paths import FanOut
 from spikewright.measure.result import Result
 from spikewright.measure.work import work_of
@@ -32,7 +35,7 @@ class Counter:
     Args:
         network: A converted network.
         simulator_name: Which simulator runs it, the fastest if None; their spikes are the same.
-        counting: Whether spikes and additions are counted; accuracy is measured anyway.
+        counting: Whether spikes and additions are counted; answers are looked at anyway.
 
     Raises:
         ConfigError: If the network's schedule has no such simulator.
@@ -56,58 +59,39 @@ class Counter:
         self._tallies: dict[str, Tally] = {}  # of whole trains
         self._counts: dict[str, Tensor] = {}  # step by step, "*neuron"
         self.samples = 0
-        self.correct = [0] * network.code.steps
-        self.agree = [0] * network.code.steps
+        self.answers: Answers | None = None
         self.spikes = [0] * network.code.steps
         self.additions = [0] * network.code.steps
-        self.labelled = self.compared = 0
 
-    def check(self, x: Tensor, target: Tensor | None, index: int) -> None:
-        """Refuse, before anything is run, inputs and classes that the network does not have.
-
-        Raises:
-            ConfigError: If a class is beyond its outputs.
-            ShapeError: If the inputs have another shape.
-        """
-        self.network.check_input(x)
-        graph = self.network.graph
-        shape = graph[graph.outputs[0]].shape or ()
-        if target is None or len(shape) != 2 or shape[1] is None or not len(target):
-            return
-        if int(target.max()) >= shape[1]:
-            raise ConfigError(
-                f"batch {index}: expected class numbers below {shape[1]}, the network's outputs, "
-                f"got {int(target.max())}. Check the labels."
-            )
-
-    def add(self, x: Tensor, target: Tensor | None, reference: Tensor | None) -> None:
+    def add(self, x: Inputs, form: Form, beside: Beside) -> None:
         """Run one batch and add what it does.
 
         Args:
-            x: Inputs, "batch *feature".
-            target: Class numbers, "batch", if known.
-            reference: The original network's outputs, if it was run.
+            x: Input (or inputs), "batch *feature".
+            form: What the outputs are, the same for all batches.
+            beside: What the answers are held against.
+
+        Raises:
+            ConfigError: If what the original network returned does not fit the outputs.
         """
         x = self.network.check_input(x)
-        count = self._count if self._fan_out is not None else None
+        if self.answers is None:
+            self.answers = answers_for(form, self.network.code.steps)
+        parts = self.simulator.split(x)
+        lengths = [len(as_inputs(part)[0]) for part in parts]
         with torch.no_grad():
-            found = []
-            for part in self.simulator.split(x):
-                self._last = torch.zeros(part.shape[0], dtype=torch.int64, device=x.device)
-                found.append([_decided(o) for o in self.simulator.over_time(part, count)])
-                for step in self._last.tolist() if self._sleeps else ():
-                    self.at_rest[step] += 1
-        decisions = [torch.cat(step) for step in zip(*found, strict=True)]
-        self.samples += x.shape[0]
-        if target is not None:
-            self.labelled += x.shape[0]
-            for t, decided in enumerate(decisions):
-                self.correct[t] += int((decided == target.to(decided.device)).sum())
-        if reference is not None:
-            self.compared += x.shape[0]
-            wanted = reference.argmax(1)
-            for t, decided in enumerate(decisions):
-                self.agree[t] += int((decided == wanted.to(decided.device)).sum())
+            for part, size, own in zip(parts, lengths, beside.cut(lengths), strict=True):
+                self._run(part, size, self.answers.watch(size, own))
+        self.samples += sum(lengths)
+
+    def _run(self, x: Inputs, size: int, watch: Callable[[int, Sequence[Tensor]], None]) -> None:
+        """Run a part of a batch."""
+        count = self._count if self._fan_out is not None else None
+        self._last = torch.zeros(size, dtype=torch.int64, device=self.network.device)
+        for step, outputs in enumerate(self.simulator.over_time(x, count)):
+            watch(step, self.network.samples_first(outputs))
+        for step in self._last.tolist() if self._sleeps else ():
+            self.at_rest[step] += 1
 
     def _count(self, name: str, first: int, sent: Tensor) -> None:
         """Add what a source sent in some steps, "time batch *neuron"; see ``simulators.Count``."""
@@ -145,10 +129,7 @@ class Counter:
             steps=network.code.steps,
             k=network.code.k,
             samples=self.samples,
-            labelled=self.labelled,
-            correct=tuple(self.correct),
-            agree=tuple(self.agree),
-            compared=self.compared,
+            **(self.answers or Decisions(network.code.steps)).facts(),
             latency_ticks=schedule.latency_ticks,
             ticks_per_input=schedule.ticks_per_input(2),
             layers=self._layers(self._fan_out) if self._fan_out is not None else (),
@@ -225,7 +206,7 @@ def evaluate(
     networks: Iterable[SpikingNetwork],
     batches: Iterable[Any],
     *,
-    reference: Callable[[Tensor], Any] | None = None,
+    reference: Callable[[Inputs], Any] | None = None,
     simulator: str | None = None,
     counting: bool = True,
     examples: int = 0,
@@ -234,41 +215,46 @@ def evaluate(
 
     Args:
         networks: The network at each code length.
-        batches: Tensors or (input, class) pairs.
-        reference: The original network as a function of the input.
+        batches: Tensors or (input, label) pairs; labels are read where the outputs are class
+            scores.
+        reference: The original network as a function of the input; its tensors may be nested.
         simulator: Name of the simulator; the fastest of the networks' schedule by default.
         counting: Whether spikes and additions are counted.
         examples: How many of the first inputs to look at closely, on the longest code.
 
     Raises:
-        ConfigError: If the schedule has no such simulator, or outputs are no class scores.
+        ConfigError: If the schedule has no such simulator, labels of class scores are no classes,
+            or the original's outputs are not those of the network in number or shape.
         CalibrationError: If there is no batch, or one holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
     counters = [
         Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
     ]
-    right = known = 0
+    form: Form | None = None
     seen: list[Example] = []
     with Interrupts() as interrupts:
-        for index, batch in enumerate(batches):
-            x, target = _read(batch, index)
-            if counters:
-                counters[0].check(x, target, index)
-            outputs = None if reference is None else _scores(reference(x), len(x))
-            if outputs is not None and target is not None:
-                right += int((outputs.argmax(1) == target.to(outputs.device)).sum())
-                known += x.shape[0]
-            if len(seen) < examples and counters:
-                seen += _look(counters[-1], x, target, outputs, examples - len(seen))
+        for index, batch in enumerate(batches if counters else ()):
+            network = counters[0].network
+            x, target = read_inputs(network.graph, batch, f"batch {index}")
+            form = form or form_of(counters[0].simulator, network.check_input(x))
+            beside = Beside(
+                target=labels_of(target, form, len(as_inputs(x)[0]), index),
+                wanted=None if reference is None else _wanted(network, reference(x)),
+                labelled=target is not None,
+            )
             for counter in counters:
-                counter.add(x, target, outputs)
+                counter.add(x, form, beside)
+            if len(seen) < examples:
+                seen += _look(counters[-1], x, form, beside, examples - len(seen))
             if interrupts.requested:
                 break
     if not counters or not counters[0].samples:
         if interrupts.requested:
             raise KeyboardInterrupt
         raise CalibrationError("evaluate: expected at least one batch, got none. Check the loader.")
+    answers = counters[0].answers
+    right, known = (0, 0) if answers is None else answers.reference
     return Result(
         lengths=tuple(c.result() for c in counters),
         reference_correct=right,
@@ -280,49 +266,23 @@ def evaluate(
     )
 
 
-def _decided(outputs: tuple[Tensor, ...]) -> Tensor:
-    """Return the classes decided from the outputs at one step."""
-    if outputs[0].ndim != 2:
-        raise ConfigError(
-            f"evaluate: expected outputs (batch, classes), got shape {tuple(outputs[0].shape)}. "
-            "Use simulate() and your own measure for other tasks."
-        )
-    return outputs[0].argmax(1)
-
-
-def _scores(outputs: Any, batch: int) -> Tensor:  # noqa: ANN401 - what a user's function returns
-    """Refuse what is no class scores of a batch."""
-    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != batch:
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ConfigError(
-            f"reference: expected scores ({batch} inputs, classes), got {got}. "
-            "Pass the original network, or a function that returns its outputs."
-        )
-    return outputs
-
-
-def _read(
-    batch: Any,  # noqa: ANN401 - a tensor or an (input, class) pair
-    index: int,
-) -> tuple[Tensor, Tensor | None]:
-    """Return a batch's inputs and their classes if known."""
-    x = inputs_of(batch)
-    target = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
-    if not bool(x.isfinite().all()):
-        raise CalibrationError(
-            f"batch {index}: expected finite numbers, got NaN or infinity. Clean the data."
-        )
-    return x, None if target is None else classes_of(target, len(x), index)
+def _wanted(network: SpikingNetwork, returned: Any) -> Wanted:  # noqa: ANN401 - a user's
+    """Return what the original network returned, samples first as the network's own outputs."""
+    found = wanted_of(returned)
+    if len(found.values) != len(network.graph.outputs):
+        return found  # refused where it is compared
+    return dataclasses.replace(found, values=network.samples_first(found.values))
 
 
 def _look(
-    counter: Counter, x: Tensor, target: Tensor | None, outputs: Tensor | None, most: int
+    counter: Counter, x: Inputs, form: Form, beside: Beside, most: int
 ) -> tuple[Example, ...]:
-    """Look closely at the first inputs of a batch that nobody has counted yet."""
+    """Look closely at the first inputs of the batch that was counted last."""
+    scores = beside.wanted.values[0] if form.classes and beside.wanted is not None else None
     return look_at(
         counter.network,
-        x[:most],
-        first=counter.samples,
-        target=None if target is None else target[:most],
-        reference=None if outputs is None else outputs[:most],
+        x[:most] if isinstance(x, Tensor) else tuple(value[:most] for value in x),
+        first=counter.samples - len(as_inputs(x)[0]),
+        target=None if beside.target is None else beside.target[:most],
+        reference=None if scores is None else scores[:most],
     )

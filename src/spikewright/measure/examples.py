@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import BatchAxis, batch_axis, element_count
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.measure.layer_count import not_ours
 from spikewright.network import LayeredSchedule, SpikingNetwork
-from spikewright.simulators import LayeredReference, simulator
+from spikewright.simulators import LayeredReference, decided, simulator
 
 __all__ = ["Example", "Picture", "Track", "look_at"]
 
@@ -69,7 +70,8 @@ class Example:
         index: Its place in the data.
         target: Its class, if it is known.
         ann: The original network's decision, if it was run.
-        decided: The spiking network's decision after each step of the read-out.
+        decided: The spiking network's decision after each step of the read-out; empty, and the two
+            above None, where outputs are no class scores.
         picture: The input, if it has the shape of an image.
         tracks: What its neurons sent.
     """
@@ -99,7 +101,7 @@ class Example:
                 )
                 for t in data["tracks"]
             )
-            if not data["decided"]:
+            if not data["decided"] and not data["target"] is data["ann"] is None:
                 raise ValueError("decided is empty")
             return cls(
                 index=data["index"],
@@ -115,7 +117,7 @@ class Example:
 
 def look_at(
     network: SpikingNetwork,
-    x: Tensor,
+    x: Inputs,
     *,
     first: int = 0,
     target: Tensor | None = None,
@@ -128,10 +130,11 @@ def look_at(
         x: Inputs, "batch *feature".
         first: Place of the first one in the data.
         target: Class numbers, "batch", if known.
-        reference: The original network's outputs, if it was run.
+        reference: The original network's class scores, if it was run and they are such.
     """
-    given = network.check_input(x)
-    ticks: list[list[Track]] = [[] for _ in range(x.shape[0])]
+    given, shown_input = network.check_input(x), as_inputs(x)[0]
+    count_of = len(shown_input)
+    ticks: list[list[Track]] = [[] for _ in range(count_of)]
     events: dict[str, list[list[tuple[int, int, int]]]] = {}
     shown = {name: _spread(_values(network, name)) for name in network.neurons()}
     schedule = network.schedule()
@@ -144,7 +147,7 @@ def look_at(
     def watch(name: str, t: int, sent: Tensor) -> None:
         if name not in shown:
             return
-        own = events.setdefault(name, [[] for _ in range(x.shape[0])])
+        own = events.setdefault(name, [[] for _ in range(count_of)])
         picked = sent.flatten(1)[:, list(shown[name])]
         for i, row in picked.nonzero().tolist():
             own[i].append((row, start.get(name, 0) + t, int(picked[i, row])))
@@ -155,11 +158,16 @@ def look_at(
 
     with torch.no_grad():
         if network.schedule_kind == "layered":  # its simulators count whole trains
-            LayeredReference(network)(given, watch)
+            at = {n.name: batch_axis(n.shape) or BatchAxis() for n in network.graph}
+            LayeredReference(network)(given, lambda n, t, s: watch(n, t, at[n].first(s)))
             runs = simulator(network).over_time(given)
         else:
             runs = simulator(network, "reference").over_time(given, count)
-        decided = torch.stack([outputs[0].argmax(1) for outputs in runs], 1).tolist()
+        steps = [
+            classes.tolist()
+            for outputs in runs
+            if (classes := decided(network.samples_first(outputs))) is not None
+        ]
     for name, own in events.items():
         for i, spikes in enumerate(own):
             total = _values(network, name)
@@ -170,11 +178,11 @@ def look_at(
             index=first + i,
             target=None if target is None else int(target[i]),
             ann=None if reference is None else int(reference[i].argmax()),
-            decided=tuple(decided[i]),
-            picture=picture_of(x[i]),
+            decided=tuple(classes[i] for classes in steps),
+            picture=picture_of(shown_input[i]),
             tracks=tuple(sorted(ticks[i], key=lambda track: order[track.name])),
         )
-        for i in range(x.shape[0])
+        for i in range(count_of)
     )
 
 

@@ -67,6 +67,8 @@ class LayerDiagnosis:
         awake: On how many inputs the original neuron is not 0, "*neuron", likewise.
         unit: What one unit on the wire stands for, λ/S, likewise.
         levels: Levels that the activation was trained with, 0 if it was not.
+        equal: Elements equal to the original's, of an output of integers, which has no error;
+            None of all else.
     """
 
     name: str
@@ -82,6 +84,17 @@ class LayerDiagnosis:
     awake: Tensor | None = field(default=None, repr=False, compare=False)
     unit: Tensor | None = field(default=None, repr=False, compare=False)
     levels: int = 0
+    equal: int | None = None
+
+    @property
+    def equality(self) -> float | None:
+        """Share of equal elements of an output of integers; None of all else."""
+        return None if self.equal is None else self.equal / max(1, self.samples * self.values)
+
+    @property
+    def off(self) -> float | None:
+        """Relative squared error, or the share of unequal elements of an output of integers."""
+        return self.relative_error if self.equality is None else 1.0 - self.equality
 
     @property
     def mean_activity(self) -> float:
@@ -153,6 +166,7 @@ class LayerDiagnosis:
             active=_total(self.active, other.active),
             clipped=_total(self.clipped, other.clipped),
             awake=_total(self.awake, other.awake),
+            equal=None if self.equal is None or other.equal is None else self.equal + other.equal,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,6 +197,7 @@ class LayerDiagnosis:
             "dead": self.dead,
             "saturated": self.saturated,
             "levels": self.levels,
+            "equality": self.equality,
         }
 
 

@@ -8,21 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spikewright.errors import ConfigError
-from spikewright.measure.layer_count import MOST, LayerCount, not_ours
+from spikewright.measure.layer_count import LayerCount, not_ours
+from spikewright.measure.length_check import check_plain
+from spikewright.measure.output_error import OutputError
+from spikewright.measure.outputs import SCORES
 from spikewright.measure.work import equal_bits
 
 __all__ = ["LengthResult"]
 
-_WHOLE = (
-    "T",
-    "steps",
-    "awake",
-    "samples",
-    "labelled",
-    "compared",
-    "latency_ticks",
-    "ticks_per_input",
-)
+_PARTS = ("layers", "errors")
 
 
 @dataclass(frozen=True)
@@ -34,10 +28,10 @@ class LengthResult:
         steps: Steps of a train (one more with an extra step).
         k: Inflation of the code.
         samples: Inputs evaluated.
-        labelled: Inputs that had a label.
+        labelled: Inputs whose class was known.
         correct: Right decisions after each step 1..steps of the read-out.
         agree: Decisions equal to the original network's, after each step.
-        compared: Inputs that the original network was run on.
+        compared: Inputs whose decision was compared with the original network's.
         latency_ticks: Ticks from input to decision.
         ticks_per_input: Ticks between inputs in steady state, two membranes a neuron.
         layers: Work per layer and per population.
@@ -53,6 +47,11 @@ class LengthResult:
         plan: The schedule, as its ``to_dict`` writes it.
         settles: Whether a run ends with the first tick asleep in which nothing spikes; its
             ``steps`` are then a bound that no input has to reach.
+        outputs: What the outputs are, in words; decisions are those from ``"class scores"`` only.
+        unused_labels: Inputs that came with labels that were not read, because the outputs are no
+            class scores.
+        errors: How far each output is from the original network's, if that was run and the outputs
+            are no class scores.
     """
 
     T: int
@@ -75,6 +74,24 @@ class LengthResult:
     largest: float = 0.0
     plan: dict[str, Any] = field(default_factory=dict)
     settles: bool = False
+    outputs: str = SCORES
+    unused_labels: int = 0
+    errors: tuple[OutputError, ...] = ()
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether the outputs are class scores, from which classes are decided."""
+        return self.outputs == SCORES
+
+    def error(self, t: int | None = None) -> float | None:
+        """Return how far the output is off that is furthest from the original's, after ``t`` steps.
+
+        The relative error of a floating output, the share of unequal elements of others; None
+        without any, and where one is not known.
+        """
+        found = [each.off(t) for each in self.errors]
+        known = [off for off in found if off is not None]
+        return max(known) if found and len(known) == len(found) else None
 
     def accuracy(self, t: int | None = None) -> float | None:
         """Return the share of right decisions after ``t`` steps, all by default."""
@@ -182,7 +199,8 @@ class LengthResult:
         pairs = [(x, by_name.get((x.name, x.kind))) for x in self.layers]
         settings = ("T", "steps", "awake", "k", "code", "schedule", "largest", "plan", "settles")
         if (
-            any(getattr(self, name) != getattr(other, name) for name in settings)
+            any(getattr(self, name) != getattr(other, name) for name in (*settings, "outputs"))
+            or len(self.errors) != len(other.errors)
             or len(by_name) != len(pairs)
             or not all(theirs is not None and mine.is_same(theirs) for mine, theirs in pairs)
         ):
@@ -202,14 +220,17 @@ class LengthResult:
             additions_by_step=_sums(self.additions_by_step, other.additions_by_step),
             at_rest=_sums(self.at_rest, other.at_rest),
             layers=layers,
+            unused_labels=self.unused_labels + other.unused_labels,
+            errors=tuple(a.merge(b) for a, b in zip(self.errors, other.errors, strict=True)),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON-able data, ratios included."""
         plain = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "layers"
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _PARTS
         }
         plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
+        plain["errors"] = [x.to_dict() for x in self.errors]
         plain.update(
             accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
             agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
@@ -232,64 +253,19 @@ class LengthResult:
                 follow from the counts.
         """
         try:
-            plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name != "layers"}
+            plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name not in _PARTS}
             layers = tuple(LayerCount.from_dict(x) for x in data["layers"])
+            errors = tuple(data["errors"])
         except (KeyError, TypeError) as error:
             raise not_ours(f"a field is missing or unknown ({error})") from error
-        whole: list[Any] = []
-        for key in ("correct", "agree", "spikes_by_step", "additions_by_step", "at_rest"):
-            if not isinstance(plain[key], list | tuple):
-                raise not_ours(f"{key} is no list")
-            plain[key] = tuple(plain[key])
-            whole += plain[key]
-        whole += [plain[key] for key in _WHOLE]
-        real = all(type(plain[key]) in (int, float) for key in ("k", "largest"))
-        if any(type(v) is not int or not 0 <= v < MOST for v in whole) or not real:
-            raise not_ours("a count is no whole number")
-        if (
-            min(plain["T"], plain["steps"]) < 1
-            or not 1 <= plain["k"] <= 2
-            or not 0 < plain["largest"] < MOST
-        ):
-            raise not_ours("it has no steps, or a code that there is not")
-        right = (*plain["correct"], 0), (*plain["agree"], 0)
-        known = plain["labelled"], plain["compared"]
-        if any(max(r) > n for r, n in zip(right, known, strict=True)) or (
-            max(known) > plain["samples"]
-        ):
-            raise not_ours("more is right than was run")
-        if type(plain["settles"]) is not bool or not _is_plan(plain["plan"]):
-            raise not_ours("a field is of another kind")
-        sizes = {len(plain["correct"]), len(plain["agree"])}
-        by_step = {len(plain["spikes_by_step"]), len(plain["additions_by_step"])}
-        rest = len(plain["at_rest"])
-        if (
-            sizes != {plain["steps"]}
-            or not by_step <= {0, plain["steps"]}
-            or rest not in (0, plain["steps"] + 1)
-        ):
-            raise not_ours("a list has not one number for each step")
-        result = cls(layers=layers, **plain)
+        check_plain(plain)
+        if plain["outputs"] != SCORES and (plain["labelled"] or plain["compared"]):
+            raise not_ours("decisions were compared of outputs that are no class scores")
+        errors = tuple(OutputError.from_dict(x, plain["steps"]) for x in errors)
+        result = cls(layers=layers, errors=errors, **plain)
         if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
             raise not_ours("its ratios do not follow from its counts")
         return result
-
-
-def _is_plan(plan: object) -> bool:
-    """Tell whether it is what a schedule writes."""
-    if not isinstance(plan, dict) or type(plan.get("steps")) is not int or plan["steps"] < 1:
-        return False
-    if plan.get("kind") != "layered":
-        return plan.get("kind") in ("synchronous", "wake-sleep")
-    phases, delays = plan.get("phases"), plan.get("delays")
-    return (
-        isinstance(phases, list | tuple)
-        and all(isinstance(p, list | tuple) and len(p) == 4 for p in phases)
-        and all(type(p[2]) is type(p[3]) is int for p in phases)
-        and isinstance(delays, list | tuple)
-        and all(isinstance(d, list | tuple) and len(d) == 2 for d in delays)
-        and all(type(d[1]) is int for d in delays)
-    )
 
 
 def _sums(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Program, Ref, flow, ops
+from spikewright.graph.batch import BatchAxis, batch_axis, element_count, sizes
 from spikewright.graph.ir import Param
-from spikewright.graph.simplify import element_count
 from spikewright.graph.windows import to_sum
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import Stages
@@ -121,7 +121,8 @@ class FanOut:
     def _trace(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._graph = path_graph(self._plan.graph, dtype)
-        self._shape = {n.name: tuple(s or 1 for s in n.shape or ()) for n in self._graph}
+        self._shape = {n.name: sizes(n.shape or ()) for n in self._graph}
+        self._batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in self._graph}
         self._links: list[tuple[str, str, Tensor]] = []  # receiver, source, ways
         for stage in self._plan.stages:
             self._add_stage(stage.sources, tuple(t.name for t in stage.targets))
@@ -144,7 +145,7 @@ class FanOut:
                 if name in weighted:
                     self._add_layer(name, sources, ways)
                 else:
-                    self._links.append((target, name, ways))
+                    self._link(target, name, ways)
 
     def _add_layer(self, name: str, sources: tuple[str, ...], ways: Tensor) -> None:
         program = Program(self._graph, outputs=(name,), given=sources)
@@ -153,7 +154,10 @@ class FanOut:
             total = (program(*zeros)[0] * ways).sum()
         for source, found in zip(sources, self._grad(total, zeros), strict=True):
             if found is not None:
-                self._links.append((name, source, found))
+                self._link(name, source, found)
+
+    def _link(self, receiver: str, source: str, ways: Tensor) -> None:
+        self._links.append((receiver, source, self._batch[source].first(ways)))
 
     def _grad(self, total: Tensor, leaves: list[Tensor]) -> list[Tensor | None]:
         """Return the ways from each leaf, "1 *value", None where there are none."""
@@ -233,7 +237,7 @@ class FanOut:
 
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants
-        ones = {s: self._real(s)[0] * self._repeats(s) for s in constants}
+        ones = {s: self._batch[s].first(self._real(s))[0] * self._repeats(s) for s in constants}
         analog = self.additions(ones)
         names = dict.fromkeys(name for name, _, _ in self._links)
         stored: set[str] = set()

@@ -3,19 +3,26 @@
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spikewright.errors import ConfigError
+from spikewright.measure.answer_text import (
+    answer_cells,
+    answer_notes,
+    answer_titles,
+    every_output,
+)
 from spikewright.measure.examples import Example
 from spikewright.measure.layer_count import not_ours
 from spikewright.measure.length import LengthResult
-from spikewright.text import counted, table
+from spikewright.text import counted, number, table
 
-__all__ = ["SCHEMA", "Result", "number", "percent"]
+__all__ = ["SCHEMA", "Result"]
 
-SCHEMA = "spikewright.result/2"
+SCHEMA = "spikewright.result/3"
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Result:
     Attributes:
         lengths: One entry for each code length, shortest first.
         reference_correct: Right decisions of the original network.
-        reference_samples: Labelled inputs that the original network was run on.
+        reference_samples: Inputs of known class that the original network decided.
         simulator: Which simulator computed it.
         interrupted: Whether the user stopped it before all inputs were done.
         provenance: What was evaluated.
@@ -155,10 +162,14 @@ class Result:
             layers: Whether to add a table per layer for the longest code.
             width: Columns to use at most.
         """
-        lines = [self._head(), ""]
+        notes = [textwrap.fill(note, width) for note in answer_notes(self.lengths[-1])]
+        lines = [self._head(), *notes, ""]
         if len(self.lengths) > 1:
             lines += [self._by_length(width), ""]
         lines += [self._by_step(width)]
+        if outputs := every_output(self.lengths[-1]):
+            head = ["output", "elements", "after the last step"]
+            lines += ["", table(head, outputs, width=width)]
         if layers:
             lines += ["", self._by_layer(width)]
         return "\n".join(lines)
@@ -178,8 +189,7 @@ class Result:
         rows = [
             [
                 f"{x.T}",
-                percent(x.accuracy()),
-                percent(x.agreement()),
+                *answer_cells(x),
                 f"{x.spikes_per_neuron:.3f}",
                 number(x.additions_per_sample),
                 f"{x.additions_per_sample / max(1, x.macs):.3f}",
@@ -190,8 +200,7 @@ class Result:
         ]
         head = [
             "T",
-            "accuracy",
-            "agrees",
+            *answer_titles(self.lengths[-1]),
             "spikes/neuron",
             "additions",
             "÷ MACs",
@@ -203,15 +212,10 @@ class Result:
     def _by_step(self, width: int) -> str:
         last = self.lengths[-1]
         rows = [
-            [
-                str(t),
-                str(last.latency_ticks - last.steps + t),
-                percent(last.accuracy(t)),
-                percent(last.agreement(t)),
-            ]
+            [str(t), str(last.latency_ticks - last.steps + t), *answer_cells(last, t)]
             for t in range(1, last.last_step + 1)
         ]
-        head = [f"step (T={last.T})", "tick", "accuracy", "agrees with ANN"]
+        head = [f"step (T={last.T})", "tick", *answer_titles(last, "agrees with ANN")]
         text = table(head, rows, width=width, left=0)
         rest = ""
         if last.at_rest:
@@ -252,16 +256,3 @@ def _latency(length: LengthResult) -> str:
         return f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most"
     every = f"one input every {counted(length.ticks_per_input, 'tick')} (two membranes a neuron)"
     return f"latency {counted(length.latency_ticks, 'tick')}, {every}"
-
-
-def percent(share: float | None) -> str:
-    """Write a share in per cent, or a dash."""
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def number(value: float) -> str:
-    """Write a count with three digits and k, M or G."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {letter}"
-    return f"{value:.3g}"

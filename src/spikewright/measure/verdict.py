@@ -3,9 +3,11 @@
 
 from collections.abc import Sequence
 
+from spikewright.measure.answer_text import off_text
 from spikewright.measure.energy import OPPONENTS, Energy, Opponent
 from spikewright.measure.length import LengthResult
-from spikewright.text import counted
+from spikewright.measure.output_error import OutputError
+from spikewright.text import counted, percent
 
 __all__ = ["depends_on", "model_count", "opponent_name", "verdict"]
 
@@ -48,7 +50,8 @@ def verdict(
         ann_accuracy: Share of right decisions of the original network, if it was run.
         energies: What an input costs, one entry for each model.
     """
-    return _accuracy(length, ann_accuracy), _energy(energies), _latency(length)
+    answers = _accuracy(length, ann_accuracy) if length.has_scores else _errors(length)
+    return answers, _energy(energies), _latency(length)
 
 
 def _accuracy(length: LengthResult, ann: float | None) -> str:
@@ -57,9 +60,9 @@ def _accuracy(length: LengthResult, ann: float | None) -> str:
         inputs = f"the {length.labelled:,} labelled of {inputs}"
     agrees = length.agreement()
     same = "" if agrees is None else f"decides as the ANN does on {100 * agrees:.1f} %"
-    when = "At rest" if length.settles else f"After {counted(length.steps, 'step')}"
+    when = _when(length)
     if own is None and not same:
-        return f"The spiking network was run on {inputs}, with nothing to compare it with."
+        return _alone(length)
     if own is None:
         return f"{when} the spiking network {same} of {inputs}."
     text = f"{when} the spiking network is right on {100 * own:.2f} % of {inputs}"
@@ -70,6 +73,45 @@ def _accuracy(length: LengthResult, ann: float | None) -> str:
     where += "" if abs(points) < 0.005 else ("above" if points > 0 else "below")
     text += f", {where} the ANN ({100 * ann:.2f} %)"
     return f"{text}, and {same}." if same else f"{text}."
+
+
+_NAMED = 4
+"""Outputs that are named one by one; of more the one is told that is furthest off."""
+
+
+def _errors(length: LengthResult) -> str:
+    """Say how far outputs are off that are no class scores."""
+    why = " Accuracy is not shown: its outputs are no class scores." if length.unused_labels else ""
+    if not length.errors:
+        return f"{_alone(length)}{why}"
+    when, inputs = _when(length), counted(length.samples, "input")
+    if len(length.errors) > _NAMED:
+        most = off_text(length.error()) if length.error() is not None else "an unknown share"
+        return (
+            f"{when} the spiking network's {len(length.errors)} outputs are off the ANN's by at "
+            f"most {most} (relative error, or share of unequal elements), on {inputs}.{why}"
+        )
+    if len(length.errors) > 1:
+        each = "; ".join(f"{x.name}: {_figure(x)}" for x in length.errors)
+        return f"{when} the spiking network against the ANN, on {inputs}: {each}.{why}"
+    only = _figure(length.errors[0])
+    return f"{when} the spiking network's output against the ANN's, on {inputs}: {only}.{why}"
+
+
+def _figure(error: OutputError) -> str:
+    if not error.is_floating:
+        return f"{percent(error.equality())} of the elements equal"
+    known = error.relative_error()
+    return "no relative error is known" if known is None else f"relative error {off_text(known)}"
+
+
+def _when(length: LengthResult) -> str:
+    return "At rest" if length.settles else f"After {counted(length.steps, 'step')}"
+
+
+def _alone(length: LengthResult) -> str:
+    inputs = counted(length.samples, "input")
+    return f"The spiking network was run on {inputs}, with nothing to compare it with."
 
 
 def _energy(energies: Sequence[Energy]) -> str:

@@ -8,6 +8,7 @@ because it can be summed before the run. A neuron's own arithmetic is what it de
 first and the last inflation of a train left out, since they act on zero and on what is dropped.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Node, ops
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import element_count, sizes
 from spikewright.network import LayeredSchedule, SpikingNetwork
 from spikewright.neurons import neurons, stepping
 from spikewright.neurons.base import Effort
@@ -149,14 +150,16 @@ def _members(graph: Graph, node: Node) -> int:
 
     Windows are products of intervals, so those along each axis are counted and multiplied.
     """
-    before = [size or 1 for size in graph[node.inputs[0]].shape or ()]
+    before = sizes(graph[node.inputs[0]].shape or ())
     if node.op == "aten.amax.default":
-        return element_count(tuple(before))  # its windows share nothing
+        return math.prod(before)  # its windows share nothing
     pool = pool_operator(graph, node)
-    total = before[1]
-    for axis, size in enumerate(before[2:], start=2):
-        view = [size, 1, *(size if a == axis else 1 for a in range(2, len(before)))]
-        probe = torch.eye(size).view(view).expand(size, 1, *before[2:])
+    axes = next(d for d in (1, 2, 3) if f"{d}d" in node.op)
+    total = math.prod(before[:-axes])
+    spatial = before[-axes:]
+    for axis, size in enumerate(spatial, start=2):
+        view = [size, 1, *(size if a == axis else 1 for a in range(2, axes + 2))]
+        probe = torch.eye(size).view(view).expand(size, 1, *spatial)
         reached: Tensor = pool(probe.contiguous()) > 0
         total *= int(reached.transpose(1, axis).flatten(2).any(2).sum())
     return total
@@ -175,7 +178,7 @@ def _is_constant(
         seen.add(node.name)
         spec = ops.weighted(node)
         biased = spec is not None and len(node.args) > spec.bias and node.args[spec.bias]
-        if node.name in analog or node.name == graph.input or biased or ops.is_constant_add(node):
+        if node.name in analog or node.name in graph.inputs or biased or ops.is_constant_add(node):
             return True
         todo.extend(node.inputs)
     return False

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
+from spikewright.graph.batch import BatchAxis, batch_axis
 from spikewright.graph.staircase import quantised
-from spikewright.methods.base import channel_axis, shaped
+from spikewright.methods.base import Prepared, shaped
 
 __all__ = ["adaptive_thresholds"]
 
@@ -20,7 +21,7 @@ _ROUNDS = 3
 
 
 def adaptive_thresholds(
-    graph: Graph, inputs: Tensor, T: int, offset: float, scales: dict[str, Tensor]
+    graph: Graph, prepared: Prepared, samples: int, T: int, offset: float, scales: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Correct the mean of every population's value, front to back.
 
@@ -35,7 +36,8 @@ def adaptive_thresholds(
 
     Args:
         graph: The network with its sites, in its own numbers.
-        inputs: Calibration inputs, "batch *feature".
+        prepared: The calibrated model.
+        samples: Calibration inputs to look at.
         T: Levels.
         offset: φ, in levels.
         scales: Site to θ, "channels" or "".
@@ -48,23 +50,25 @@ def adaptive_thresholds(
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         if node.op not in ops.SPIKING_OPS or node.op == ops.INPUT_SITE:
             return value
-        x, y = value.chunk(2)
+        at = batch_axis(node.shape) or BatchAxis()
+        x, y = at.split(value, 2)
         wanted = activate(node, x)
         if "levels" in node.kwargs:
-            return torch.cat([wanted, activate(node, y)])
-        signed, axis = node.op == ops.RELAY, channel_axis(graph, node)
-        scale = shaped(scales[node.name], axis or 1, node)
+            return at.unsplit(torch.stack([wanted, activate(node, y)]))
+        signed, axis = node.op == ops.RELAY, prepared.channel_axis(node)
+        scale = shaped(scales[node.name], axis, node)
         sent = quantised_to(y, scale, T, offset, signed)
         if not signed:
             shift = torch.zeros_like(_mean(wanted, axis))
             for _ in range(_ROUNDS):
                 shift += _mean(wanted - sent, axis)
-                sent = quantised_to(y + shaped(shift, axis or 1, node), scale, T, offset, signed)
+                sent = quantised_to(y + shaped(shift, axis, node), scale, T, offset, signed)
             shifts[node.name] = shift
-        return torch.cat([wanted, sent])
+        return at.unsplit(torch.stack([wanted, sent]))
 
+    inputs = prepared.some_inputs(samples, "adaptive thresholds")
     with torch.no_grad():
-        Program(graph, site=site)(torch.cat([inputs, inputs]))
+        Program(graph, site=site)(*(torch.cat([x, x]) for x in inputs))
     return shifts
 
 

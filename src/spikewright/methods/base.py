@@ -5,7 +5,7 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import torch
 from torch import Tensor
@@ -13,16 +13,16 @@ from torch import Tensor
 from spikewright import __version__
 from spikewright.calibration import RULES, SiteObserver, Statistics
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.graph import ops
+from spikewright.graph import ops, place_sites
 from spikewright.graph.ir import Graph, Node
 from spikewright.network import Site, SpikingNetwork
+from spikewright.network.twin import check_equality
 
 __all__ = [
-    "INPUT_STATISTICS",
     "InputKind",
     "MethodConfig",
     "Prepared",
-    "channel_axis",
+    "Source",
     "check_choice",
     "check_paths",
     "check_scale",
@@ -33,9 +33,6 @@ __all__ = [
     "versions",
 ]
 
-INPUT_STATISTICS = "input/neurons"
-"""Name under which the statistics of the network's own input are kept."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -45,18 +42,25 @@ class Prepared:
         title: The model's class name.
         graph: Batch norms folded, activations found, no sites placed yet.
         statistics: Site name to what was seen there.
-        input_signed: Whether the calibration inputs held negative numbers.
+        signed_inputs: Names of the input neurons whose values can be negative.
         inputs: The first calibration inputs themselves, for methods that run the spiking network
-            on them, "batch *feature".
+            on them, "batch *feature" each.
+        captured: The model as it was captured, before any pass.
+        checked: On how many of the inputs every conversion is compared with the original.
+        difference: Largest difference between the model and ``graph`` on these, as a share of the
+            largest value beside it.
     """
 
     title: str
     graph: Graph
     statistics: Statistics
-    input_signed: bool
-    inputs: Tensor | None = field(default=None, repr=False, compare=False)
+    signed_inputs: frozenset[str] = frozenset()
+    inputs: tuple[Tensor, ...] | None = field(default=None, repr=False, compare=False)
+    captured: Graph | None = field(default=None, repr=False, compare=False)
+    checked: int = 0
+    difference: float = 0.0
 
-    def some_inputs(self, count: int, who: str) -> Tensor:
+    def some_inputs(self, count: int, who: str) -> tuple[Tensor, ...]:
         """Return up to ``count`` calibration inputs.
 
         Args:
@@ -66,16 +70,41 @@ class Prepared:
         Raises:
             CalibrationError: If none were kept.
         """
-        if self.inputs is None or not self.inputs.shape[0]:
+        if self.inputs is None or not self.inputs[0].shape[0]:
             raise CalibrationError(
                 f"{who}: expected calibration inputs to run the spiking network on, got statistics "
                 "only. Calibrate again with spikewright.calibrate()."
             )
-        return self.inputs[:count]
+        floating = self.graph.dtype
+        return tuple(
+            x[:count].to(floating) if x.is_floating_point() else x[:count] for x in self.inputs
+        )
+
+    def channel_axis(self, node: Node) -> int | None:
+        """Return the axis of a site's value along which scales may differ, None for none."""
+        return observer_of(self, node).channel_axis
 
     def convert(self, config: "MethodConfig") -> SpikingNetwork:
-        """Convert with the given method; see :func:`spikewright.convert`."""
-        return config.convert(self)
+        """Convert with the given method and check the equality law.
+
+        Raises:
+            VerificationError: If the converted network would compute something else than the
+                original one, naming the first operator; and what :func:`spikewright.convert` says.
+        """
+        network = dataclasses.replace(config.convert(self), source=Source(self, config))
+        if not self.checked:
+            return network
+        inputs = self.some_inputs(self.checked, "equality")
+        equality = check_equality(network, config.placed(self), inputs)
+        measured = {"original": self.difference, **dataclasses.asdict(equality)}
+        return dataclasses.replace(network, provenance={**network.provenance, "equality": measured})
+
+
+class Source(NamedTuple):
+    """What a network was converted from."""
+
+    prepared: Prepared
+    config: "MethodConfig"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +123,16 @@ class MethodConfig:
     anytime: ClassVar[bool] = False
 
     def convert(self, prepared: Prepared) -> SpikingNetwork:
-        """Build the spiking network from a prepared model."""
+        """Build the spiking network from a prepared model; `Prepared.convert` calls and checks."""
         raise NotImplementedError
+
+    def placed(self, prepared: Prepared) -> Graph:
+        """Return the original network with the sites that the method gives it."""
+        return place_sites(
+            prepared.graph,
+            encode_input=getattr(self, "input", "analog") != "analog",
+            analog_relays=getattr(self, "analog_relays", ()),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able data with name and version."""
@@ -134,27 +171,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any setting
     if hasattr(value, "to_dict"):
         return value.to_dict()
     return list(value) if isinstance(value, tuple) else value
-
-
-def channel_axis(graph: Graph, node: Node) -> int | None:
-    """Return the axis of a site's value that runs over channels, None if it has none.
-
-    It is the last axis behind a linear layer on sequences, else axis 1.
-    """
-    if node.shape is None or len(node.shape) < 2:
-        return None
-    if len(node.shape) >= 3:
-        seen = node
-        while seen.inputs and (ops.weighted(seen) is None or seen.op == ops.AFFINE):
-            seen = graph[seen.inputs[0]]
-        spec = ops.weighted(seen)
-        if (
-            spec is not None
-            and spec.channel_axis == -1
-            and len(seen.shape or ()) == len(node.shape)
-        ):
-            return len(node.shape) - 1
-    return 1
 
 
 def versions() -> dict[str, str]:
@@ -201,7 +217,7 @@ def observer_of(prepared: Prepared, node: Node) -> SiteObserver:
     Raises:
         CalibrationError: If that is nothing.
     """
-    name = INPUT_STATISTICS if node.op == ops.INPUT_SITE else node.name
+    name = node.name
     if name not in prepared.statistics:
         raise CalibrationError(
             f"{node.where()}: expected statistics of this site, got none. "
@@ -210,25 +226,30 @@ def observer_of(prepared: Prepared, node: Node) -> SiteObserver:
     return prepared.statistics[name]
 
 
-def silent_site(node: Node, axis: int | None) -> Site:
+def silent_site(node: Node) -> Site:
     """Return the site of a read-out or of a relay left analog: nothing is encoded there."""
     one = torch.tensor(1.0)
     return Site(
         name=node.name,
-        channel_axis=axis or 1,
         scale=one,
         threshold=one.clone(),
         pre_bias=torch.tensor(0.0),
     )
 
 
-def shaped(scale: Tensor, axis: int, node: Node) -> Tensor:
-    """Return a scale per channel shaped to broadcast with a site's value without its batch."""
-    if scale.ndim == 0:
+def shaped(scale: Tensor, axis: int | None, node: Node) -> Tensor:
+    """Return a scale per channel shaped to broadcast with a site's value.
+
+    Args:
+        scale: "channels" or "".
+        axis: The value's channel axis, None where there is one scale for all.
+        node: The site.
+    """
+    if scale.ndim == 0 or axis is None:
         return scale
-    size = [1] * (len(node.shape or ()) - 1)
-    size[axis - 1] = -1
-    return scale.reshape(size)
+    size = [1] * len(node.shape or ())
+    size[axis] = -1
+    return scale.reshape(size[1:] if axis > 0 else size)
 
 
 def provenance(prepared: Prepared, config: MethodConfig, graph: Graph) -> dict[str, Any]:

@@ -109,8 +109,9 @@ class CASC(ScaledConfig):
         """Return θ of every population and, with ``adapt``, what corrects the means."""
         scales, shifts = super().choose_scales(graph, prepared)
         if self.adapt:
-            inputs = prepared.some_inputs(self.samples, str(self.name)).to(graph.dtype)
-            return scales, adaptive_thresholds(graph, inputs, self.T, self.v_init, scales)
+            return scales, adaptive_thresholds(
+                graph, prepared, self.samples, self.T, self.v_init, scales
+            )
         return scales, shifts
 
     def initial(self, node: Node) -> float:

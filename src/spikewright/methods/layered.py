@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from spikewright.calibration import MinError, ScaleRule, SiteObserver
 from spikewright.codes import Code
-from spikewright.graph import Graph, Node, fold_units, ops, place_sites
+from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.methods.base import (
     MethodConfig,
     Prepared,
-    channel_axis,
     check_choice,
     check_paths,
     check_scale,
@@ -66,9 +66,7 @@ class LayeredConfig(MethodConfig):
             UnsupportedModuleError: If the model holds something that cannot be taken.
             CalibrationError: If the statistics lack a site.
         """
-        graph = place_sites(
-            prepared.graph, encode_input=self.input == "encoded", analog_relays=self.analog_relays
-        )
+        graph = self.placed(prepared)
         observers = {n.name: observer_of(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
         code = self.choose_code(graph, observers)
         sites, units = {}, {}
@@ -84,7 +82,6 @@ class LayeredConfig(MethodConfig):
             sites=sites,
             code=code,
             provenance=provenance(prepared, self, folded),
-            source=(prepared, self),
         )
 
     def _site(
@@ -95,21 +92,39 @@ class LayeredConfig(MethodConfig):
         code: Code,
         prepared: Prepared,
     ) -> Site:
-        axis = channel_axis(graph, node)
         if observer is None:
-            return silent_site(node, axis)
-        scale = self.scale.scale(
-            observer.histogram,
-            code,
-            per_channel=self.per_channel and axis is not None,
-            rounding=self.rounding,
-            cap=node.kwargs.get("cap"),
-        )
+            return silent_site(node)
+        axis = observer.channel_axis
+        scale = self._trained_scale(node, observer, code)
+        if scale is None:
+            scale = self.scale.scale(
+                observer.histogram,
+                code,
+                per_channel=self.per_channel and axis is not None,
+                rounding=self.rounding,
+                cap=node.kwargs.get("cap"),
+            )
         return Site(
             name=node.name,
-            signed=node.op == ops.RELAY or (node.op == ops.INPUT_SITE and prepared.input_signed),
-            channel_axis=axis or 1,
+            signed=node.op == ops.RELAY or node.name in prepared.signed_inputs,
+            channel_axis=1 if axis is None else axis,
             scale=scale,
             threshold=torch.tensor(1.0),
             pre_bias=torch.tensor(0.5 if self.rounding else 0.0),
         )
+
+    def _trained_scale(self, node: Node, observer: SiteObserver, code: Code) -> Tensor | None:
+        """Return the λ with which a site fires the levels it was trained with, if there is one.
+
+        Rounded levels of one height are made without error, which no other λ can do, if the code
+        counts as far and the clip at the top is the longest train's or was not met in calibration.
+        """
+        levels = node.kwargs.get("levels")
+        rounds = self.rounding and node.kwargs.get("offset") == 0.5
+        if levels is None or not rounds or not isinstance(self.scale, MinError):
+            return None
+        cap, full = float(node.kwargs["cap"]), code.max_value
+        met = float(observer.histogram.max.max()) >= cap * (1 - 0.5 / levels)
+        if code.k not in (1.0, 2.0) or full < levels or (met and full != levels):
+            return None
+        return torch.tensor(cap / levels * full)

@@ -16,7 +16,7 @@ from spikewright.codes import Rate
 from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.methods.base import Prepared, channel_axis, observer_of, shaped
+from spikewright.methods.base import Prepared, observer_of, shaped
 from spikewright.methods.synchronous import ScaledConfig
 from spikewright.methods.walk import Population, input_population, inputs_that_fit, walk
 from spikewright.neurons import Firing
@@ -64,7 +64,7 @@ class SNNCalibration(ScaledConfig):
 
     def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
         """Return the θ of least error when values are rounded, which the shift makes of them."""
-        axis = channel_axis(graph, node)
+        axis = prepared.channel_axis(node)
         return self.scale.scale(
             observer_of(prepared, node).histogram,
             Rate(T=self.T),
@@ -82,20 +82,20 @@ class SNNCalibration(ScaledConfig):
         if not self.correct_bias:
             return scales, shifts
         inputs = prepared.some_inputs(inputs_that_fit(graph, self.T, self.samples), str(self.name))
-        wanted = _means(graph, inputs)
+        wanted = _means(graph, inputs, prepared)
 
         def fire(node: Node, currents: Tensor) -> Tensor:
             if node.op == ops.INPUT_SITE:
                 return input_population(self, prepared, node).fire(currents)
-            axis = channel_axis(graph, node)
-            scale = shaped(scales[node.name], axis or 1, node)
+            axis = prepared.channel_axis(node)
+            scale = shaped(scales[node.name], axis, node)
             population = Population("if-soft", scale, Firing(signed=node.op == ops.RELAY))
             if node.op != ops.RECTIFY:
                 return population.fire(currents)
-            shift = shaped(shifts[node.name], axis or 1, node)
+            shift = shaped(shifts[node.name], axis, node)
             error = _mean(population.fire(currents + shift).mean(0), axis) - wanted[node.name]
             shifts[node.name] = shifts[node.name] - error
-            return population.fire(currents + shaped(shifts[node.name], axis or 1, node))
+            return population.fire(currents + shaped(shifts[node.name], axis, node))
 
         walk(graph, inputs, self.T, self.pool, fire)
         return scales, shifts
@@ -106,16 +106,16 @@ def _mean(value: Tensor, axis: int | None) -> Tensor:
     return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)
 
 
-def _means(graph: Graph, x: Tensor) -> dict[str, Tensor]:
+def _means(graph: Graph, x: tuple[Tensor, ...], prepared: Prepared) -> dict[str, Tensor]:
     """Return the mean activation of every rectified population of the original network."""
     found: dict[str, Tensor] = {}
 
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         value = activate(node, value)
         if node.op == ops.RECTIFY:
-            found[node.name] = _mean(value, channel_axis(graph, node))
+            found[node.name] = _mean(value, prepared.channel_axis(node))
         return value
 
     with torch.no_grad():
-        Program(graph, site=site)(x)
+        Program(graph, site=site)(*x)
     return found

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What rate-coded methods share: every layer steps at every tick, a value is a mean of spikes."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -9,13 +10,12 @@ from torch import Tensor
 
 from spikewright.calibration import Percentile, ScaleRule
 from spikewright.codes import Code, Rate
-from spikewright.graph import Graph, Node, fold_units, ops, place_sites
+from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.graph.bias import add_bias
 from spikewright.methods.base import (
     InputKind,
     MethodConfig,
     Prepared,
-    channel_axis,
     check_choice,
     check_paths,
     check_scale,
@@ -126,9 +126,7 @@ class SynchronousConfig(MethodConfig):
             UnsupportedModuleError: If the model holds something that the method cannot take.
             CalibrationError: If the statistics lack a site.
         """
-        graph = place_sites(
-            prepared.graph, encode_input=self.input != "analog", analog_relays=self.analog_relays
-        )
+        graph = self.placed(prepared)
         self.check_graph(graph)
         scales, shifts = self.choose_scales(graph, prepared)
         sites, units = {}, {}
@@ -140,6 +138,7 @@ class SynchronousConfig(MethodConfig):
                     units[node.name] = shaped(site.scale, site.channel_axis, node)
         for name, shift in shifts.items():
             graph = add_bias(graph, name, shaped(shift, sites[name].channel_axis, graph[name]))
+            sites[name] = dataclasses.replace(sites[name], shift=shift)
         folded = fold_units(graph, units)
         return SpikingNetwork(
             graph=folded,
@@ -149,7 +148,6 @@ class SynchronousConfig(MethodConfig):
             gate=self.pool,
             schedule_kind=self.schedule_kind,
             provenance=provenance(prepared, self, folded),
-            source=(prepared, self),
         )
 
     def check_graph(self, graph: Graph) -> None:
@@ -158,16 +156,16 @@ class SynchronousConfig(MethodConfig):
     def _site(
         self, graph: Graph, node: Node, scales: dict[str, Tensor], prepared: Prepared
     ) -> Site:
-        axis = channel_axis(graph, node)
         if node.op not in ops.SPIKING_OPS:
-            return silent_site(node, axis)
-        signed = node.op == ops.RELAY or (node.op == ops.INPUT_SITE and prepared.input_signed)
+            return silent_site(node)
+        axis = prepared.channel_axis(node)
+        signed = node.op == ops.RELAY or node.name in prepared.signed_inputs
         at_input = node.op == ops.INPUT_SITE
         scale = input_scale(prepared, node) if at_input else scales[node.name]
         return Site(
             name=node.name,
             signed=signed,
-            channel_axis=axis or 1,
+            channel_axis=1 if axis is None else axis,
             scale=scale,
             threshold=torch.tensor(1.0 if at_input else self.firing_threshold()),
             pre_bias=torch.tensor(0.0 if at_input else self.initial(node)),
@@ -207,7 +205,7 @@ class ScaledConfig(SynchronousConfig):
         The value of a neuron is bounded by Γ·λ. Where the network itself clips at a cap (ReLU6),
         λ is cap/Γ, so that the bound is the cap (ours; the papers' networks have plain ReLU).
         """
-        axis, cap, gamma = channel_axis(graph, node), node.kwargs.get("cap"), self.largest_burst()
+        axis, cap, gamma = prepared.channel_axis(node), node.kwargs.get("cap"), self.largest_burst()
         scale = self.scale.scale(
             observer_of(prepared, node).histogram,
             Rate(T=self.T),

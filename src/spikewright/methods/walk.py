@@ -14,13 +14,14 @@ from torch import Tensor
 
 from spikewright.codes import Rate
 from spikewright.graph import Graph, Node, ops
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import element_count
+from spikewright.graph.ir import Inputs
 from spikewright.methods.base import Prepared, silent_site
 from spikewright.methods.synchronous import SynchronousConfig, input_scale
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, stepping
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import TickPlan, unfold
+from spikewright.simulators.ticks import TickPlan
 from spikewright.simulators.timefold import scan, scan_gate
 
 __all__ = ["Fire", "Population", "input_population", "inputs_that_fit", "walk"]
@@ -57,7 +58,7 @@ class Population:
 
 def input_population(config: SynchronousConfig, prepared: Prepared, node: Node) -> Population:
     """Return the neurons that turn the network's input into spikes, as a method sets them."""
-    firing = Firing(signed=prepared.input_signed, seed=config.seed)
+    firing = Firing(signed=node.name in prepared.signed_inputs, seed=config.seed)
     return Population(config.input_neuron(), input_scale(prepared, node), firing)
 
 
@@ -67,12 +68,12 @@ def inputs_that_fit(graph: Graph, T: int, wanted: int) -> int:
     return max(1, min(wanted, FOLDED_ELEMENTS // (largest * T)))
 
 
-def walk(graph: Graph, x: Tensor, T: int, gate: str, fire: Fire) -> None:
+def walk(graph: Graph, x: Inputs, T: int, gate: str, fire: Fire) -> None:
     """Run a placed network on whole trains, asking at every population how it fires.
 
     Args:
         graph: The network with its sites, in its own numbers.
-        x: Inputs, "batch *feature".
+        x: Input (or inputs), "batch *feature".
         T: Time steps.
         gate: Name of the gate that takes maxima.
         fire: Called for every population in order.
@@ -82,15 +83,16 @@ def walk(graph: Graph, x: Tensor, T: int, gate: str, fire: Fire) -> None:
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         if node.op in (ops.READOUT, ops.ANALOG_RELAY):
             return value
-        constant = node.inputs[0] in plan.only_sites
-        train = value.unsqueeze(0).expand(T, *value.shape) if constant else unfold(value, T)
+        constant, at = plan.is_constant(node.name), plan.batch[node.name]
+        before = plan.batch[node.inputs[0]]
+        train = value.expand(T, *value.shape) if constant else before.split(value, T)
         if ops.kind(node) != "pool":
-            return fire(node, train).flatten(0, 1)
-        return scan_gate(plan.gate, None, train, pools[node.name], 1.0)[0].flatten(0, 1)
+            return at.unsplit(fire(node, train))
+        return at.unsplit(scan_gate(plan.gate, None, train, pools[node.name], 1.0)[0])
 
     network = SpikingNetwork(
         graph=graph,
-        sites={n.name: silent_site(n, 1) for n in graph if ops.kind(n) == "site"},
+        sites={n.name: silent_site(n) for n in graph if ops.kind(n) == "site"},
         code=Rate(T=T),
         neuron="if-soft",
         gate=gate,

@@ -24,8 +24,8 @@ from spikewright.neurons import neurons
 __all__ = ["FORMAT", "VERSION", "load", "save"]
 
 FORMAT = "spikewright.network"
-VERSION = 2
-_SITE_TENSORS = ("scale", "threshold", "pre_bias")
+VERSION = 3
+_SITE_TENSORS = ("scale", "threshold", "pre_bias", "shift")
 _SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
 
 
@@ -150,6 +150,7 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
             scale=tensors[f"site/{s['name']}/scale"],
             threshold=tensors[f"site/{s['name']}/threshold"],
             pre_bias=tensors[f"site/{s['name']}/pre_bias"],
+            shift=tensors[f"site/{s['name']}/shift"],
         )
         for s in data["sites"]
     }
@@ -189,3 +190,23 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
+
+
+def to_bytes(network: SpikingNetwork) -> bytes:
+    """Return what :func:`save` would write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        save(network, path)
+        return path.read_bytes()
+
+
+def from_bytes(data: bytes) -> SpikingNetwork:
+    """Read what :func:`to_bytes` returned.
+
+    Raises:
+        FileFormatError: If it is something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        path.write_bytes(data)
+        return load(path)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
+from spikewright.graph.batch import element_count
 from spikewright.graph.ir import Graph, Node, Param, Ref
-from spikewright.graph.simplify import element_count, output_gain
+from spikewright.graph.simplify import output_gain
 from spikewright.graph.sites import analog_inputs, flow
 from spikewright.graph.units import fold_units
 from spikewright.graph.windows import to_sum

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikewright.errors import ConfigError
+from spikewright.measure.answer_text import off_text
 from spikewright.measure.energy import OPPONENTS, Energy, energy_of
 from spikewright.measure.energy_model import EnergyModel
-from spikewright.measure.result import percent
 from spikewright.measure.verdict import depends_on, model_count, opponent_name, verdict
+from spikewright.report.merit import merit_of
 from spikewright.report.read import Measured, Run
-from spikewright.text import counted
+from spikewright.text import counted, percent
 
 __all__ = ["Content", "Priced", "content", "model_name", "not_counted", "times"]
 
@@ -117,7 +118,7 @@ def not_counted(models: Sequence[EnergyModel]) -> tuple[str, ...]:
         "whatever is behind the read-out (softmax).",
         "What training, calibration and conversion took is not part of any number.",
         "Latency is in ticks. How long a tick lasts is up to the hardware and was not measured.",
-        "Accuracy is that on the inputs named above. Other inputs, noise and faults were not "
+        "All figures are for the inputs named above. Other inputs, noise and faults were not "
         "tried.",
         *(f"{model_name(m)}: {m.note}" for m in models),
     )
@@ -125,6 +126,8 @@ def not_counted(models: Sequence[EnergyModel]) -> tuple[str, ...]:
 
 def _accuracy(measured: Measured) -> str:
     runs, ann = measured.runs, measured.ann_accuracy
+    if not all(run.result.has_scores for run in runs):
+        return _errors(runs)
     shares = [(run.result.accuracy(), run.label) for run in runs]
     known = [(share, label) for share, label in shares if share is not None]
     if not known:
@@ -148,6 +151,28 @@ def _accuracy(measured: Measured) -> str:
     return (
         f"{text} (ANN: {percent(ann)}); {close} of {counted(len(known), 'network')} "
         f"{'is' if close == 1 else 'are'} at most 1 point below the ANN."
+    )
+
+
+def _errors(runs: Sequence[Run]) -> str:
+    """Say whose outputs are closest that are no class scores."""
+    found = [(run.result.error(), run.label) for run in runs]
+    known = [(error, label) for error, label in found if error is not None]
+    why = ""
+    if any(run.result.unused_labels for run in runs):
+        why = " Accuracy is not shown: the outputs are no class scores."
+    if not known:
+        nothing = merit_of(runs).nothing
+        return f"{counted(len(runs), 'network')} were run. {nothing}{why}"
+    least = min(known)[0]
+    best = [label for error, label in known if error == least]
+    several = any(len(run.result.errors) > 1 for run in runs)
+    which = "the output that is furthest off" if several else "the output"
+    integers = not any(x.is_floating for run in runs for x in run.result.errors)
+    what = "share of unequal elements" if integers else "relative error"
+    return (
+        f"After the last step {_names(best)} {_s('come', best)} closest to the ANN: the {what} of "
+        f"{which} is {off_text(least)}.{why}"
     )
 
 

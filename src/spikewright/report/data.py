@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from spikewright.measure.energy import OPPONENTS, energy_by_layer
+from spikewright.measure.length import LengthResult
 from spikewright.report.content import Content, Priced, not_counted
 
 __all__ = ["COLUMNS", "SCHEMA", "to_csv", "to_dict", "to_json"]
 
-SCHEMA = "spikewright.report/1"
+SCHEMA = "spikewright.report/2"
 
 COLUMNS = ("run", "table", "row", "quantity", "value")
 """Columns of the CSV file: one number a line."""
@@ -71,10 +72,17 @@ def to_csv(found: Content) -> str:
 
 def _totals(found: Content, priced: Priced) -> Iterator[_Line]:
     x = priced.run.result
+    answers: dict[str, float | None] = (
+        {
+            "accuracy": x.accuracy(),
+            "ann_accuracy": found.measured.ann_accuracy,
+            "agreement": x.agreement(),
+        }
+        if x.has_scores
+        else dict(_errors(x))
+    )
     values = {
-        "accuracy": x.accuracy(),
-        "ann_accuracy": found.measured.ann_accuracy,
-        "agreement": x.agreement(),
+        **answers,
         "samples": x.samples,
         "additions": x.additions_per_sample,
         "macs": x.macs,
@@ -93,11 +101,23 @@ def _steps(_: Content, priced: Priced) -> Iterator[_Line]:
     samples = max(1, x.samples)
     for t in range(1, x.last_step + 1):
         yield "step", str(t), "tick", x.latency_ticks - x.steps + t
-        yield "step", str(t), "accuracy", x.accuracy(t)
-        yield "step", str(t), "agreement", x.agreement(t)
+        if x.has_scores:
+            yield "step", str(t), "accuracy", x.accuracy(t)
+            yield "step", str(t), "agreement", x.agreement(t)
+        for name, value in _errors(x, t):
+            yield "step", str(t), name, value
         if x.additions_by_step:
             yield "step", str(t), "additions", x.additions_by_step[t - 1] / samples
             yield "step", str(t), "spikes", x.spikes_by_step[t - 1] / samples
+
+
+def _errors(x: LengthResult, t: int | None = None) -> Iterator[tuple[str, float | None]]:
+    """Yield what is said of each output after some steps, all by default."""
+    for each in x.errors:
+        if each.is_floating:
+            yield f"relative_error ({each.name})", each.relative_error(t)
+        else:
+            yield f"equality ({each.name})", each.equality(t)
 
 
 def _layers(found: Content, priced: Priced) -> Iterator[_Line]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of a report: curves, energy ratios, the pipeline, spikes of single inputs."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,8 @@ def curves(
             axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.set_xlabel(plot.x_label)
         axes.set_ylabel(plot.y_label)
-        axes.set_yticks([y for y in axes.get_yticks() if 0 <= y <= 100])  # per cent
+        most = math.inf if plot.y_most is None else plot.y_most
+        axes.set_yticks([y for y in axes.get_yticks() if 0 <= y <= most])
         axes.grid(visible=True)
         figure.legend(
             lines,

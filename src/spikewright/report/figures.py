@@ -45,6 +45,7 @@ class Plot:
         x_base: Base of the logarithmic x axis.
         level: Height of a dashed line, if there is one.
         level_label: What the legend calls that line.
+        y_most: Largest number at the y axis; None for any.
     """
 
     series: tuple[Series, ...]
@@ -54,6 +55,7 @@ class Plot:
     x_base: int = 10
     level: float | None = None
     level_label: str = ""
+    y_most: float | None = 100.0
 
 
 def save(plot: Plot, path: Path) -> Path:

@@ -9,12 +9,12 @@ from spikewright.measure.energy import OPPONENTS, Energy, energy_of
 from spikewright.measure.energy_text import joules
 from spikewright.measure.examples import Example, Track
 from spikewright.measure.length import LengthResult
-from spikewright.measure.result import number, percent
 from spikewright.measure.verdict import opponent_name
 from spikewright.report.content import Content
 from spikewright.report.figures import Plot, Series
+from spikewright.report.merit import Merit, merit_of
 from spikewright.report.read import Measured, Run
-from spikewright.text import counted
+from spikewright.text import counted, number, percent
 
 __all__ = [
     "Curves",
@@ -27,7 +27,6 @@ __all__ = [
     "ratio_finding",
 ]
 
-_NOTHING = "Nothing to compare with: no labels, and the ANN was not run."
 _LINEAR = 32  # steps up to which an axis is linear
 _SHOWN = 1e-3  # share of the largest x from which on an axis of costs begins
 
@@ -50,31 +49,36 @@ class Curves:
 
 
 def accuracy_over_steps(measured: Measured) -> Curves:
-    """Return accuracy along the steps of every run, or over T where a curve has several."""
-    series = _series(measured.runs, _step)
+    """Return accuracy along the steps of every run, or over T where a curve has several.
+
+    Where nothing is labelled it is agreement, and the error of outputs that are no class scores.
+    """
+    merit = merit_of(measured.runs)
+    series = _series(measured.runs, _step, merit)
     most = max((x for s in series for x, _ in s.points), default=0)
     several = any(len(group) > 1 for group in _lines(measured.runs))
     label = "step, or T where a method was run at several" if several else "step of the read-out"
     parts = []
     for line in series[:4]:
         (x0, y0), (x1, y1) = line.points[0], line.points[-1]
-        parts.append(f"{line.label} goes from {y0:.1f} % at {x0:g} to {y1:.1f} % at {x1:g}")
+        start, end = merit.written(y0 / 100), merit.written(y1 / 100)
+        parts.append(f"{line.label} goes from {start} at {x0:g} to {end} at {x1:g}")
     more = f"; {counted(len(series) - 4, 'more curve')}" if len(series) > 4 else ""
     level = "" if _level(measured) is None else f" The ANN: {_ann(measured)}."
     return Curves(
-        _plot(measured, series, label, "Accuracy over steps"),
+        _plot(measured, series, label, merit, "over steps"),
         most > _LINEAR,
-        f"{'; '.join(parts)}{more}.{level}" if parts else _NOTHING,
+        f"{'; '.join(parts)}{more}.{level}" if parts else merit.nothing,
         "{:g}".format,
     )
 
 
 def over_additions(measured: Measured) -> Curves:
     """Return accuracy over additions for one input, along steps where they are known."""
-    series = _series(measured.runs, _additions)
-    finding = _cheapest(measured.runs, _additions, number, "additions for one input")
-    label = "additions for one input"
-    return Curves(_plot(measured, series, label, "Accuracy over additions"), True, finding, number)
+    merit, label = merit_of(measured.runs), "additions for one input"
+    series = _series(measured.runs, _additions, merit)
+    finding = _cheapest(measured.runs, _additions, merit, number, label)
+    return Curves(_plot(measured, series, label, merit, "over additions"), True, finding, number)
 
 
 def over_energy(content: Content) -> Curves:
@@ -84,11 +88,12 @@ def over_energy(content: Content) -> Curves:
     def energy(result: LengthResult, t: int | None) -> float:
         return energy_of(result, model, t).total
 
-    series = _series(measured.runs, energy)
-    cheapest = _cheapest(measured.runs, energy, joules, "for one input")
+    merit = merit_of(measured.runs)
+    series = _series(measured.runs, energy, merit)
+    cheapest = _cheapest(measured.runs, energy, merit, joules, "for one input")
     finding = f"{cheapest} Priced by {model.title}."
     label = f"energy for one input ({model.name})"
-    return Curves(_plot(measured, series, label, "Accuracy over energy"), True, finding, joules)
+    return Curves(_plot(measured, series, label, merit, "over energy"), True, finding, joules)
 
 
 def ratio_finding(energies: Sequence[Energy]) -> str:
@@ -140,7 +145,11 @@ def answers(example: Example) -> str:
         'Class 3. ANN: 3. Spiking network: 3, from step 3 on (steps 1 to 2: 5).'
         >>> answers(Example(7, None, None, (5, 5), None, ()))
         'Class not known. Spiking network: 5, from step 1 on.'
+        >>> answers(Example(7, None, None, (), None, ()))
+        'No class: the outputs are no class scores.'
     """
+    if not example.decided:
+        return "No class: the outputs are no class scores."
     target = "not known" if example.target is None else f"{example.target}"
     ann = "" if example.ann is None else f" ANN: {example.ann}."
     spans, t = [], 1
@@ -186,13 +195,14 @@ def _lines(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _series(
-    runs: Sequence[Run], x: Callable[[LengthResult, int | None], float | None]
+    runs: Sequence[Run], x: Callable[[LengthResult, int | None], float | None], merit: Merit
 ) -> tuple[Series, ...]:
     """Return curves: along the steps of a run, or over the ends of several.
 
     Args:
         runs: What was measured.
         x: Where a run stands after a step, or after all; None if a step has no place of its own.
+        merit: What is drawn over it.
     """
     found = []
     for line in _lines(runs):
@@ -203,9 +213,9 @@ def _series(
             label = line[0].label if line[0].line == line[0].label else line[0].line
         else:
             places, label = [], line[0].line
-        points = [(x(result, t), _right(result, t)) for result, t in places]
+        points = [(x(result, t), merit.of(result, t)) for result, t in places]
         if not places:
-            points = [(x(run.result, None), _right(run.result, None)) for run in line]
+            points = [(x(run.result, None), merit.of(run.result, None)) for run in line]
         known = ((a, 100 * b) for a, b in points if a is not None and b is not None)
         found.append(Series(label, tuple(known)))
     lowest = 0.0
@@ -228,11 +238,6 @@ def _additions(result: LengthResult, t: int | None) -> float:
     return result.additions_by_step[t - 1] / max(1, result.samples)
 
 
-def _right(result: LengthResult, t: int | None) -> float | None:
-    """Return accuracy, or agreement where nothing is labelled; None if neither was measured."""
-    return result.accuracy(t) if result.labelled else result.agreement(t)
-
-
 def _level(measured: Measured) -> float | None:
     labelled = any(run.result.labelled for run in measured.runs)
     return measured.ann_accuracy if labelled else None
@@ -242,14 +247,16 @@ def _ann(measured: Measured) -> str:
     return percent(measured.ann_accuracy)
 
 
-def _plot(measured: Measured, series: tuple[Series, ...], x_label: str, title: str) -> Plot:
+def _plot(
+    measured: Measured, series: tuple[Series, ...], x_label: str, merit: Merit, over: str
+) -> Plot:
     level = _level(measured)
-    labelled = any(run.result.labelled for run in measured.runs)
     return Plot(
         series=series,
         x_label=x_label,
-        y_label="accuracy (%)" if labelled else "same decision as the ANN (%)",
-        title=title if labelled else title.replace("Accuracy", "Agreement"),
+        y_label=merit.label,
+        y_most=100.0 if merit.rises else None,
+        title=f"{merit.name} {over}",
         x_base=2 if "step" in x_label else 10,
         level=None if level is None else 100 * level,
         level_label="ANN",
@@ -259,17 +266,20 @@ def _plot(measured: Measured, series: tuple[Series, ...], x_label: str, title: s
 def _cheapest(
     runs: Sequence[Run],
     cost: Callable[[LengthResult, int | None], float],
+    merit: Merit,
     written: Callable[[float], str],
     what: str,
 ) -> str:
     """Say which run needs least at its end, and which of the best needs least."""
-    ends = [(cost(r.result, None), _right(r.result, None), r.label) for r in runs]
-    known = [(least, right, label) for least, right, label in ends if right is not None]
+    ends = [(cost(r.result, None), merit.of(r.result, None), r.label) for r in runs]
+    known = [(least, share, label) for least, share, label in ends if share is not None]
     if not known:
-        return _NOTHING
-    least, at, cheap = min(known, key=lambda e: (e[0], -e[1]))
-    price, best, high = max(known, key=lambda e: (e[1], -e[0]))
-    text = f"At its end {cheap} needs least, {written(least)} {what}, with {100 * at:.1f} %"
+        return merit.nothing
+    sign = 1 if merit.rises else -1
+    least, at, cheap = min(known, key=lambda e: (e[0], -sign * e[1]))
+    price, best, good = max(known, key=lambda e: (sign * e[1], -e[0]))
+    text = f"At its end {cheap} needs least, {written(least)} {what}, with {merit.written(at)}"
     if at == best:
-        return f"{text}, and no other is higher."
-    return f"{text}; {high} is highest with {100 * best:.1f} %, for {written(price)}."
+        return f"{text}, and no other is {'higher' if merit.rises else 'lower'}."
+    most = "highest" if merit.rises else "lowest"
+    return f"{text}; {good} is {most} with {merit.written(best)}, for {written(price)}."

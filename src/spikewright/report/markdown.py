@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from spikewright.measure.energy_text import memory_text
 from spikewright.report import findings
 from spikewright.report.content import Content, Priced, model_name, not_counted
+from spikewright.report.merit import merit_of
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
 from spikewright.report.tables import (
@@ -14,6 +15,7 @@ from spikewright.report.tables import (
     energy_table,
     key_figures,
     layer_table,
+    output_table,
     row_table,
     step_table,
 )
@@ -39,8 +41,11 @@ def markdown(found: Content) -> str:
     for priced in found.runs:
         parts += [f"### {_plain(priced.run.label)}, step by step"]
         parts += [_table(step_table(priced.run.result))]
+        if outputs := output_table(priced.run.result):
+            parts += [_table(outputs)]
     if measured.compares:
-        parts += ["## What accuracy costs", _plain(findings.over_additions(measured).finding)]
+        what = "accuracy" if merit_of(measured.runs).rises else "precision"
+        parts += [f"## What {what} costs", _plain(findings.over_additions(measured).finding)]
         parts += [_plain(findings.over_energy(found).finding)]
     for title, write in (("Energy by model", _energy), ("Layer by layer", _layers)):
         parts += [f"## {title}", *_each(found, write)]

@@ -10,6 +10,7 @@ from spikewright.measure.examples import Example
 from spikewright.report import drawings, findings
 from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.inline import Drawing
+from spikewright.report.merit import merit_of
 from spikewright.report.pictures import data_uri
 from spikewright.report.record import record_of
 from spikewright.report.tables import (
@@ -17,6 +18,7 @@ from spikewright.report.tables import (
     energy_table,
     key_figures,
     layer_table,
+    output_table,
     row_table,
     step_table,
 )
@@ -41,6 +43,7 @@ class _Part:
 
     label: str
     steps: Table
+    outputs: Table | None
     energy: Table
     memory: str
     ratios: Drawing
@@ -85,6 +88,7 @@ def page(found: Content) -> str:
         key_figures=() if several else key_figures(found.main, measured.ann_accuracy),
         rows=row_table(found) if len(found.runs) > 1 else None,
         over_steps=over_steps,
+        merit=merit_of(measured.runs),
         accuracy=_curves(over_steps, "accuracy") if over_steps.plot.series else None,
         costs=_costs(found) if several else (),
         parts=_parts(found),
@@ -108,6 +112,7 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
     return _Part(
         label=priced.run.label,
         steps=step_table(result),
+        outputs=output_table(result),
         energy=energy_table(priced.energies),
         memory=memory_text(result),
         ratios=drawings.ratios(

@@ -16,7 +16,7 @@ from spikewright.text import counted
 
 __all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]
 
-COMPARISONS = ("spikewright.comparison/2",)
+COMPARISONS = ("spikewright.comparison/3",)
 """Schemas of the comparisons that can be read."""
 
 

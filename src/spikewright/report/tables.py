@@ -4,14 +4,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spikewright.measure.answer_text import (
+    answer_cells,
+    answer_notes,
+    answer_titles,
+    every_output,
+    off_text,
+)
 from spikewright.measure.energy import OPPONENTS, Energy, energy_by_layer
 from spikewright.measure.energy_model import EnergyModel
 from spikewright.measure.energy_text import joules, limit_text
 from spikewright.measure.layer_count import LayerCount
 from spikewright.measure.length import LengthResult
-from spikewright.measure.result import number, percent
 from spikewright.measure.verdict import opponent_name
 from spikewright.report.content import Content, Priced, model_name, times
+from spikewright.text import number, percent
 
 __all__ = [
     "Field",
@@ -19,6 +26,7 @@ __all__ = [
     "energy_table",
     "key_figures",
     "layer_table",
+    "output_table",
     "row_table",
     "step_table",
 ]
@@ -67,7 +75,12 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     """
     x = priced.run.result
     own, same = x.accuracy(), x.agreement()
-    found = []
+    alone = len(x.errors) == 1
+    found = [
+        (title.capitalize() if alone else title, cell, "against the ANN's, after the last step")
+        for title, cell in zip(answer_titles(x), answer_cells(x), strict=True)
+        if not x.has_scores
+    ]
     if own is not None:
         beside = "at rest" if x.settles else f"after {x.steps} steps"
         found.append(
@@ -99,18 +112,20 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
 def row_table(content: Content) -> Table:
     """Return one row for each run of a comparison."""
     model, count = content.models[0], len(content.models)
-    head = ["run", "accuracy", "agrees", "additions", "÷ MACs", "spikes/neuron", "latency"]
+    scores = all(priced.run.result.has_scores for priced in content.runs)
+    answers = ["accuracy", "agrees"] if scores else ["error"]
+    head = ["run", *answers, "additions", "÷ MACs", "spikes/neuron", "latency"]
     head += [f"energy ({model.name})", "÷ FP32", "÷ equal bits", "pays"]
     rows = []
     for priced in content.runs:
         x, energy = priced.run.result, priced.energies[0]
         pays = sum(e.pays(o) for e in priced.energies for o in OPPONENTS)
         of = len(OPPONENTS) * count
+        shares = answer_cells(x) if scores else (off_text(x.error()),)
         rows.append(
             (
                 Field(priced.run.label),
-                Field(percent(x.accuracy())),
-                Field(percent(x.agreement())),
+                *map(Field, shares),
                 Field(number(x.additions_per_sample)),
                 Field(f"{x.additions_per_sample / max(1, x.macs):.3f}"),
                 Field(f"{x.spikes_per_neuron:.3f}"),
@@ -129,18 +144,28 @@ def row_table(content: Content) -> Table:
 
 
 def step_table(x: LengthResult) -> Table:
-    """Return what was decided after each step."""
+    """Return what may be said of the outputs after each step."""
     rows = tuple(
         (
             Field(f"{t:,}"),
             Field(f"{x.latency_ticks - x.steps + t:,}"),
-            Field(percent(x.accuracy(t))),
-            Field(percent(x.agreement(t))),
+            *map(Field, answer_cells(x, t)),
         )
         for t in range(1, x.last_step + 1)
     )
     caption = f"Accuracy and agreement with the ANN after each step of the read-out, T={x.T}."
-    return Table(caption, ("step", "tick", "accuracy", "agrees"), rows, left=0)
+    if not x.has_scores:
+        caption = " ".join(
+            [f"The outputs after each step of the read-out, T={x.T}.", *answer_notes(x)]
+        )
+    return Table(caption, ("step", "tick", *answer_titles(x)), rows, left=0)
+
+
+def output_table(x: LengthResult) -> Table | None:
+    """Return every output's figure at the end, if there are too many for a column each."""
+    rows = tuple(tuple(map(Field, row)) for row in every_output(x))
+    head = ("output", "elements", "after the last step")
+    return Table("Every output beside the ANN's.", head, rows) if rows else None
 
 
 def energy_table(energies: Sequence[Energy]) -> Table:

@@ -13,6 +13,9 @@ from spikewright.simulators.base import Probe as Probe
 from spikewright.simulators.base import Simulator as Simulator
 from spikewright.simulators.collapsed import Collapsed as Collapsed
 from spikewright.simulators.layered import LayeredReference as LayeredReference
+from spikewright.simulators.outputs import class_scores as class_scores
+from spikewright.simulators.outputs import decided as decided
+from spikewright.simulators.outputs import difference as difference
 from spikewright.simulators.pipeline import PipelineRun as PipelineRun
 from spikewright.simulators.pipeline import run_pipelined as run_pipelined
 from spikewright.simulators.settled import Settlement as Settlement

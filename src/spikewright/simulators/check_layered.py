@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Node, ops
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
@@ -17,7 +18,7 @@ from spikewright.simulators.stages import Stages, pool_operator
 __all__ = ["check_layered"]
 
 
-def check_layered(network: SpikingNetwork, x: Tensor) -> tuple[list[SiteCheck], FreeRun]:
+def check_layered(network: SpikingNetwork, x: Inputs) -> tuple[list[SiteCheck], FreeRun]:
     """Compare the collapsed simulator with the reference, site by site and run freely.
 
     Args:
@@ -48,14 +49,18 @@ def _same(a: Tensor, b: Tensor, network: SpikingNetwork) -> Tensor:
     return a == b if network.code.k in (1.0, 2.0) else (a - b).abs() < 1e-4 * network.code.max_value
 
 
-def _forced(network: SpikingNetwork, x: Tensor, seen: dict[str, Tensor]) -> list[SiteCheck]:
+def _forced(network: SpikingNetwork, x: Inputs, seen: dict[str, Tensor]) -> list[SiteCheck]:
     """Feed each site the collapsed simulator's trains, tick by tick, and compare what it fires."""
     plan, code = Stages(network), network.code
     constant = {
-        name: value / plan.full for name, value in zip(plan.inputs, plan.prefix(x), strict=True)
+        name: value / plan.full
+        for name, value in zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True)
     }
     sizes = Stages(absolute(network), tick=False)
-    size_of = {name: value.abs() for name, value in zip(plan.inputs, plan.prefix(x), strict=True)}
+    size_of = {
+        name: value.abs()
+        for name, value in zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True)
+    }
     checks = [_check_gate(network, plan, n, seen) for n in _gates(plan)]
     for stage in plan.stages:
         residual = {s: seen[s].clone() for s in stage.sources if s in seen}

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Node, Program, ops
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import State
 from spikewright.simulators.agreement import ROUNDING, FreeRun, SiteCheck, absolute
@@ -16,7 +17,7 @@ from spikewright.simulators.timefold import Timefold
 __all__ = ["check_synchronous"]
 
 
-def check_synchronous(network: SpikingNetwork, x: Tensor) -> tuple[list[SiteCheck], FreeRun]:
+def check_synchronous(network: SpikingNetwork, x: Inputs) -> tuple[list[SiteCheck], FreeRun]:
     """Compare the folded simulator with the reference, site by site and run freely.
 
     Args:
@@ -32,9 +33,9 @@ def check_synchronous(network: SpikingNetwork, x: Tensor) -> tuple[list[SiteChec
 
 
 def _trains(
-    run: Timefold | SynchronousReference, x: Tensor
+    run: Timefold | SynchronousReference, x: Inputs
 ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-    """Return the train of every source, "time batch *neuron", and the outputs."""
+    """Return the train of every source, "time *value", and the outputs."""
     narrow = max(s.gamma for s in run.network.sites.values()) < 128
     parts: dict[str, list[Tensor]] = {}
 
@@ -46,7 +47,10 @@ def _trains(
     outputs: tuple[Tensor, ...] = ()
     for step in run.over_time(x, keep):
         outputs = step
-    return {n: _whole(torch.cat(found), run.network) for n, found in parts.items()}, outputs
+    batch = run.plan.batch
+    return {
+        n: batch[n].each_back(_whole(torch.cat(found), run.network)) for n, found in parts.items()
+    }, outputs
 
 
 def _whole(train: Tensor, network: SpikingNetwork) -> Tensor:
@@ -59,7 +63,7 @@ class _Forced:
     """One run in which every site reads given trains instead of its neighbours' spikes."""
 
     def __init__(
-        self, network: SpikingNetwork, plan: TickPlan, x: Tensor, seen: dict[str, Tensor]
+        self, network: SpikingNetwork, plan: TickPlan, x: Inputs, seen: dict[str, Tensor]
     ) -> None:
         self._network, self._plan, self._x, self._seen = network, plan, x, seen
         self._stages = Stages(network)
@@ -73,9 +77,11 @@ class _Forced:
 
     def run(self) -> list[SiteCheck]:
         stages, x = self._stages, self._x
-        start = dict(zip(stages.inputs, stages.prefix(x), strict=True))
+        start = dict(zip(stages.inputs, stages.prefix(*as_inputs(x)), strict=True))
         inputs = [n for n in stages.emitters.get(0, ()) if n.op == ops.INPUT_SITE]
-        entering = Program(self._network.graph, outputs=[n.inputs[0] for n in inputs])(x)
+        entering = Program(self._network.graph, outputs=[n.inputs[0] for n in inputs])(
+            *as_inputs(x)
+        )
         stages_now, sizes_now = stages.stages, self._sizes.stages
         for t in range(self._network.code.steps):
             if t == self._network.awake:
@@ -86,7 +92,7 @@ class _Forced:
             values = dict(start)
             sizes = {n: v.abs() for n, v in values.items()}
             for name, train in self._seen.items():
-                values[name] = train[t].to(x.dtype)
+                values[name] = train[t].to(self._network.dtype)
                 sizes[name] = values[name].abs()
             for node, value in zip(inputs, entering, strict=True):
                 self._step(node, value, value.abs(), t)

@@ -12,7 +12,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Graph, Node
+from spikewright.graph.batch import BatchAxis, batch_axis
+from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program
 from spikewright.network import SpikingNetwork, plain
 from spikewright.simulators.base import Count, Probe
@@ -48,6 +49,7 @@ class Collapsed:
     ) -> None:
         self.network = network
         self._code = network.code
+        self._batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in network.graph}
         self._signed = {n: s.signed for n, s in network.sites.items()}
         self._threshold = {n: plain(s.threshold) for n, s in network.sites.items()}
         self._pre_bias = {n: plain(s.pre_bias) for n, s in network.sites.items()}
@@ -95,7 +97,7 @@ class Collapsed:
                 name = inner[0]
         return params
 
-    def __call__(self, x: Tensor, observe: Observe | None = None) -> tuple[Tensor, ...]:
+    def __call__(self, x: Inputs, observe: Observe | None = None) -> tuple[Tensor, ...]:
         """Run a batch.
 
         Args:
@@ -106,14 +108,14 @@ class Collapsed:
             The outputs.
         """
         if observe is None:
-            return join([self._program(part) for part in self.split(x)])
+            return join(self.network, [self._program(*as_inputs(part)) for part in self.split(x)])
         self._observe = observe
         try:
-            return self._program(x)
+            return self._program(*as_inputs(x))
         finally:
             self._observe = None
 
-    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+    def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch into parts whose populations stay in the processor's cache."""
         return split_for_cache(self.network, x, PART_ELEMENTS)
 
@@ -123,7 +125,7 @@ class Collapsed:
         return Collapsed(self.network, outputs=readout.sources), readout
 
     def over_time(
-        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+        self, x: Inputs, count: Count | None = None, probe: Probe | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
         run, readout = self._readout
@@ -133,7 +135,7 @@ class Collapsed:
 
         def observe(name: str, n: Tensor) -> None:
             if count is not None:
-                count(name, steps, n.unsqueeze(0))
+                count(name, steps, self._batch[name].first(n).unsqueeze(0))
 
         run._probe = probe
         try:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Node
+from spikewright.graph.ir import Inputs, Node, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
 from spikewright.neurons.max_gate import GateState
@@ -87,7 +87,7 @@ class LayeredReference:
             if ops.kind(n) == "pool"
         }
 
-    def __call__(self, x: Tensor, watch: Watch | None = None) -> tuple[Tensor, ...]:
+    def __call__(self, x: Inputs, watch: Watch | None = None) -> tuple[Tensor, ...]:
         """Run a batch from fresh state.
 
         Args:
@@ -104,9 +104,9 @@ class LayeredReference:
             for _ in self.ticks(part, state, watch):
                 pass
             outputs.append(self.decide(part, state))
-        return join(outputs)
+        return join(self.network, outputs)
 
-    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+    def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch into parts whose potentials stay in the processor's cache."""
         return split_for_cache(self.network, x, PART_ELEMENTS)
 
@@ -115,7 +115,7 @@ class LayeredReference:
         return LayeredReadOut(self.network)
 
     def over_time(
-        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+        self, x: Inputs, count: Count | None = None, probe: Probe | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
         code, readout = self.network.code, self._readout
@@ -131,7 +131,7 @@ class LayeredReference:
             if t == code.steps:
                 n = trains[name] if name in readout.sources else trains.pop(name)
                 if count is not None:
-                    count(name, t, n.unsqueeze(0))
+                    count(name, t, self.plan.batch[name].first(n).unsqueeze(0))
                 if probe is not None and name in entered:
                     probe(name, entered.pop(name), n)
 
@@ -141,11 +141,11 @@ class LayeredReference:
         values = [trains[s] if s in trains else analog[s] for s in readout.sources]
         yield from readout(x, values)
 
-    def decide(self, x: Tensor, state: Membranes) -> tuple[Tensor, ...]:
+    def decide(self, x: Inputs, state: Membranes) -> tuple[Tensor, ...]:
         """Return the outputs from the read-outs' potentials after their last step."""
-        return self.plan.tail(*(state.v[r] for r in self.plan.readouts), x)
+        return self.plan.tail(*(state.v[r] for r in self.plan.readouts), *as_inputs(x))
 
-    def ticks(self, x: Tensor, state: Membranes, watch: Watch | None = None) -> Iterator[Tick]:
+    def ticks(self, x: Inputs, state: Membranes, watch: Watch | None = None) -> Iterator[Tick]:
         """Run one input, yielding after every tick.
 
         Args:
@@ -157,11 +157,11 @@ class LayeredReference:
             Which depth has accumulated its t-th step.
         """
         plan, steps = self.plan, self.network.code.steps
-        for name, value in zip(plan.inputs, plan.prefix(x), strict=True):
+        for name, value in zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True):
             state.constant[name] = value / plan.full
         for site in plan.emitters.get(0, ()):
             if site.op == ops.INPUT_SITE:
-                state.v[site.name] = self._input(site, x, state)
+                state.v[site.name] = self._input(site, state)
         for stage in plan.stages:
             self._open(stage, state)
             currents: tuple[Tensor, ...] | None = None
@@ -180,9 +180,8 @@ class LayeredReference:
                 yield Tick(stage.depth, t)
             self._close(stage, state)
 
-    def _input(self, site: Node, x: Tensor, state: Membranes) -> Tensor:
-        name = site.inputs[0]
-        value = state.constant[name] * self.plan.full if name in state.constant else x
+    def _input(self, site: Node, state: Membranes) -> Tensor:
+        value = state.constant[site.inputs[0]] * self.plan.full
         if state.entered is not None:
             state.entered[site.name] = value.clone()
         return begin_fire_(value.clone(), self.plan.pre_bias(site.name), self._signed[site.name])

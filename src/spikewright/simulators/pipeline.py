@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConfigError
+from spikewright.graph.ir import Inputs
 from spikewright.network import LayeredSchedule, Phase, SpikingNetwork
 from spikewright.simulators.layered import LayeredReference, Membranes
 
@@ -59,7 +60,7 @@ class _Occupancy:
 
 def run_pipelined(
     network: SpikingNetwork,
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Inputs],
     *,
     membranes: int = 2,
     ticks_per_input: int | None = None,

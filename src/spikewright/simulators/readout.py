@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.program import Program
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import Stages
@@ -44,7 +45,7 @@ class LayeredReadOut:
                 )
             )
 
-    def __call__(self, x: Tensor, values: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    def __call__(self, x: Inputs, values: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         """Yield the network's outputs after each step.
 
         Args:
@@ -61,4 +62,4 @@ class LayeredReadOut:
                     given.append(value if t == code.steps else code.prefix(value, t))
                 else:
                     given.append(value)
-            yield plan.tail(*program(*given), x)
+            yield plan.tail(*program(*given), *as_inputs(x))

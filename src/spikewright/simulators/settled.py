@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import Node, Program, analog_inputs, ops
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import bias_params
 
@@ -62,7 +63,7 @@ class Settled:
         self._inputs = analog_inputs(graph)
         self._prefix = Program(graph, outputs=self._inputs)
         self._readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
-        self._given = tuple(dict.fromkeys((*self._inputs, graph.input)))
+        self._given = tuple(dict.fromkeys((*self._inputs, *graph.inputs)))
         self._body = Program(
             graph,
             outputs=self._readouts,
@@ -70,24 +71,25 @@ class Settled:
             site=self._site,
             params={b: graph.params[b] * network.code.T for b in bias_params(graph)},
         )
-        self._tail = Program(graph, given=(*self._readouts, graph.input))
+        self._tail = Program(graph, given=(*self._readouts, *graph.inputs))
         self._firing = {n: network.firing(n) for n in network.sites}
         self._counts: dict[str, Tensor] = {}
 
-    def __call__(self, x: Tensor) -> Settlement:
+    def __call__(self, x: Inputs) -> Settlement:
         """Return where a batch comes to rest.
 
         Args:
             x: Inputs in the network's type and on its device, "batch *feature".
         """
         T = self.network.code.T
-        constants = dict(zip(self._inputs, self._prefix(x), strict=True))
-        given = [constants[n] * T if n in constants else x for n in self._given]
+        values = dict(zip(self.network.graph.inputs, as_inputs(x), strict=True))
+        constants = dict(zip(self._inputs, self._prefix(*as_inputs(x)), strict=True))
+        given = [constants[n] * T if n in constants else values[n] for n in self._given]
         counts: dict[str, Tensor] = {}
         self._counts = counts
         currents = self._body(*given)
         self._counts = {}
-        outputs = self._tail(*(c / T for c in currents), x)
+        outputs = self._tail(*(c / T for c in currents), *as_inputs(x))
         return Settlement(outputs, counts)
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
@@ -101,7 +103,7 @@ class Settled:
         return n
 
 
-def settle(network: SpikingNetwork, x: Tensor) -> Settlement:
+def settle(network: SpikingNetwork, x: Inputs) -> Settlement:
     """Return where a wake-sleep network comes to rest on a batch.
 
     Args:

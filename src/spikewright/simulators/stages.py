@@ -12,6 +12,7 @@ from functools import cached_property
 from torch import Tensor
 
 from spikewright.graph import ops
+from spikewright.graph.batch import BatchAxis, batch_axis
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program, resolve_operator
 from spikewright.graph.sites import analog_inputs, flow
@@ -98,7 +99,8 @@ class Stages:
         self.inputs = analog_inputs(graph)
         self.prefix = Program(graph, outputs=self.inputs)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
-        self.tail = Program(graph, given=(*self.readouts, graph.input))
+        self.tail = Program(graph, given=(*self.readouts, *graph.inputs))
+        self.batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in graph}
         emitters = [
             n
             for n in graph
@@ -132,7 +134,7 @@ class Stages:
             if name in seen:
                 continue
             seen.add(name)
-            if name in cut or name == self.graph.input:
+            if name in cut or name in self.graph.inputs:
                 found[name] = None
             else:
                 todo.extend(self.graph[name].inputs)
@@ -149,7 +151,7 @@ class Stages:
             depth=depth,
             targets=targets,
             sources=sources,
-            constant=all(s in self.constants or s == self.graph.input for s in sources),
+            constant=all(s in self.constants or s in self.graph.inputs for s in sources),
             graph=self.graph,
             params=params,
         )

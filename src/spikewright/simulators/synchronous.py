@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Node
+from spikewright.graph.ir import Inputs, Node
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import State
 from spikewright.simulators.base import Count, Probe
@@ -58,7 +58,7 @@ class SynchronousReference:
         self._count: Count | None = None
         self._probe: Probe | None = None
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, x: Inputs) -> tuple[Tensor, ...]:
         """Run a batch from fresh state and return the outputs after the last step."""
         found = []
         for part in self.split(x):
@@ -67,14 +67,14 @@ class SynchronousReference:
                 if currents is not None:
                     total.add(currents)
             found.append(total.outputs())
-        return join(found)
+        return join(self.network, found)
 
-    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+    def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch into the parts that run best."""
         return split_for_cache(self.network, x, PART_ELEMENTS)
 
     def over_time(
-        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+        self, x: Inputs, count: Count | None = None, probe: Probe | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step; see :class:`Simulator`."""
         total, outputs = Total(self.plan, x), tuple[Tensor, ...]()
@@ -85,7 +85,7 @@ class SynchronousReference:
             yield outputs
 
     def _ticks(
-        self, x: Tensor, count: Count | None, probe: Probe | None
+        self, x: Inputs, count: Count | None, probe: Probe | None
     ) -> Iterator[tuple[Tensor, ...] | None]:
         """Run tick by tick, yielding the read-outs' currents; None once all is at rest."""
         run, constants = _Run(), self.plan.once(x)
@@ -122,7 +122,7 @@ class SynchronousReference:
             out = neuron.step_(run.neurons[name], x, firing, spikes)
             run.at_rest = run.at_rest and not bool(out.any())
         if self._count is not None:
-            self._count(name, run.t, out.unsqueeze(0))
+            self._count(name, run.t, self.plan.batch[name].first(out).unsqueeze(0))
         if self._probe is not None:
             if ops.kind(node) == "pool":
                 _add(run.entered, name, x)

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Node, ops
+from spikewright.graph.batch import BatchAxis, batch_axis
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.program import Program, SiteFunction
 from spikewright.graph.units import shape_value
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, Stepping, neurons, stepping
 from spikewright.simulators.stages import bias_params
 
-__all__ = ["GateStep", "TickPlan", "Total", "unfold"]
+__all__ = ["GateStep", "TickPlan", "Total"]
 
 GateStep = Callable[..., tuple[Tensor, Any]]
 
@@ -50,7 +52,8 @@ class TickPlan:
         self._site = site
         self._given = (*names, *(n.name for n in self._shapes))
         self._every = self._program({})
-        self.tail = Program(graph, given=(*self.readouts, graph.input))
+        self.tail = Program(graph, given=(*self.readouts, *graph.inputs))
+        self.batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in graph}
         self.firing: dict[str, Firing] = {n: network.firing(n) for n in network.sites}
         names_of = {n.name: network.neuron_of(n.name) for n in network.spiking_nodes()}
         known = {name: stepping(name) for name in set(names_of.values())}  # each looked up once
@@ -79,13 +82,17 @@ class TickPlan:
         awake, steps = self.network.awake, self.network.code.steps
         return awake - t if t < awake else steps - t
 
-    def once(self, x: Tensor) -> tuple[Tensor, ...]:
+    def once(self, x: Inputs) -> tuple[Tensor, ...]:
         """Return the constant values that every tick needs.
 
         Args:
-            x: Inputs, "batch *feature".
+            x: Input (or inputs), "batch *feature".
         """
-        return self._once(x)
+        return self._once(*as_inputs(x))
+
+    def is_constant(self, site: str) -> bool:
+        """Tell whether what enters a site does not change from tick to tick."""
+        return self.network.graph[site].inputs[0] in self.only_sites
 
     def run(
         self, constants: tuple[Tensor, ...], ticks: int = 1, *, asleep: bool = False
@@ -98,15 +105,18 @@ class TickPlan:
             asleep: Whether input and biases are off.
 
         Returns:
-            The currents of the read-outs, "(time batch) *feature"; those of a read-out that reads
-            constants only have no time.
+            The currents of the read-outs, "(time batch)" where the network has the batch; those of
+            a read-out that reads constants only have no time.
         """
-        batch = constants[0].shape[0] if constants else 1
+        batch = 1
         values: list[Any] = []
         for node, constant in zip(self._constants, constants, strict=True):
             value = torch.zeros_like(constant) if asleep else constant
-            repeat = ticks > 1 and node.name not in self.only_sites
-            values.append(value.repeat(ticks, *[1] * (value.ndim - 1)) if repeat else value)
+            at = batch_axis(node.shape)
+            batch = batch if at is None else at.size(value)
+            repeat = ticks > 1 and node.name not in self.only_sites and at is not None
+            over_time = value.expand(ticks, *value.shape) if repeat else value
+            values.append(self.batch[node.name].unsplit(over_time) if repeat else value)
         shapes = [shape_value(self._graph, n, batch * ticks) for n in self._shapes]
         return (self._asleep if asleep else self._every)(*values, *shapes)
 
@@ -134,8 +144,8 @@ class Total:
         x: Inputs of the run.
     """
 
-    def __init__(self, plan: TickPlan, x: Tensor) -> None:
-        self._plan, self._x = plan, x
+    def __init__(self, plan: TickPlan, x: Inputs) -> None:
+        self._plan, self._x = plan, as_inputs(x)
         self._v: list[Tensor] = []
         self.t = 0
 
@@ -151,17 +161,15 @@ class Total:
     def outputs(self) -> tuple[Tensor, ...]:
         """Return the network's outputs from the mean current so far."""
         awake = min(self.t, self._plan.network.awake)
-        return self._plan.tail(*(v / awake for v in self._v), self._x)
+        return self._plan.tail(*(v / awake for v in self._v), *self._x)
 
     def each(self, currents: tuple[Tensor, ...], ticks: int) -> Iterator[None]:
-        """Add several ticks, "(time batch) *feature", in order; pause after each."""
-        batch = self._x.shape[0]
-        parts = [unfold(c, ticks) if c.shape[0] == ticks * batch else None for c in currents]
+        """Add several ticks, "(time batch)" where the batch is, in order; pause after each."""
+        plan = self._plan
+        parts = [
+            None if plan.is_constant(name) else plan.batch[name].split(c, ticks)
+            for name, c in zip(plan.readouts, currents, strict=True)
+        ]
         for t in range(ticks):
             self.add(tuple(c if p is None else p[t] for c, p in zip(currents, parts, strict=True)))
             yield
-
-
-def unfold(x: Tensor, ticks: int) -> Tensor:
-    """Return "(time batch) *feature" as "time batch *feature"."""
-    return x.view(ticks, x.shape[0] // ticks, *x.shape[1:])

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.ir import Node
-from spikewright.graph.simplify import element_count
+from spikewright.graph.batch import element_count
+from spikewright.graph.ir import Inputs, Node, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.parts import equal_parts, join, joinable
+from spikewright.simulators.parts import equal_parts, join
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import GateStep, TickPlan, Total, unfold
+from spikewright.simulators.ticks import GateStep, TickPlan, Total
 
 __all__ = ["FOLDED_ELEMENTS", "Timefold", "scan", "scan_gate"]
 
@@ -56,7 +56,7 @@ class Timefold:
         chunk: Ticks folded together; chosen by memory if None.
 
     Raises:
-        ConfigError: If ``chunk`` is below 1, or an output does not start with the batch.
+        ConfigError: If ``chunk`` is below 1.
     """
 
     name: ClassVar[str] = "timefold"
@@ -64,11 +64,6 @@ class Timefold:
     def __init__(self, network: SpikingNetwork, *, chunk: int | None = None) -> None:
         if chunk is not None and chunk < 1:
             raise ConfigError(f"chunk: expected at least 1 tick, got {chunk}.")
-        if not joinable(network):
-            raise ConfigError(
-                "timefold: expected outputs that start with the batch, which time is folded into, "
-                "got others. Use simulator='reference', or move the batch to the front."
-            )
         self.network = network
         self.plan = TickPlan(network, self._site)
         self._pool = {
@@ -80,7 +75,7 @@ class Timefold:
         self._count: Count | None = None
         self._probe: Probe | None = None
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, x: Inputs) -> tuple[Tensor, ...]:
         """Run a batch from fresh state and return the outputs after the last step."""
         found = []
         for part in self.split(x):
@@ -88,9 +83,9 @@ class Timefold:
             for _ in self._ticks(part, total, None, None):
                 pass
             found.append(total.outputs())
-        return join(found)
+        return join(self.network, found)
 
-    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+    def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch so that some ticks of a part fold into memory that stays in the cache."""
         ticks = self._chunk or min(TICKS, self.network.code.steps)
         return equal_parts(x, FOLDED_ELEMENTS // (self._largest * ticks))
@@ -103,7 +98,7 @@ class Timefold:
         return max(1, min(fit, self.network.code.steps))
 
     def over_time(
-        self, x: Tensor, count: Count | None = None, probe: Probe | None = None
+        self, x: Inputs, count: Count | None = None, probe: Probe | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step; see :class:`Simulator`."""
         total = Total(self.plan, x)
@@ -111,11 +106,11 @@ class Timefold:
             yield total.outputs()
 
     def _ticks(
-        self, x: Tensor, total: Total, count: Count | None, probe: Probe | None
+        self, x: Inputs, total: Total, count: Count | None, probe: Probe | None
     ) -> Iterator[None]:
         """Run chunk by chunk, pausing after every tick that has been added to the total."""
         run, constants = _Run(), self.plan.once(x)
-        steps, chunk, done = self.network.code.steps, self.chunk(x.shape[0]), 0
+        steps, chunk, done = self.network.code.steps, self.chunk(as_inputs(x)[0].shape[0]), 0
         while done < steps and not run.at_rest:
             asleep = done >= self.network.awake
             run.t, run.ticks = done + 1, min(chunk, self.plan.ticks_left_in_phase(done))
@@ -137,8 +132,9 @@ class Timefold:
         if node.op in (ops.READOUT, ops.ANALOG_RELAY):
             return x
         name, run = node.name, self._run
-        constant = node.inputs[0] in self.plan.only_sites
-        train = x.unsqueeze(0).expand(run.ticks, *x.shape) if constant else unfold(x, run.ticks)
+        constant = self.plan.is_constant(name)
+        before = self.plan.batch[node.inputs[0]]
+        train = x.expand(run.ticks, *x.shape) if constant else before.split(x, run.ticks)
         if ops.kind(node) == "pool":
             out, run.gates[name] = scan_gate(
                 self.plan.gate,
@@ -157,13 +153,14 @@ class Timefold:
             own = overwrite and not constant
             out = scan(neuron, state, train, firing, train if own else None)
             run.at_rest = run.at_rest and not bool(out[-1].any())
+        at = self.plan.batch[name]
         if self._count is not None:
-            self._count(name, run.t, out)
+            self._count(name, run.t, at.each_first(out))
         if self._probe is not None:
             _add(run.sent, name, out)
             if ops.kind(node) == "pool":
                 _add(run.entered, name, train)
-        return out.flatten(0, 1)
+        return at.unsplit(out)
 
 
 def scan_gate(

@@ -13,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
+from spikewright.network.twin import AgainstOriginal
 from spikewright.simulators.agreement import SiteCheck
 from spikewright.simulators.check_layered import check_layered
 from spikewright.simulators.check_synchronous import check_synchronous
+from spikewright.simulators.outputs import decided, difference
 from spikewright.text import counted, table
 
 __all__ = ["SiteCheck", "Verification", "verify"]
@@ -36,19 +39,26 @@ class Verification:
         integer: Whether equality was required bit for bit.
         samples: Inputs used.
         sites: One check for each population and gate.
-        decisions_differ: Inputs for which the two simulators, run freely, decide differently.
+        decisions_differ: Inputs for which the two simulators, run freely, decide differently; None
+            where the outputs are no class scores.
         spikes_differ: Trains that differ in the free runs.
-        output_gap: Largest difference of an output in the free runs.
+        output_gap: Largest difference of a floating output in the free runs, infinite where one of
+            two values is no number; None if there is no such output.
         fast: Name of the simulator that is compared with the reference.
+        elements_differ: Elements of integer and boolean outputs that differ in the free runs; None
+            if there is no such output.
+        original: What the equality law says; None if nobody asked.
     """
 
     integer: bool
     samples: int
     sites: tuple[SiteCheck, ...]
-    decisions_differ: int
+    decisions_differ: int | None
     spikes_differ: int
-    output_gap: float
+    output_gap: float | None
     fast: str = "collapsed"
+    elements_differ: int | None = None
+    original: AgainstOriginal | None = None
 
     @property
     def mismatches(self) -> int:
@@ -62,8 +72,13 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether the simulators agree: bit for bit in integers, else apart from near-ties."""
-        exact = self.spikes_differ == 0 and self.output_gap == 0.0
+        """Whether the simulators agree, and the original network with exact neurons.
+
+        Bit for bit in integers, else apart from near-ties.
+        """
+        if self.original is not None and self.original.agrees is False:
+            return False
+        exact = not (self.spikes_differ or self.output_gap or self.elements_differ)
         return self.mismatches == 0 and (exact or not self.integer)
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,9 +100,8 @@ class Verification:
             f"{counted(self.samples, 'input')}: "
             f"{counted(self.mismatches, 'mismatch', 'mismatches')}, "
             f"{counted(self.near_ties, 'near-tie')}",
-            f"run freely: {self.spikes_differ:,} trains and {self.decisions_differ} decisions "
-            "differ, "
-            f"outputs by at most {self.output_gap:.3g}",
+            self._freely(),
+            *(() if self.original is None else (self.original.line(),)),
         ]
         odd = [s for s in self.sites if s.near_ties or s.mismatches]
         if odd:
@@ -106,13 +120,27 @@ class Verification:
             lines += ["", table(head, rows, width=width)]
         return "\n".join(lines)
 
+    def _freely(self) -> str:
+        """Say what differs where each simulator goes its own way."""
+        differ = [f"{self.spikes_differ:,} trains"]
+        if self.decisions_differ is not None:
+            differ.append(f"{self.decisions_differ} decisions")
+        if self.elements_differ is not None:
+            differ.append(f"{self.elements_differ:,} elements of integer outputs")
+        text = f"run freely: {' and '.join(differ)} differ"
+        gap = self.output_gap
+        return text if gap is None else f"{text}, outputs by at most {gap:.3g}"
 
-def verify(network: SpikingNetwork, x: Tensor) -> Verification:
+
+def verify(
+    network: SpikingNetwork, x: Inputs, original: AgainstOriginal | None = None
+) -> Verification:
     """Compare the simulators site by site on the same trains, and run freely.
 
     Args:
         network: A converted network.
         x: A few inputs, "batch *feature".
+        original: What the equality law says of the same inputs, to be told with the rest.
 
     Returns:
         What was found; see :attr:`Verification.agrees`.
@@ -124,14 +152,25 @@ def verify(network: SpikingNetwork, x: Tensor) -> Verification:
     fast, check = _CHECKS[network.schedule_kind]
     with torch.no_grad():
         checks, run = check(network, x)
-    gap = max(float((a - b).abs().max()) for a, b in zip(run.outputs, run.ticked, strict=True))
-    decided = [out[0].flatten(1).argmax(1) for out in (run.outputs, run.ticked)]
+    pairs = list(zip(run.outputs, run.ticked, strict=True))
+    gaps = [_largest(difference(a, b).abs()) for a, b in pairs if a.is_floating_point()]
+    unequal = [int((a != b).sum()) for a, b in pairs if not a.is_floating_point()]
+    fast_class, slow_class = decided(run.outputs), decided(run.ticked)
     return Verification(
         integer=network.integer,
-        samples=x.shape[0],
+        samples=as_inputs(x)[0].shape[0],
         sites=tuple(checks),
-        decisions_differ=int((decided[0] != decided[1]).sum()),
+        decisions_differ=None
+        if fast_class is None or slow_class is None
+        else int((fast_class != slow_class).sum()),
         spikes_differ=run.spikes_differ,
-        output_gap=gap,
+        output_gap=max(gaps, default=None),
         fast=fast,
+        elements_differ=sum(unequal) if unequal else None,
+        original=original,
     )
+
+
+def _largest(gap: Tensor) -> float:
+    """Return the largest of absolute differences; what is no number is infinitely far."""
+    return float(gap.nan_to_num(nan=torch.inf, posinf=torch.inf).max()) if gap.numel() else 0.0

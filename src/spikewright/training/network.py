@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import Graph, Node, ops
 from spikewright.graph.activation import activate
+from spikewright.graph.batch import Shape
 from spikewright.graph.ir import Arg, Param, Ref
 from spikewright.graph.program import resolve_operator
 from spikewright.training import processes
@@ -77,9 +78,9 @@ class TrainableNetwork(nn.Module):
         return dict(self._settings)
 
     @property
-    def input_shape(self) -> tuple[int | None, ...]:
+    def input_shape(self) -> Shape:
         """Shape of the input, None for the batch."""
-        return self._graph.input_shape
+        return self._graph.input_shapes[0]
 
     def site_of(self, node: str) -> nn.Module | None:
         """Return the module that stands for a node of the graph, None if there is none."""
@@ -111,7 +112,7 @@ class TrainableNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Any:  # noqa: ANN401 - what the original returns
         """Run the network on a batch, "batch *feature"; several outputs come as a tuple."""
-        env: dict[str, Any] = {self._graph.input: x}
+        env: dict[str, Any] = {self._graph.inputs[0]: x}
         for step in self._steps:
             env[step.node.name] = step(self, env)
             for name in step.drop:

@@ -42,7 +42,6 @@ from spikewright.training.stbp import LIF, TimeFolded
 __all__ = ["Activation", "ActivationSettings", "conversion_ready"]
 
 Activation = Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"]
-INPUT_STATISTICS = "input/neurons"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +226,7 @@ def observe(graph: Graph, calibration: Iterable[Any] | Tensor) -> Statistics:
     Several processes divide the batches among them and end up with the same statistics.
     """
     axes: dict[str, int | None] = {n.name: None for n in graph if n.op in ops.SPIKING_OPS}
-    collector = Collector(graph, axes, INPUT_STATISTICS)
+    collector = Collector(graph, axes)
     batches = iter([calibration] if isinstance(calibration, Tensor) else calibration)
     some = False
     for index, batch in enumerate(batches):

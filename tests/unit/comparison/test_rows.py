@@ -32,7 +32,7 @@ def test_the_rule(
     assert first_within(correct, reference, samples, tolerance) == place
 
 
-ANN = Ann(decisions=(0,) * 100, correct=90, labelled=100, seconds=1.0)
+ANN = Ann((0,) * 100, correct=90, labelled=100, seconds=1.0, samples=100, classes=2)
 
 
 def synchronous(correct: tuple[int, ...]) -> LengthResult:

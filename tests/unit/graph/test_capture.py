@@ -41,16 +41,12 @@ class Says(nn.Module):
         return self.fn(self.layer(x).relu())
 
 
-def test_several_inputs_are_refused() -> None:
-    with pytest.raises(UnsupportedModuleError, match="TwoInputs: expected a model that"):
+def test_inputs_that_are_missing_are_told() -> None:
+    with pytest.raises(UnsupportedModuleError, match=r"pass example=\(first, second"):
         capture(TwoInputs(), torch.rand(2, 4))
 
 
-@pytest.mark.parametrize(
-    "fn",
-    [lambda x: (x, 3), lambda x: None, lambda x: 7],
-    ids=["tensor and number", "None", "number"],
-)
+@pytest.mark.parametrize("fn", [lambda x: None, lambda x: 7], ids=["None", "number"])
 def test_outputs_that_are_no_tensors_are_refused(fn: Callable[[Tensor], object]) -> None:
     with pytest.raises(UnsupportedModuleError, match="returns tensors"):
         capture(Says(fn), torch.rand(2, 4))

@@ -17,12 +17,21 @@ from torch.nn import functional as F
 
 import spikewright as sw
 from spikewright.calibration.collect import Collector
-from spikewright.graph import Graph, Node, capture, fold_batch_norm, ops, place_sites, simplify
+from spikewright.graph import (
+    Graph,
+    Node,
+    capture,
+    fold_batch_norm,
+    normalise,
+    ops,
+    place_sites,
+    simplify,
+)
 from spikewright.graph.activation import activate
+from spikewright.graph.channels import channel_axes
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
 from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
-from spikewright.methods.base import INPUT_STATISTICS, channel_axis
 
 THETA = 1.7
 Fn = Callable[[Tensor, Any, int], Tensor]
@@ -200,9 +209,8 @@ def between(act: nn.Module) -> nn.Sequential:
 
 def calibrated(graph: Graph, x: Tensor) -> Tensor:
     """Return a network's output as calibration computes it."""
-    placed = place_sites(find_activations(fold_batch_norm(graph)))
-    axes = {n.name: channel_axis(placed, n) for n in placed if n.op in ops.SPIKING_OPS}
-    return Collector(placed, axes, INPUT_STATISTICS).add(x, 0)[0]
+    placed = place_sites(find_activations(fold_batch_norm(normalise(graph))))
+    return Collector(placed, channel_axes(placed)).add(x, 0)[0]
 
 
 DATA = torch.randn(32, 2, 5, 5, generator=torch.Generator().manual_seed(1)) * 3

@@ -19,7 +19,7 @@ from spikewright.errors import CalibrationError, ConfigError, ShapeError
 from spikewright.graph import Graph, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.measure import Diagnosis, LayerDiagnosis, Part
-from spikewright.measure.drive import added_charge, full_scale
+from spikewright.measure.drive import full_scale
 from spikewright.measure.split import split_error
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import simulator
@@ -366,7 +366,7 @@ def test_the_original_is_left_alone_and_batches_do_not_matter() -> None:
 def test_json_says_what_was_found() -> None:
     found = one_neuron([[0.6]], torch.ones(1, 1))
     data = json.loads(found.to_json())
-    assert data["schema"] == "spikewright.diagnosis/1"
+    assert data["schema"] == "spikewright.diagnosis/2"
     assert (data["T"], data["samples"], data["simulator"]) == (4, 1, "timefold")
     assert data["provenance"]["config"]["name"] == "rueckauer"
     residual = data["layers"][0]["parts"]["residual"]
@@ -502,10 +502,12 @@ def test_errors_split_exactly_and_drives_are_in_the_original_numbers(method: str
     scale = {n: full_scale(snn, n) for n in probed}
     decoded = {n: sent.double() * scale[n] / full for n, (_, sent) in probed.items()}
     pure, told = driven(reference, x, decoded)
-    places = {n: s for n, s in scale.items() if n in snn.sites}
-    added = added_charge(snn, reference, places)
+    added = {
+        n: s.broadcast(s.shift.double(), len(snn.graph[n].shape or ()))
+        for n, s in snn.sites.items()
+    }
     if method not in ("snn-calibration", "threshold-relu"):
-        assert not added
+        assert not any(bool(a.any()) for a in added.values())
     expected = dict.fromkeys(probed, 0.0)
     for name, (entered, sent) in probed.items():
         node, a = reference[name], pure[name].double()
@@ -515,7 +517,7 @@ def test_errors_split_exactly_and_drives_are_in_the_original_numbers(method: str
             torch.testing.assert_close(ideal, told[name].double(), rtol=0, atol=1e-4 * size)
             continue
         split = split_error(
-            node, snn.sites[name], scale[name].double(), full, entered, sent, added.get(name, 0.0)
+            node, snn.sites[name], scale[name].double(), full, entered, sent, added[name]
         )
         if "levels" not in node.kwargs:
             torch.testing.assert_close(split.ideal, told[name].double(), rtol=0, atol=1e-4 * size)

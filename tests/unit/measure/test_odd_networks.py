@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounting of networks and inputs that are not the usual chain with (input, class) batches."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from spikewright.comparison.cells import points
 from spikewright.errors import ConfigError
 from spikewright.measure import choose_models, energy_of, verdict
 from spikewright.measure.length import LengthResult
+from spikewright.simulators import simulator
 
 
 class Twice(nn.Module):
@@ -102,17 +105,22 @@ def test_partly_labelled_inputs_are_told_as_such() -> None:
     assert "% of the 16 labelled of 32 inputs" in said[0]
 
 
-def test_outputs_at_different_depths_are_decided_by_the_first() -> None:
+def test_outputs_at_different_depths_have_an_error_each() -> None:
     torch.manual_seed(0)
     model, x = TwoOutputs(), torch.rand(20, 4)
     snn = sw.convert(model, T=8, calibration=x)
-    wanted = model(x)[0].argmax(1)
-    for simulator in ("collapsed", "reference"):
-        found = sw.evaluate(snn, [(x, wanted)], reference=model, simulator=simulator).lengths[0]
-        decided = sw.simulate(snn, x, simulator=simulator).argmax(1)
-        assert found.correct[-1] == found.agree[-1] == int((decided == wanted).sum())
-    flat = sw.convert(model, T=8, calibration=x)
-    assert sw.diagnose(flat, x, reference=model).agreement is not None
+    wanted = [value.detach() for value in model(x)]
+    for name in ("collapsed", "reference"):
+        found = sw.evaluate(snn, x, reference=model, simulator=name).lengths[0]
+        outputs = simulator(snn, name)(x)
+        for error, a, b in zip(found.errors, outputs, wanted, strict=True):
+            assert error.relative_error() == pytest.approx(float((a - b).norm() / b.norm()))
+    diagnosis = sw.diagnose(snn, x, reference=model)
+    assert diagnosis.agreement is None
+    squared = [x.relative_error for x in diagnosis.layers if x.kind == "output"]
+    assert sorted(map(math.sqrt, squared)) == pytest.approx(
+        sorted(x.relative_error() for x in found.errors), rel=1e-4
+    )
 
 
 def test_padding_before_a_layer_is_padding() -> None:

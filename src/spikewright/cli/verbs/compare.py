@@ -63,7 +63,7 @@ def compare(
             MODEL as for --model, e.g. stbp=trained:runs/stbp/last.safetensors. Repeatable.
         T: Time steps of the methods that have none of their own. [default: 4,8,16]
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement only).
+            FILE.npz:PART, or random (noise without labels: agreement or errors only).
         limit: Use so many inputs, evenly spread over the set.
         store: Keep every finished cell there, and read those of earlier runs.
         csv: Write every method, T and step to this file, too.

@@ -40,13 +40,15 @@ def evaluate(
 ) -> int:
     """Measure a spiking network: accuracy at every step, spikes, energy, latency.
 
+    Outputs that are no class scores have an error against the original network instead of accuracy.
+
     Takes a saved network (--snn), or a model to convert on the fly (--model, --calibration).
     Ctrl-C ends it after the batch at hand; what is done by then is shown and written.
     Under torchrun, processes divide the inputs; the numbers are those of one process.
 
     Args:
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement only).
+            FILE.npz:PART, or random (noise without labels: agreement or errors only).
         lengths: Convert with each of these T, instead of --T, and compare; needs --model.
         limit: Use so many inputs, evenly spread over the set.
         simulator: Tick by tick (reference), or the fast one of the network's schedule, which is the

@@ -5,9 +5,11 @@ from spikewright.cli.machine import MACHINE, MachineOptions
 from spikewright.cli.options import (
     COMMON,
     NETWORK,
+    REFERENCE,
     CommonOptions,
     DataOptions,
     NetworkOptions,
+    ReferenceOptions,
     Spec,
 )
 from spikewright.cli.terminal import Terminal
@@ -22,23 +24,28 @@ def verify(
     samples: Whole = 8,
     integer: bool = False,
     network: NetworkOptions = NETWORK,
+    reference: ReferenceOptions = REFERENCE,
     machine: MachineOptions = MACHINE,
     common: CommonOptions = COMMON,
 ) -> int:
-    """Prove on a few inputs that tick by tick and in one pass the network fires the same spikes.
+    """Prove on a few inputs that the network fires the same spikes however it is run.
 
-    Takes a saved network, or a model to convert on the fly. Exit code 1: it does not agree.
+    Tick by tick and in one pass; and that with exact neurons it computes the original network.
+    Takes a model to convert on the fly, or a saved network, with its original (--reference) if
+    that is to be compared as well. Exit code 1: something does not agree.
 
     Args:
         data: Inputs; those of --calibration where not given. random: noise of the right shape.
         samples: How many inputs, evenly spread over the set. [default: 8]
         integer: Check the integer form as well, in which every spike must be the same.
         network: The spiking network, or how it is converted.
+        reference: The original network of a saved one.
         machine: Where it runs.
         common: What every verb takes.
     """
     from spikewright import api
-    from spikewright.cli.networks import subject
+    from spikewright.cli.networks import original, subject
+    from spikewright.cli.options import given
     from spikewright.cli.report import fit
     from spikewright.cli.sources import batches, describe, spread
     from spikewright.errors import ConfigError
@@ -56,14 +63,15 @@ def verify(
     forms = {"integer" if found.snn.integer else "float": found.snn}
     if integer and not found.snn.integer:
         forms["integer"] = found.snn.to_integer()
+    ann = original(found, reference, terminal, machine.place) if given(reference) else None
     x = next(iter(batches(items, DataOptions(batch_size=samples))))[0]
-    checks = {form: api.verify(snn, x) for form, snn in forms.items()}
+    checks = {form: api.verify(snn, x, reference=ann) for form, snn in forms.items()}
     agrees = all(check.agrees for check in checks.values())
     text = "\n\n".join(check.table() for check in checks.values())
     terminal.result(
         fit(f"{describe(items)['name']}\n{text}"),
         {
-            "schema": "spikewright.verify/1",
+            "schema": "spikewright.verify/3",
             "agrees": agrees,
             "data": describe(items),
             "checks": {form: check.to_dict() for form, check in checks.items()},

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that are the same for every sample, though they have its batch axis.
+
+``torch.zeros_like(x)``, ``torch.zeros(x.shape[0], 2)`` and ``token.expand(x.shape[0], -1, -1)``
+read nothing but the size of a batch. Whatever reads them reads a constant.
+"""
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import ops
+from spikewright.graph.build import batch_position
+from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+from spikewright.graph.program import resolve_operator
+from spikewright.graph.units import shape_value
+
+__all__ = ["constants"]
+
+_OF_A_SHAPE = frozenset(
+    f"aten.{name}"
+    for name in (
+        "zeros_like.default",
+        "ones_like.default",
+        "full_like.default",
+        "new_zeros.default",
+        "new_ones.default",
+        "new_full.default",
+        "fill.Scalar",
+        "fill.Tensor",
+        "zero.default",
+    )
+)
+"""Operators that read only the shape of their first argument."""
+
+_UNKNOWN = ("empty", "rand", "bernoulli", "normal", "exponential", "multinomial", "poisson")
+
+
+def constants(graph: Graph) -> dict[str, Tensor]:
+    """Return the values of a graph that are the same for every sample.
+
+    Args:
+        graph: A captured graph.
+
+    Returns:
+        Node name to value, for a batch of one sample; it broadcasts over the batch.
+    """
+    held: dict[str, Tensor] = {}
+    for node in graph:
+        if node.shape is None or node.op == ops.INPUT or not node.op.startswith("aten."):
+            continue
+        if batch_position(node.shape) is None and not node.inputs:
+            continue  # arithmetic on constants, done already or random
+        if any(word in node.op for word in _UNKNOWN):
+            continue
+        found = _value(graph, node, held)
+        if found is not None:
+            held[node.name] = found
+    return held
+
+
+def _value(graph: Graph, node: Node, held: dict[str, Tensor]) -> Tensor | None:
+    reads = node.inputs[1:] if _shape_only(node) else node.inputs
+    if any(graph[i].shape is not None and i not in held for i in reads):
+        return None
+    one, three = _run(graph, node, held, 1), _run(graph, node, held, 3)
+    axis = batch_position(node.shape)
+    same = axis is None or one.shape[axis] == 1
+    if not same or not torch.equal(three, one.expand_as(three)):
+        return None
+    return one
+
+
+def _shape_only(node: Node) -> bool:
+    return node.op in _OF_A_SHAPE and isinstance(node.args[0], Ref)
+
+
+def _run(graph: Graph, node: Node, held: dict[str, Tensor], batch: int) -> Tensor:
+    def value(arg: Arg) -> Arg:
+        if isinstance(arg, Param):
+            return graph.params[arg.name]
+        if isinstance(arg, Ref):
+            source = graph[arg.name]
+            if source.shape is None:
+                return shape_value(graph, source, batch)
+            return _of_batch(held[arg.name], source, batch)
+        return [value(a) for a in arg] if isinstance(arg, tuple) else arg
+
+    args = list(node.args)
+    if _shape_only(node):
+        of = graph[args[0].name].shape or ()
+        sizes = [s if isinstance(s, int) else batch for s in of]
+        first: Tensor = torch.empty(sizes, dtype=graph.dtype)
+        values = [first, *(value(a) for a in args[1:])]
+    else:
+        values = [value(a) for a in args]
+    result = resolve_operator(node.op)(*values, **{k: value(v) for k, v in node.kwargs.items()})
+    picked: Tensor = result if node.pick is None else result[node.pick]
+    return picked
+
+
+def _of_batch(value: Tensor, node: Node, batch: int) -> Tensor:
+    axis = batch_position(node.shape)
+    if axis is None:
+        return value
+    sizes = list(value.shape)
+    sizes[axis] = batch
+    return value.expand(sizes)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The equality law, first half: a graph that passes have rewritten still computes its model.
+
+Every site is given the original network's own activation, so that a difference shows in the very
+stretch of operators in which it arises, and a staircase's rounding at an edge does not spread.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import VerificationError
+from spikewright.graph import ops
+from spikewright.graph.activation import activate
+from spikewright.graph.ir import Graph, Node
+from spikewright.graph.program import visit
+
+__all__ = ["TOLERANCE", "Difference", "check_rewritten", "difference", "operator_of"]
+
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
+"""By how much values may differ, as a share of the largest one at the same place (of the same
+channel, where there are channels): what sums in another order and rounded weights make of it."""
+
+_FLOOR = 0.1
+"""Share of the tolerance that is granted of the largest value of all channels."""
+
+_HALF = 0.05
+"""The tolerance towards a model in half precision, which is run in float32."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two values differ.
+
+    Attributes:
+        relative: Largest difference as a share of the largest value.
+        allowed: Largest difference as a share of what is allowed; above 1 the law is broken.
+    """
+
+    relative: float = 0.0
+    allowed: float = 0.0
+
+
+def difference(
+    found: Tensor, wanted: Tensor, axis: int | None = None, tolerance: float | None = None
+) -> Difference:
+    """Compare a value with the one that it must be.
+
+    Args:
+        found: Any shape and type.
+        wanted: The same.
+        axis: Axis that runs over channels, if any.
+        tolerance: Instead of that of its type.
+    """
+    if found.shape != wanted.shape:
+        return Difference(torch.inf, torch.inf)
+    if not wanted.is_floating_point():
+        share = float((found != wanted).double().mean()) if wanted.numel() else 0.0
+        return Difference(share, share / 1e-3)
+    if not wanted.numel():
+        return Difference()
+    share = TOLERANCE.get(wanted.dtype, _HALF) if tolerance is None else tolerance
+    gap, size = (found.to(wanted.dtype) - wanted).abs(), wanted.abs()
+    largest, worst = float(size.max()), float(gap.max())
+    if not worst < torch.inf:
+        return Difference(torch.inf, torch.inf)
+    if axis is not None:
+        gap, size = (t.movedim(axis, 0).reshape(t.shape[axis], -1).amax(1) for t in (gap, size))
+        allowed = share * (size + _FLOOR * largest)
+        ratio = float((gap / allowed.clamp_min(1e-30)).max())
+    else:
+        ratio = worst / max(share * largest, 1e-30)
+    return Difference(worst / max(largest, 1e-30), ratio)
+
+
+def check_rewritten(
+    raw: Graph, rewritten: Graph, inputs: Sequence[Tensor], results: Sequence[Tensor]
+) -> float:
+    """Check that a captured graph and what passes have made of it compute the model.
+
+    Args:
+        raw: The graph as it was captured.
+        rewritten: What the passes have made of it; its nodes keep their names.
+        inputs: A small batch of inputs.
+        results: The model's own outputs for them.
+
+    Returns:
+        The largest difference found, as a share of the largest value beside it.
+
+    Raises:
+        VerificationError: Naming the first operator at which they differ.
+    """
+    inputs = [x.to(raw.dtype) if x.is_floating_point() else x for x in inputs]
+    sites = {n.name for n in rewritten if ops.kind(n) == "site" and n.name in raw.nodes}
+    seen: dict[str, Tensor] = {}
+    wanted = {*sites, *raw.outputs}
+    visit(raw, inputs, lambda n, v: seen.update({n.name: v}) if n.name in wanted else None)
+    worst = 0.0
+    for name, result in zip(raw.outputs, results, strict=True):
+        gap = difference(seen[name], result.to(seen[name].device))
+        if gap.allowed > 1.0:
+            raise VerificationError(
+                f"{raw[name].where()}: expected the captured operators to compute what the model "
+                f"returns, got a difference of {gap.relative:.2g} of its largest value. Its "
+                "results are not the same when it is run twice (random operators, state that it "
+                "keeps), or depend on something else than its input; such a model cannot be "
+                "converted."
+            )
+        worst = max(worst, gap.relative)
+    for node, gap in _compared(rewritten, inputs, seen, sites | {*raw.outputs}):
+        if gap.allowed > 1.0:
+            raise _broken(_first(raw, rewritten, inputs, sites) or node, gap)
+        worst = max(worst, gap.relative)
+    return worst
+
+
+def _compared(
+    graph: Graph, inputs: Sequence[Tensor], known: dict[str, Tensor], names: set[str]
+) -> Iterator[tuple[Node, Difference]]:
+    """Run a graph whose sites send the values known, and compare those named."""
+    found: list[tuple[Node, Difference]] = []
+
+    def see(node: Node, value: Tensor) -> Tensor | None:
+        if node.name in names and node.name in known and ops.kind(node) != "site":
+            found.append((node, difference(value, known[node.name])))
+        return None
+
+    def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
+        own = activate(node, value)
+        if node.name not in known or node.name not in names:
+            return own
+        wanted = known[node.name]  # of a clip that was merged into this one, its first
+        if "levels" in node.kwargs:
+            slack = 1e-5 * (value.abs() + float(node.kwargs["cap"]))
+            low, high = activate(node, value - slack), activate(node, value + slack)
+            own = torch.where((low <= wanted) & (wanted <= high), wanted, own)
+        else:
+            wanted = activate(node, wanted)
+        found.append((node, difference(own, wanted)))
+        return wanted
+
+    visit(graph, inputs, see, site)
+    order = {name: place for place, name in enumerate(graph.nodes)}
+    return iter(sorted(found, key=lambda item: order[item[0].name]))
+
+
+def _first(raw: Graph, rewritten: Graph, inputs: Sequence[Tensor], sites: set[str]) -> Node | None:
+    """Return the first operator of all whose value differs; pools may have been moved."""
+    few = [x[:2] for x in inputs]
+    seen: dict[str, Tensor] = {}
+    visit(raw, few, lambda n, v: seen.update({n.name: v}))
+    names = {n.name for n in rewritten if n.name in seen and ops.kind(n) not in ("pool", "shape")}
+    bad = (n for n, gap in _compared(rewritten, few, seen, names | sites) if gap.allowed > 1.0)
+    return next(bad, None)
+
+
+def _broken(node: Node, gap: Difference) -> VerificationError:
+    return VerificationError(
+        f"{node.where()}: expected {operator_of(node)} to compute what it computes in the model "
+        f"(within {TOLERANCE[torch.float32]:g}), got a difference of {gap.relative:.2g} of its "
+        "largest value. The fault is in the conversion, not in your model; please report it with "
+        "the model's code."
+    )
+
+
+def operator_of(node: Node) -> str:
+    """Name an operator for a message, with its node where that says more."""
+    return f"{ops.describe(node)} ({node.name})"

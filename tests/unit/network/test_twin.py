@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The equality law: conversions made wrong on purpose are caught, and the operator is named."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import spikewright as sw
+from spikewright.errors import VerificationError
+from spikewright.graph import Graph, ops, units
+from spikewright.methods import configure, layered, methods, synchronous
+from spikewright.network.twin import check_equality, twin_outputs
+
+DATA = torch.rand(32, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+class Net(nn.Module):
+    """Every way a unit goes: convolutions, a shortcut, a concatenation, an average, a linear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.inner = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
+        self.side, self.last = nn.Conv2d(6, 4, 1), nn.Linear(10, 5)
+        with torch.no_grad():
+            self.first.weight.mul_(torch.logspace(-1, 1, 6).view(6, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = F.relu(self.first(x))
+        b = F.relu(self.inner(a) + a)
+        c = torch.cat((b, F.relu(self.side(b))), 1)
+        return self.last(F.avg_pool2d(c, 4).mean((2, 3)))
+
+
+Mutation = Callable[[Graph], None]
+
+
+def _weight(graph: Graph, name: str, change: Callable[[Tensor], Tensor], index: int = 1) -> None:
+    node = graph[name]
+    args = list(node.args)
+    args[index] = graph.fresh_param("wrong", change(graph.params[args[index].name].clone()))
+    graph.update(dataclasses.replace(node, args=tuple(args)))
+
+
+def units_swapped(graph: Graph) -> None:
+    """Channels 0 and 5 of what ``inner`` reads have each other's unit."""
+
+    def swap(weight: Tensor) -> Tensor:
+        ratio = weight[:, 0].abs().mean() / weight[:, 5].abs().mean()
+        weight[:, 0] /= ratio
+        weight[:, 5] *= ratio
+        return weight
+
+    _weight(graph, "inner/conv2d", swap)
+
+
+def shortcut_scaled_twice(graph: Graph) -> None:
+    name = next(n.name for n in graph if n.op == ops.SCALE and "relu" in n.name)
+    _weight(graph, name, lambda gain: gain * gain.mean())
+
+
+def bias_lost(graph: Graph) -> None:
+    _weight(graph, "side/conv2d", torch.zeros_like, 2)
+
+
+def average_divided_wrongly(graph: Graph) -> None:
+    node = graph["avg_pool2d"]
+    args = (node.args[0], (4, 4), (4, 4), 0, False, True, 15)
+    graph.update(dataclasses.replace(node, args=args))
+
+
+MUTATIONS: list[tuple[Mutation, str]] = [
+    (units_swapped, r"inner .*conv2d"),
+    (shortcut_scaled_twice, r"add \(add\)"),
+    (bias_lost, r"side .*conv2d"),
+    (average_divided_wrongly, r"avg_pool2d"),
+]
+
+
+@pytest.mark.parametrize("method", ["spikeconverter", "burst", "casc"])
+@pytest.mark.parametrize(("mutate", "named"), MUTATIONS)
+def test_a_wrong_fold_is_caught_and_its_operator_named(
+    mutate: Mutation, named: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = units.fold_units
+
+    def wrong(graph: Graph, of: Any) -> Graph:
+        folded = right(graph, of)
+        mutate(folded)
+        return folded
+
+    model = Net().eval()
+    options = {"per_channel": True}
+    sw.convert(model, method, calibration=DATA, T=8, **options)
+    for room in (layered, synchronous):
+        monkeypatch.setattr(room, "fold_units", wrong)
+    with pytest.raises(VerificationError, match=rf"^{named}|: expected {named}"):
+        sw.convert(model, method, calibration=DATA, T=8, **options)
+
+
+def test_a_pass_that_changes_the_model_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spikewright import api
+
+    right = api.fold_batch_norm
+
+    def wrong(graph: Graph) -> Graph:
+        graph = right(graph)
+        _weight(graph, "inner/conv2d", lambda w: w * 1.01)
+        return graph
+
+    monkeypatch.setattr(api, "fold_batch_norm", wrong)
+    with pytest.raises(VerificationError, match=r"inner \(test_twin\.py:\d+\).*conv2d"):
+        sw.convert(Net().eval(), calibration=DATA, T=8)
+
+
+class Counts(nn.Module):
+    """A model whose results depend on how often it was run."""
+
+    calls = itertools.count(1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.out = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(F.relu(self.layer(x))) * next(self.calls)
+
+
+def test_a_model_that_keeps_state_is_refused() -> None:
+    with pytest.raises(VerificationError, match="not the same when it is run twice"):
+        sw.convert(Counts().eval(), calibration=torch.rand(16, 4), T=4)
+
+
+@pytest.mark.parametrize("method", sorted(m for m in methods() if m not in ("qcfs", "stbp")))
+@pytest.mark.parametrize("options", [{}, {"input": "encoded"}, {"per_channel": True}])
+def test_every_method_keeps_the_law_and_says_how_well(method: str, options: dict[str, Any]) -> None:
+    known = {f.name for f in dataclasses.fields(methods()[method])}
+    if not set(options) <= known:
+        options = {}
+    snn = sw.convert(Net().eval(), method, calibration=DATA, **options)
+    law = snn.provenance["equality"]
+    assert 2 <= law["inputs"] <= len(DATA)
+    assert max(law["difference"], law["original"]) < law["tolerance"]
+    twin = twin_outputs(snn, snn.check_input(DATA[:4]))[0]
+    torch.testing.assert_close(twin, Net().eval()(DATA[:4]), rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_method_adds_on_purpose_is_named_and_taken_off() -> None:
+    snn = sw.convert(Net().eval(), "threshold-relu", calibration=DATA, T=8)
+    shifts = {n: s.shift for n, s in snn.sites.items() if bool(s.shift.any())}
+    assert set(shifts) == {n.name for n in snn.graph if n.op == ops.RECTIFY}
+    for name, shift in shifts.items():
+        assert float(shift) == pytest.approx(float(snn.sites[name].scale) / 16)
+    quiet = {n: dataclasses.replace(s, shift=torch.tensor(0.0)) for n, s in snn.sites.items()}
+    wrong = dataclasses.replace(snn, sites=quiet)
+    source = snn.source
+    assert source is not None
+    with pytest.raises(VerificationError):
+        check_equality(wrong, source.config.placed(source.prepared), DATA[:4])
+
+
+def test_a_dead_fault_is_no_fault_and_a_live_one_is() -> None:
+    """The law looks at every channel by itself: a small one counts as much as a large one."""
+    snn = sw.convert(Net().eval(), calibration=DATA, T=8)
+    source = snn.source
+    assert source is not None
+    placed, graph = source.config.placed(source.prepared), snn.graph.copy()
+    small = int(snn.sites["relu"].scale.argmin())
+    _weight(graph, "first/conv2d", lambda w: w.index_fill(0, torch.tensor([small]), 0.0))
+    with pytest.raises(VerificationError, match="first"):
+        check_equality(dataclasses.replace(snn, graph=graph), placed, DATA[:4])
+
+
+def test_unchecked_statistics_are_not_called_checked() -> None:
+    prepared = sw.calibrate(Net().eval(), DATA)
+    bare = dataclasses.replace(prepared, checked=0)
+    assert "equality" not in bare.convert(configure("spikeconverter")).provenance
