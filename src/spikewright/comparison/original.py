@@ -19,7 +19,7 @@ __all__ = ["Original", "decisions_of", "form_of", "undecided"]
 def form_of(model: nn.Module, prepared: Prepared) -> Form:
     """Tell what the outputs of a model are, from those of two of its calibration inputs."""
     x = prepared.some_inputs(2, "compare")
-    return Form.of(wanted_of(runner(model, prepared.graph)(x)).values)
+    return Form.of(wanted_of(runner(model, prepared.graph)(x)).values, len(x[0]))
 
 
 def decisions_of(model: nn.Module, batches: Iterable[Any]) -> Ann:

@@ -145,7 +145,7 @@ def evaluate(
         kwargs = {k: value(v) for k, v in node.kwargs.items()}
         rounding = rounder(node)
         if rounding is not None:
-            y = args[0] / args[1] if "div" in node.op else args[0]
+            y = args[0] / args[1] if "div" in node.op else args[0].double()
             whole = y.round()
             near = (y - whole).abs() <= snap * whole.abs().clamp(min=1.0)
             env[node.name] = rounding(torch.where(near, whole, y))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
+from spikewright.graph.batch import sizes
 from spikewright.graph.build import batch_position
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
@@ -87,9 +88,8 @@ def _run(graph: Graph, node: Node, held: dict[str, Tensor], batch: int) -> Tenso
 
     args = list(node.args)
     if _shape_only(node):
-        of = graph[args[0].name].shape or ()
-        sizes = [s if isinstance(s, int) else batch for s in of]
-        first: Tensor = torch.empty(sizes, dtype=graph.dtype)
+        of = sizes(graph[args[0].name].shape or (), batch)
+        first: Tensor = torch.empty(of, dtype=graph.dtype)
         values = [first, *(value(a) for a in args[1:])]
     else:
         values = [value(a) for a in args]
@@ -99,9 +99,4 @@ def _run(graph: Graph, node: Node, held: dict[str, Tensor], batch: int) -> Tenso
 
 
 def _of_batch(value: Tensor, node: Node, batch: int) -> Tensor:
-    axis = batch_position(node.shape)
-    if axis is None:
-        return value
-    sizes = list(value.shape)
-    sizes[axis] = batch
-    return value.expand(sizes)
+    return value.expand(sizes(node.shape or (), batch))

@@ -5,8 +5,9 @@ Every site is given the original network's own activation, so that a difference 
 stretch of operators in which it arises, and a staircase's rounding at an edge does not spread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -14,10 +15,10 @@ from torch import Tensor
 from spikewright.errors import VerificationError
 from spikewright.graph import ops
 from spikewright.graph.activation import activate
-from spikewright.graph.ir import Graph, Node
-from spikewright.graph.program import visit
+from spikewright.graph.ir import Graph, Node, Param
+from spikewright.graph.program import SiteFunction, visit
 
-__all__ = ["TOLERANCE", "Difference", "check_rewritten", "difference", "operator_of"]
+__all__ = ["TOLERANCE", "Difference", "check_rewritten", "difference", "operator_of", "reaches"]
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """By how much values may differ, as a share of the largest one at the same place (of the same
@@ -25,6 +26,10 @@ channel, where there are channels): what sums in another order and rounded weigh
 
 _FLOOR = 0.1
 """Share of the tolerance that is granted of the largest value of all channels."""
+
+_ROUNDING = 16.0
+"""Rounding errors that are granted of the largest value on the way to a difference of values, which
+may cancel to nothing."""
 
 _HALF = 0.05
 """The tolerance towards a model in half precision, which is run in float32."""
@@ -44,7 +49,11 @@ class Difference:
 
 
 def difference(
-    found: Tensor, wanted: Tensor, axis: int | None = None, tolerance: float | None = None
+    found: Tensor,
+    wanted: Tensor,
+    axis: int | None = None,
+    tolerance: float | None = None,
+    reach: float = 0.0,
 ) -> Difference:
     """Compare a value with the one that it must be.
 
@@ -53,6 +62,7 @@ def difference(
         wanted: The same.
         axis: Axis that runs over channels, if any.
         tolerance: Instead of that of its type.
+        reach: Largest value on the way to it; see :func:`reaches`.
     """
     if found.shape != wanted.shape:
         return Difference(torch.inf, torch.inf)
@@ -66,13 +76,42 @@ def difference(
     largest, worst = float(size.max()), float(gap.max())
     if not worst < torch.inf:
         return Difference(torch.inf, torch.inf)
+    rounding = max(_ROUNDING * torch.finfo(wanted.dtype).eps * reach, 1e-30)
     if axis is not None:
         gap, size = (t.movedim(axis, 0).reshape(t.shape[axis], -1).amax(1) for t in (gap, size))
         allowed = share * (size + _FLOOR * largest)
-        ratio = float((gap / allowed.clamp_min(1e-30)).max())
+        ratio = float((gap / allowed.clamp_min(rounding)).max())
     else:
-        ratio = worst / max(share * largest, 1e-30)
-    return Difference(worst / max(largest, 1e-30), ratio)
+        ratio = worst / max(share * largest, rounding)
+    return Difference(worst / max(largest, reach, 1e-30), ratio)
+
+
+def reaches(
+    graph: Graph, inputs: Sequence[Tensor], site: SiteFunction | None = None
+) -> dict[str, float]:
+    """Return the largest of all values that each value is made of, from the last sites on.
+
+    Args:
+        graph: A graph in its own numbers.
+        inputs: Its inputs.
+        site: What its sites do.
+    """
+    found: dict[str, float] = {}
+
+    def see(node: Node, value: Tensor) -> None:
+        if not value.is_floating_point() or not value.numel():
+            return
+        bias = [
+            graph.params[a.name]
+            for a in (node.args if ops.kind(node) == "add" else node.args[2:3])
+            if isinstance(a, Param) and graph.params[a.name].numel()
+        ]
+        own = [float(t.abs().max()) for t in (value, *bias)]
+        before = [] if ops.kind(node) == "site" else [found.get(i, 0.0) for i in node.inputs]
+        found[node.name] = max(own + before)
+
+    visit(graph, inputs, see, site)
+    return found
 
 
 def check_rewritten(
@@ -109,7 +148,11 @@ def check_rewritten(
                 "converted."
             )
         worst = max(worst, gap.relative)
-    for node, gap in _compared(rewritten, inputs, seen, sites | {*raw.outputs}):
+    names = sites | {*raw.outputs}
+    found = [*_compared(rewritten, inputs, seen, names)]
+    if any(gap.allowed > 1.0 for _, gap in found):
+        found = [*_compared(rewritten, inputs, seen, names, reaches(raw, inputs))]
+    for node, gap in found:
         if gap.allowed > 1.0:
             raise _broken(_first(raw, rewritten, inputs, sites) or node, gap)
         worst = max(worst, gap.relative)
@@ -117,14 +160,19 @@ def check_rewritten(
 
 
 def _compared(
-    graph: Graph, inputs: Sequence[Tensor], known: dict[str, Tensor], names: set[str]
+    graph: Graph,
+    inputs: Sequence[Tensor],
+    known: dict[str, Tensor],
+    names: set[str],
+    reach: Mapping[str, float] = MappingProxyType({}),
 ) -> Iterator[tuple[Node, Difference]]:
     """Run a graph whose sites send the values known, and compare those named."""
     found: list[tuple[Node, Difference]] = []
 
     def see(node: Node, value: Tensor) -> Tensor | None:
         if node.name in names and node.name in known and ops.kind(node) != "site":
-            found.append((node, difference(value, known[node.name])))
+            gap = difference(value, known[node.name], reach=reach.get(node.name, 0.0))
+            found.append((node, gap))
         return None
 
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
@@ -138,7 +186,7 @@ def _compared(
             own = torch.where((low <= wanted) & (wanted <= high), wanted, own)
         else:
             wanted = activate(node, wanted)
-        found.append((node, difference(own, wanted)))
+        found.append((node, difference(own, wanted, reach=reach.get(node.name, 0.0))))
         return wanted
 
     visit(graph, inputs, see, site)
@@ -152,8 +200,8 @@ def _first(raw: Graph, rewritten: Graph, inputs: Sequence[Tensor], sites: set[st
     seen: dict[str, Tensor] = {}
     visit(raw, few, lambda n, v: seen.update({n.name: v}))
     names = {n.name for n in rewritten if n.name in seen and ops.kind(n) not in ("pool", "shape")}
-    bad = (n for n, gap in _compared(rewritten, few, seen, names | sites) if gap.allowed > 1.0)
-    return next(bad, None)
+    gaps = _compared(rewritten, few, seen, names | sites, reaches(raw, few))
+    return next((n for n, gap in gaps if gap.allowed > 1.0), None)
 
 
 def _broken(node: Node, gap: Difference) -> VerificationError:

@@ -64,6 +64,16 @@ def _rot90(w: Rewrite) -> bool:
     return w.finish(w.permute(turned, swapped))
 
 
+def _flipped(axis: int) -> Rule:
+    """Return the rule of fliplr or flipud."""
+
+    def rule(w: Rewrite) -> bool:
+        x = w.value(w.node.args[0])
+        return x is not None and w.finish(w.flip(x, (axis,)))
+
+    return rule
+
+
 def _squeeze(w: Rewrite) -> bool:
     """squeeze() takes away the axes that have size 1 for every batch, never the batch."""
     x = w.value(w.node.args[0])
@@ -158,6 +168,8 @@ RULES: Mapping[str, Rule] = {
     "aten.vstack.default": _stacked(0, 2),
     "aten.dstack.default": _stacked(2, 3),
     "aten.rot90.default": _rot90,
+    "aten.fliplr.default": _flipped(1),
+    "aten.flipud.default": _flipped(0),
     "aten.squeeze.default": _squeeze,
     "aten.gather.default": _gather,
     "aten.cumsum.default": _cumsum,

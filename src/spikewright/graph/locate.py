@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find out where every value of a captured graph holds the batch, by watching single samples.
 
-The graph is run on two samples, once with each of them made of NaN: whatever becomes NaN depends
-on that sample. This sees through every operator alike, reshapes that merge the batch with other
-axes included, and it shows where samples are mixed, which no spiking network can do.
+The graph is run on two samples, and twice again with each of them made of NaN: whatever becomes
+NaN, or anything else than it was, depends on that sample. This sees through every operator alike,
+reshapes that merge the batch with other axes included, and it shows where samples are mixed, which
+no spiking network can do. Behind every operator the sample's elements are made NaN again, so that
+one that swallows NaN (``where``, comparisons) hides nothing from those behind it.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import UnsupportedModuleError
-from spikewright.graph.batch import Merged, Size, batch_axis, sizes
+from spikewright.graph.batch import BatchAxis, Merged, Shape, batch_axis, sizes
 from spikewright.graph.ir import Graph, Node
-from spikewright.graph.program import visit
+from spikewright.graph.program import resolve_operator, run_node
 
 __all__ = ["locate_batch"]
+
+SAMPLES = 2
+ROUNDING = 1e-4
 
 
 def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
@@ -31,57 +37,99 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
         UnsupportedModuleError: If samples are mixed, exchanged or left out somewhere, or the
             batch is on two axes of a value.
     """
-    growing = {n.name for n in graph if n.shape is not None and batch_axis(n.shape) is not None}
-    for name in growing:
-        if sum(not isinstance(s, int) for s in graph[name].shape or ()) > 1:
-            raise _mixed(graph[name], "the batch on two axes of one value")
-    depends: list[dict[str, Tensor]] = []
-    for sample in range(2):
-        found: dict[str, Tensor] = {}
+    for node in graph:
+        if sum(not isinstance(s, int) for s in node.shape or ()) > 1:
+            raise _mixed(node, "the batch on two axes of one value")
+    given = {n: _noise(x, graph.dtype) for n, x in zip(graph.inputs, example, strict=True)}
+    last = {name: node.name for node in graph for name in node.inputs}
+    envs: list[dict[str, Any]] = [{} for _ in range(1 + SAMPLES)]
+    with torch.no_grad():
+        for node in graph:
+            if node.name in given:
+                values: list[Any] = [given[node.name]] * (1 + SAMPLES)
+            else:
+                values = [run_node(graph, node, env) for env in envs]
+            if isinstance(values[0], Tensor):
+                shape = _located(graph, node, values) if node.inputs else node.shape or ()
+                graph.update(dataclasses.replace(node, shape=shape))
+                values = _spoilt(values, shape)
+            for env, value in zip(envs, values, strict=True):
+                env[node.name] = value
+                for name in node.inputs:
+                    if last[name] == node.name:
+                        env.pop(name, None)
 
-        def watch(node: Node, value: Tensor, found: dict[str, Tensor] = found) -> None:
-            if not value.is_floating_point() or not bool((nan := value.isnan()).any()):
-                return
-            axis = batch_axis(node.shape)
-            if axis is None:
-                raise _mixed(node, "a value without the batch that depends on a sample")
-            found[node.name] = nan.movedim(axis.axis, 0).reshape(nan.shape[axis.axis], -1).any(1)
 
-        visit(graph, tuple(_spoilt(x, sample, graph.dtype) for x in example), watch)
-        depends.append(found)
-    for name in growing:
-        node = graph[name]
-        shape = _ordered(node, *(d.get(name) for d in depends))
-        graph.update(dataclasses.replace(node, shape=shape))
-
-
-def _spoilt(x: Tensor, sample: int, dtype: torch.dtype) -> Tensor:
+def _noise(x: Tensor, dtype: torch.dtype) -> Tensor:
     if not x.is_floating_point():
         return x
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(x.shape, generator=generator, dtype=dtype).to(x.device)
-    noise[sample] = torch.nan
-    return noise
+    return torch.randn(x.shape, generator=generator, dtype=dtype).to(x.device)
 
 
-def _ordered(node: Node, first: Tensor | None, second: Tensor | None) -> tuple[Size, ...]:
-    """Return a shape in which the batch stands between the right numbers of elements."""
+def _spoilt(values: Sequence[Tensor], shape: Shape) -> list[Tensor]:
+    """Return a value as it is, and with the elements of each sample made NaN in turn."""
+    clean, at = values[0], batch_axis(shape)
+    if at is None or not clean.is_floating_point():
+        return list(values)
+    owner = _owner(at, clean.shape[at.axis]).to(clean.device)
+    owner = owner.reshape(-1, *(1 for _ in shape[at.axis + 1 :]))
+    return [clean, *(clean.masked_fill(owner == s, torch.nan) for s in range(SAMPLES))]
+
+
+def _owner(at: BatchAxis, length: int) -> Tensor:
+    """Return the sample that each place along the batch's axis belongs to."""
+    return torch.arange(length) // at.inner % SAMPLES
+
+
+def _located(graph: Graph, node: Node, values: Sequence[Tensor]) -> Shape:
+    """Return a value's shape, the batch standing between the right numbers of elements."""
     shape = node.shape or ()
     at = batch_axis(shape)
+    changed = [_changed(node, values[0], value) for value in values[1:]]
     if at is None:
+        if any(bool(c.any()) for c in changed):
+            raise _mixed(node, "a value without the batch that depends on a sample")
         return shape
-    length, others = sizes(shape, 2)[at.axis], at.outer * at.inner
-    none = torch.zeros(length, dtype=torch.bool)
-    depends = [none if d is None else d.cpu() for d in (first, second)]
-    if bool((depends[0] & depends[1]).any()):
+    places = [c.movedim(at.axis, 0).reshape(c.shape[at.axis], -1).any(1).cpu() for c in changed]
+    if bool((places[0] & places[1]).any()):
         raise _mixed(node, "values that depend on several samples")
-    place = torch.arange(length)
-    for inner in sorted((n for n in range(1, others + 1) if others % n == 0), reverse=True):
-        owner = place // inner % 2
-        if not bool((depends[0] & (owner != 0)).any() or (depends[1] & (owner != 1)).any()):
-            size = None if others == 1 else Merged(others // inner, inner)
+    for found in _candidates(graph, node, at):
+        owner = _owner(found, len(places[0]))
+        if not any(bool((p & (owner != sample)).any()) for sample, p in enumerate(places)):
+            alone = found.outer * found.inner == 1
+            size = None if alone else Merged(found.outer, found.inner)
             return (*shape[: at.axis], size, *shape[at.axis + 1 :])
     raise _mixed(node, "samples in another order than they came in")
+
+
+def _changed(node: Node, clean: Tensor, spoilt: Tensor) -> Tensor:
+    """Return where a value depends on the sample that was made NaN."""
+    lost = spoilt.isnan() & ~clean.isnan()
+    if torch.Tag.nondeterministic_seeded in getattr(resolve_operator(node.op), "tags", ()):
+        return lost
+    if not clean.is_floating_point():
+        return clean != spoilt
+    size = clean.nan_to_num(0.0, 0.0, 0.0).abs().amax() if clean.numel() else 0.0
+    moved = (clean - spoilt).abs() > ROUNDING * size  # sums in another order are no dependence
+    return lost | moved
+
+
+def _candidates(graph: Graph, node: Node, at: BatchAxis) -> Iterator[BatchAxis]:
+    """Yield where the batch may be on its axis: as in what the node reads first."""
+    others = at.outer * at.inner
+    for name in node.inputs:
+        shape = graph[name].shape
+        before = batch_axis(shape)
+        if (
+            before is not None
+            and before.axis == at.axis
+            and (sizes(shape or ()) == sizes(node.shape or ()))
+        ):
+            yield before
+    for inner in range(others, 0, -1):
+        if others % inner == 0:
+            yield BatchAxis(at.axis, others // inner, inner)
 
 
 def _mixed(node: Node, what: str) -> UnsupportedModuleError:

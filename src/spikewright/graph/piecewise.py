@@ -82,14 +82,18 @@ def find_piecewise(graph: Graph) -> None:
     """
     done: set[str] = set()
     for alone in (True, False):
+        order = {n: i for i, n in enumerate(graph.nodes)}
         for name in reversed(tuple(graph.nodes)):
-            if name not in done:
-                done |= _replace(graph, name, alone=alone)
+            if name in done:
+                continue
+            replaced = _replace(graph, name, order, alone=alone)
+            if replaced:
+                done |= replaced
+                order = {n: i for i, n in enumerate(graph.nodes)}
 
 
-def _replace(graph: Graph, name: str, *, alone: bool) -> set[str]:
+def _replace(graph: Graph, name: str, order: dict[str, int], *, alone: bool) -> set[str]:
     """Replace the longest chain that ends in a node; return what was replaced."""
-    order = {n: i for i, n in enumerate(graph.nodes)}
     found = tuple(chains(graph, name, order, lambda n: _is_foreign(graph, n)))
     if not found:
         return set()
@@ -144,7 +148,7 @@ def lines_of(graph: Graph, source: str, chain: Sequence[Node]) -> Lines | None:
         return None
     if torch.unique((slopes * 1e6).round()).numel() > MAX_KINKS + 1:
         return None
-    search = _Search(at)
+    search = _Search(at, points, values)
     kinks = search.between(-_FAR * 1.1, _FAR * 1.1)
     if kinks is None:
         return None
@@ -163,8 +167,8 @@ def _points() -> Tensor:
 class _Search:
     """Looks for kinks by where the lines at both ends of an interval meet."""
 
-    def __init__(self, at: _At) -> None:
-        self._at = at
+    def __init__(self, at: _At, points: Tensor, values: Tensor) -> None:
+        self._at, self._points, self._values = at, points, values
         self._tries = 0
 
     def _line(self, x: float) -> tuple[float, float]:
@@ -194,12 +198,18 @@ class _Search:
         return left + right
 
     def _follows(self, low: float, high: float, slope: float, shift: float) -> bool:
-        """Tell whether the function is this line, at points close to both ends and between."""
+        """Tell whether the function is this line, wherever it is known and close to both ends."""
+        known = (self._points > low) & (self._points < high)
+        if not _on_line(self._points[known], self._values[known], slope, shift):
+            return False
         near = torch.logspace(-9, -0.31, 28, dtype=torch.float64)
         share = torch.cat([near, 1.0 - near])
         x = low + share * (high - low)
-        value, _ = self._at(x)
-        return bool(((value - slope * x - shift).abs() <= _CLOSE * (1.0 + value.abs())).all())
+        return _on_line(x, self._at(x)[0], slope, shift)
+
+
+def _on_line(x: Tensor, value: Tensor, slope: float, shift: float) -> bool:
+    return bool(((value - slope * x - shift).abs() <= _CLOSE * (1.0 + value.abs())).all())
 
 
 def _as_lines(at: _At, kinks: Sequence[float]) -> Lines:

@@ -16,7 +16,7 @@ from spikewright.errors import FileFormatError
 from spikewright.graph import kernels, ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
-__all__ = ["Program", "SiteFunction", "resolve_operator", "visit"]
+__all__ = ["Program", "SiteFunction", "resolve_operator", "run_node", "visit"]
 
 SiteFunction = Callable[[Node, Tensor, bool], Tensor]
 """What a site does to its input: node, value, whether the value's memory may be overwritten."""
@@ -202,7 +202,7 @@ class Program:
         def run(env: dict[str, Any]) -> Tensor:
             if own:
                 base: Tensor = env[a]
-            elif isinstance(factor_b, float) and factor_a == 1.0:
+            elif isinstance(factor_a, float) and isinstance(factor_b, float) and factor_a == 1.0:
                 return torch.add(env[a], env[b], alpha=factor_b)
             else:
                 base = env[a] * factor_a
@@ -263,14 +263,6 @@ def visit(
     env: dict[str, Any] = {}
     last = {name: node.name for node in graph for name in node.inputs}
     given = dict(zip(graph.inputs, inputs, strict=True))
-
-    def value(arg: Arg) -> Any:  # noqa: ANN401 - tensors or data
-        if isinstance(arg, Ref):
-            return env[arg.name]
-        if isinstance(arg, Param):
-            return graph.params[arg.name]
-        return [value(a) for a in arg] if isinstance(arg, tuple) else arg
-
     with torch.no_grad():
         for node in graph:
             if node.name in given:
@@ -280,9 +272,7 @@ def visit(
                     raise RuntimeError(f"{node.name}: the graph has sites but no site function.")
                 result = site(node, env[node.inputs[0]], False)
             else:
-                kwargs = {k: value(v) for k, v in node.kwargs.items()}
-                result = resolve_operator(node.op)(*(value(a) for a in node.args), **kwargs)
-                result = result if node.pick is None else result[node.pick]
+                result = run_node(graph, node, env)
             if isinstance(result, Tensor):
                 seen = see(node, result)
                 result = result if seen is None else seen
@@ -290,6 +280,21 @@ def visit(
             for name in node.inputs:
                 if last[name] == node.name:
                     env.pop(name, None)
+
+
+def run_node(graph: Graph, node: Node, env: Mapping[str, Any]) -> Any:  # noqa: ANN401 - tensors
+    """Return what one operator makes of the values computed so far."""
+
+    def value(arg: Arg) -> Any:  # noqa: ANN401 - tensors or data
+        if isinstance(arg, Ref):
+            return env[arg.name]
+        if isinstance(arg, Param):
+            return graph.params[arg.name]
+        return [value(a) for a in arg] if isinstance(arg, tuple) else arg
+
+    kwargs = {k: value(v) for k, v in node.kwargs.items()}
+    result = resolve_operator(node.op)(*(value(a) for a in node.args), **kwargs)
+    return result if node.pick is None else result[node.pick]
 
 
 def _is_sum(node: Node) -> bool:

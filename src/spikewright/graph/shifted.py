@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.activation import between_layers
+from spikewright.graph.activation import activation_range, between_layers
 from spikewright.graph.build import Rewrite
 from spikewright.graph.chains import SNAP, chains
 from spikewright.graph.ir import Graph
@@ -23,17 +23,19 @@ _FAR = -1e6
 def find_shifted_staircases(graph: Graph) -> None:
     """Write staircases with another lowest value than 0 as sites between two additions, in place.
 
-    In front of the first weighted layer and behind the last one they can stay analog, and do.
+    In front of the first weighted layer and behind the last one they can stay analog, and do,
+    unless a clip in them becomes neurons anyway.
 
     Args:
         graph: A graph after `find_staircases`.
     """
+    order = {n: i for i, n in enumerate(graph.nodes)}
     for name in reversed(tuple(graph.nodes)):
-        order = {n: i for i, n in enumerate(graph.nodes)}
         found = tuple(chains(graph, name, order, rounds))
-        if not found or not between_layers(graph, name):
-            continue
+        inside = bool(found) and between_layers(graph, name)
         for source, chain in reversed(found):
+            if not (inside or any(activation_range(graph, n) for n in chain)):
+                continue
             at = function_of(graph, source, chain)
             bottom = float(at([_FAR])[0].to(graph.dtype))
             levels = staircase_of(_lifted(at, bottom), graph.dtype) if bottom != 0 else None
@@ -42,6 +44,7 @@ def find_shifted_staircases(graph: Graph) -> None:
                 y = w.shift(graph[source], -bottom)
                 site = w.call(ops.RECTIFY, y, shape=graph[name].shape or (), **levels)
                 w.finish(w.shift(site, bottom))
+                order = {n: i for i, n in enumerate(graph.nodes)}
                 break
     graph.prune()
 

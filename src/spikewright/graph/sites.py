@@ -179,7 +179,7 @@ def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
         analog=analog if kind != "weighted" else False,
         rectified=kind in ("layout", "mixing")
         and all(s.rectified for s in sources)
-        and node.op != ops.SCALE,
+        and node.op not in (ops.SCALE, ops.WINDOW_SUM),
     )
 
 
@@ -434,17 +434,12 @@ def _earliest(graph: Graph, name: str, values: dict[str, Value]) -> str:
 
 
 def _place_readouts(graph: Graph) -> None:
-    """Put a read-out between the network and whatever analog work follows it."""
-    values = flow(graph)
-    boundary: list[str] = []
-    for node in graph:
-        if values[node.name].tail and ops.kind(node) != "shape":
-            boundary.extend(
-                i for i in node.inputs if not values[i].tail and ops.kind(graph[i]) != "shape"
-            )
-    boundary.extend(o for o in graph.outputs if not values[o].tail)
-    tails = {n.name for n in graph if values[n.name].tail}
-    for name in dict.fromkeys(boundary):
+    """Put a read-out between the network and whatever analog work follows it.
+
+    What is made of an output without further layers (a multiple of it, its sum with another) is
+    such work: a value is accumulated once.
+    """
+    while (name := _next_readout(graph)) is not None:
         node = graph[name]
         readout = Node(
             name=graph.fresh_name(f"{name}/readout"),
@@ -454,6 +449,20 @@ def _place_readouts(graph: Graph) -> None:
             source=node.source,
             shape=node.shape,
         )
-        graph.redirect(name, readout.name, only=[t for t in tails if t in graph.nodes])
+        below = _has_network_below(graph)
+        behind = [u.name for u in graph.users()[name] if u.name not in below]
+        graph.redirect(name, readout.name, only=behind)
         graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)
         graph.insert([readout], after=name)
+
+
+def _next_readout(graph: Graph) -> str | None:
+    """Return the first value that is read by analog work or returned, and not behind a read-out."""
+    values = flow(graph)
+    wanted = {o for o in graph.outputs if not values[o].tail}
+    for node in graph:
+        if values[node.name].tail and node.op != ops.READOUT and ops.kind(node) != "shape":
+            wanted.update(
+                i for i in node.inputs if not values[i].tail and ops.kind(graph[i]) != "shape"
+            )
+    return next((n.name for n in graph if n.name in wanted), None)

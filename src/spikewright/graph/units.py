@@ -67,7 +67,7 @@ def _forward(graph: Graph, node: Node, pending: dict[str, Tensor]) -> None:
     kind = ops.kind(node)
     if kind == "weighted":
         before = graph[node.inputs[0]].shape or ()
-        unit = _per_channel(node, pending[node.inputs[0]], len(before))
+        unit = _per_channel(node, pending[node.inputs[0]], before)
         if unit is None:
             _settle(graph, node, 0, pending)
         else:
@@ -168,16 +168,23 @@ def _replace(graph: Graph, node: Node, index: int, value: Tensor) -> None:
     graph.update(dataclasses.replace(node, args=tuple(args)))
 
 
-def _per_channel(node: Node, unit: Tensor, ndim: int) -> Tensor | None:
+def _per_channel(node: Node, unit: Tensor, shape: Shape) -> Tensor | None:
     """Return a unit of a value as a vector over a layer's channels, if it is one.
+
+    A batch norm takes a unit of any form, as long as it is the same along the batch's axis.
 
     Args:
         node: The layer.
         unit: Of what it reads or writes.
-        ndim: Axes of that value.
+        shape: Of that value.
     """
-    if unit.ndim == 0 or node.op == ops.AFFINE:
+    if unit.ndim == 0:
         return unit
+    ndim = len(shape)
+    if node.op == ops.AFFINE:
+        at = batch_axis(shape)
+        own = -1 if at is None else at.axis - (ndim - unit.ndim)
+        return unit if own < 0 or unit.shape[own] == 1 else None
     axis = 1 if ops.weighted(node).channel_axis == 1 else ndim - 1  # type: ignore[union-attr]
     own = axis - (ndim - unit.ndim)
     if any(size != 1 for i, size in enumerate(unit.shape) if i != own):
@@ -200,6 +207,8 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
         The factors of its output, or None for a pool whose windows hold different factors.
     """
     mover = graph[node.args[0].name] if node.op == "operator.getitem" else node
+    if mover is not node and ops.kind(mover) != "layout":
+        return torch.tensor(1.0)  # one result of several of an analog operator
     tensors = [i for i in mover.inputs if graph[i].shape is not None]
     found = [maps[i] for i in tensors if i in maps]
     if len(found) == len(tensors) and all(m.ndim == 0 and m == found[0] for m in found):
@@ -351,13 +360,13 @@ def _note(stands_for: dict[str, Tensor], name: str, gain: Tensor) -> None:
 
 def _scale_weighted(graph: Graph, node: Node, gain: Tensor) -> bool:
     weight = graph.params[node.args[1].name]
+    vector = _per_channel(node, gain, node.shape or ())
+    if vector is None:
+        return False
     if node.op == ops.AFFINE:
         _replace(graph, node, 1, weight * gain)
         _replace(graph, graph[node.name], 2, graph.params[node.args[2].name] * gain)
         return True
-    vector = _per_channel(node, gain, len(node.shape or ()))
-    if vector is None:
-        return False
     _replace(graph, node, 1, weight * output_gain(node, vector, weight))
     if len(node.args) > 2 and node.args[2] is not None:
         _replace(graph, graph[node.name], 2, graph.params[node.args[2].name] * vector)

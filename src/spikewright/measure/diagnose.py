@@ -154,7 +154,9 @@ class _Comparison:
             else:
                 sums.samples += inputs
                 sums.equal = (sums.equal or 0) + int((a == value).sum())
-        mine, theirs = decided(outputs), decided(wanted)
+        mine, theirs = (
+            decided(self.network.samples_first(found), inputs) for found in (outputs, wanted)
+        )
         if mine is not None and theirs is not None:
             self.agreeing = (self.agreeing or 0) + int((mine == theirs).sum())
 

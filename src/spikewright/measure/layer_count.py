@@ -71,7 +71,7 @@ class LayerCount(Work):
         names = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(data, Mapping) or set(data) != names:
             raise not_ours("a field is missing or unknown in a layer")
-        if data["kind"] not in KINDS:
+        if data["kind"] not in KINDS or not isinstance(data["name"], str):
             raise not_ours(f"a layer is of unknown kind {data['kind']!r}")
         counts = [data[n] for n in names - {"name", "kind"}]
         if any(type(n) is not int or not 0 <= n < MOST for n in counts):

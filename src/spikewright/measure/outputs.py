@@ -37,16 +37,16 @@ class Form:
     classes: int = 0
 
     @classmethod
-    def of(cls, outputs: Sequence[Tensor]) -> "Form":
-        """Tell what outputs are, from those of some inputs.
+    def of(cls, outputs: Sequence[Tensor], inputs: int) -> "Form":
+        """Tell what outputs are, from those of so many inputs.
 
         Example:
-            >>> Form.of([torch.rand(5, 3)]), Form.of([torch.rand(5, 1)])
+            >>> Form.of([torch.rand(5, 3)], 5), Form.of([torch.rand(5, 1)], 5)
             (Form(text='class scores', classes=3), Form(text='one number an input', classes=0))
-            >>> Form.of([torch.ones(5, 2, 4).long()]).text, Form.of([torch.rand(5)] * 3).text
+            >>> Form.of([torch.ones(5, 2, 4).long()], 5).text, Form.of([torch.rand(5)] * 3, 5).text
             ('integers (batch, 2, 4)', '3 outputs')
         """
-        scores = class_scores(outputs)
+        scores = class_scores(outputs, inputs)
         if scores is not None:
             return cls(SCORES, scores.shape[1])
         if len(outputs) != 1:
@@ -54,7 +54,9 @@ class Form:
         (value,) = outputs
         kind = "numbers" if value.is_floating_point() else "integers"
         kind = "true or false" if value.dtype == torch.bool else kind
-        if value.ndim and math.prod(value.shape[1:]) == 1:
+        if not value.ndim or len(value) != inputs:
+            return cls(f"{kind} that do not start with the batch")
+        if math.prod(value.shape[1:]) == 1:
             return cls("one number an input" if kind == "numbers" else f"{kind}, one an input")
         return cls(f"{kind} ({', '.join(['batch', *map(str, value.shape[1:])])})")
 
@@ -69,7 +71,7 @@ def form_of(simulator: Simulator, x: Inputs) -> Form:
     few = tuple(value[:2] for value in as_inputs(x))
     with torch.no_grad():
         outputs = next(iter(simulator.over_time(few)))
-    return Form.of(simulator.network.samples_first(outputs))
+    return Form.of(simulator.network.samples_first(outputs), len(few[0]))
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,32 @@ from torch import Tensor
 __all__ = ["class_scores", "decided", "difference"]
 
 
-def class_scores(outputs: Sequence[Tensor]) -> Tensor | None:
+def class_scores(outputs: Sequence[Tensor], inputs: int) -> Tensor | None:
     """Return the outputs if they are class scores, from which a class can be decided.
 
     Class scores are the one output of a network, floating, "batch class", of at least two classes.
     Of anything else the place of the largest value says nothing: of one value it is always the
     same, of class numbers it is that of an input, of several outputs nobody knows which decides.
 
+    Args:
+        outputs: The network's.
+        inputs: Of how many inputs.
+
     Example:
         >>> import torch
-        >>> class_scores([torch.rand(4, 3)]) is None, class_scores([torch.rand(4, 1)]) is None
+        >>> class_scores([torch.rand(4, 3)], 4) is None, class_scores([torch.rand(4, 1)], 4) is None
         (False, True)
     """
     if len(outputs) != 1:
         return None
     (scores,) = outputs
-    are = scores.is_floating_point() and scores.ndim == 2 and scores.shape[1] > 1
-    return scores if are else None
+    shaped = scores.ndim == 2 and len(scores) == inputs and scores.shape[1] > 1
+    return scores if shaped and scores.is_floating_point() else None
 
 
-def decided(outputs: Sequence[Tensor]) -> Tensor | None:
+def decided(outputs: Sequence[Tensor], inputs: int) -> Tensor | None:
     """Return the class of each input, "batch"; None where outputs are no class scores."""
-    scores = class_scores(outputs)
+    scores = class_scores(outputs, inputs)
     return None if scores is None else scores.argmax(1)
 
 

@@ -36,7 +36,7 @@ SPELLINGS: dict[str, tuple[int, Middle]] = {
     "x * 0.5 + c": (3, lambda s, x: x * 0.5 + s.c),
     "c larger than x": (2, lambda s, x: x.mean(1, keepdim=True) + s.tokens),
     "gain larger than x": (2, lambda s, x: x.mean(2, keepdim=True) * s.tokens),
-    "outer product": (1, lambda s, x: x.unsqueeze(2) * s.tokens[0, :5]),
+    "outer product": (1, lambda s, x: x.unsqueeze(2) * s.tokens[0, :, 0]),
     "c - x": (3, lambda s, x: s.c - x),
     "1 - x": (3, lambda s, x: 1 - x),
     "rsub": (3, lambda s, x: torch.rsub(x, s.c, alpha=2)),

@@ -113,6 +113,8 @@ MOVED: list[tuple[Callable[[Tensor], Tensor], BatchAxis]] = [
     (lambda x: x.permute(1, 0, 2).reshape(2, -1, 6), BatchAxis(1, 2, 1)),
     (lambda x: x.permute(1, 0, 2).reshape(2, -1, 3), BatchAxis(1, 2, 2)),
     (lambda x: torch.where(x > 0, x, torch.zeros_like(x)), BatchAxis()),
+    (lambda x: torch.where(x > 0, x, 0.0).permute(1, 0, 2).reshape(-1, 3), BatchAxis(0, 4, 2)),
+    (lambda x: x.new_ones(4, x.shape[0], 6).reshape(-1, 3) * 2, BatchAxis(0, 4, 2)),
     (lambda x: F.pad(x, (1, 1)).transpose(0, 2), BatchAxis(2)),
     (lambda x: x.sum((1, 2)), BatchAxis()),
     (lambda x: x.argmax(2), BatchAxis()),
@@ -138,6 +140,8 @@ MIXED: list[tuple[Callable[[Tensor], Tensor], str]] = [
     (lambda x: torch.cat([x, x[:1]]), "multiple of the batch"),
     (lambda x: x.softmax(0), "several samples"),
     (lambda x: x.cumsum(0), "several samples"),
+    (lambda x: x.argmax(0).float(), "sample"),
+    (lambda x: (x > 0).flip(0), "another order"),
     (lambda x: x * x.sum(), "sample"),
 ]
 

@@ -16,16 +16,18 @@ from tests.unit.measure.answering import FORMS, Net, inputs
 def test_what_outputs_are_called(name: str) -> None:
     outputs, text = FORMS[name]
     found = wanted_of(Net(outputs)(inputs(2)))
-    form = Form.of(found.values)
+    form = Form.of(found.values, 2)
     wanted = text.replace("true or false", "integers")  # of a reference, 1 and 0
     assert (form.text, form.classes) == (wanted, 0)
 
 
 def test_class_scores_are_the_only_output_floating_of_two_classes_or_more() -> None:
-    assert Form.of([torch.rand(4, 3)]) == Form(SCORES, 3)
-    assert Form.of([torch.rand(0, 2)]) == Form(SCORES, 2)
-    for outputs in ([torch.rand(4, 3)] * 2, [torch.rand(4, 3).long()], [torch.rand(3)], []):
-        assert Form.of(outputs).classes == 0
+    assert Form.of([torch.rand(4, 3)], 4) == Form(SCORES, 3)
+    assert Form.of([torch.rand(0, 2)], 0) == Form(SCORES, 2)
+    for outputs in ([torch.rand(4, 3)] * 2, [torch.rand(4, 3).long()], [torch.rand(4)], []):
+        assert Form.of(outputs, 4).classes == 0
+    for other in (torch.rand(3, 4), torch.rand(())):
+        assert Form.of([other], 4) == Form("numbers that do not start with the batch")
 
 
 def test_tensors_are_found_in_any_nesting_and_named_by_their_place() -> None:

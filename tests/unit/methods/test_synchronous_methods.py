@@ -532,7 +532,7 @@ def test_qcfs_refuses_networks_that_were_not_trained_quantised(net: str) -> None
 @pytest.mark.parametrize("name", ON_SPIKES)
 def test_methods_that_need_the_inputs_themselves_say_so(name: str) -> None:
     _, _, prepared = case(name, "mlp")
-    for without in (None, torch.zeros(0, 6)):
+    for without in (None, (torch.zeros(0, 6),)):
         bare = dataclasses.replace(prepared, inputs=without)
         with pytest.raises(CalibrationError, match=f"{name}: expected calibration inputs to run"):
             sw.convert(bare, name, T=4)

@@ -255,3 +255,27 @@ def test_half_precision_runs_in_float32_and_says_so(dtype: torch.dtype) -> None:
         wanted = half(DATA.to(dtype)).float()
     assert float((snn(DATA.to(dtype)) - wanted).norm() / wanted.norm()) < 0.02
     assert f"the model's {str(dtype)[6:]} weights run in float32" in snn.summary()
+
+
+MADE_OF_OUTPUTS = [
+    lambda a, b: (b, 2 * b),
+    lambda a, b: (a, a.flip(1), a.sum(1)),
+    lambda a, b: ((a > 0).long(), a > 0),
+    lambda a, b: a.T,
+    lambda a, b: (a.softmax(1), a),
+]
+
+
+@pytest.mark.parametrize("nest", MADE_OF_OUTPUTS)
+@pytest.mark.parametrize("method", ["spikeconverter", "burst"])
+def test_what_is_made_of_an_output_is_made_of_its_read_out(nest: Any, method: str) -> None:
+    """In integers too, where a value that is accumulated twice would have two units."""
+    model = Heads(nest).eval()
+    snn = sw.convert(model, method, calibration=DATA, T=8)
+    assert sw.verify(snn, DATA[:3]).agrees
+    integer = snn.to_integer()
+    assert sw.verify(integer, DATA[:3]).agrees
+    made = nest(*(sw.convert(Heads().eval(), method, calibration=DATA, T=8)(DATA)))
+    leaves, wanted = (torch.utils._pytree.tree_leaves(t) for t in (snn(DATA), made))
+    for one, other in zip(leaves, wanted, strict=True):
+        torch.testing.assert_close(one, other)

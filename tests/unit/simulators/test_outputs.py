@@ -17,9 +17,10 @@ from tests.unit.measure.answering import FORMS, converted, inputs
 
 def test_decisions_need_class_scores() -> None:
     scores = torch.tensor([[0.0, 1.0], [3.0, 2.0]])
-    assert decided([scores]).tolist() == [1, 0]
+    assert decided([scores], 2).tolist() == [1, 0]
+    assert decided([scores], 3) is None
     for outputs in ([scores, scores], [scores.long()], [scores[:, :1]], [scores[0]], [scores > 0]):
-        assert decided(outputs) is None
+        assert decided(outputs, 2) is None
 
 
 @pytest.mark.parametrize("method", ["spikeconverter", "burst", "casc"])
