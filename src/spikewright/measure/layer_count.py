@@ -50,11 +50,6 @@ class LayerCount(Work):
     weights: int = 0
     biases: int = 0
 
-    @property
-    def resets(self) -> int:
-        """Additions of its neurons caused by the spikes they sent, over all samples."""
-        return self.spikes * self.per_spike
-
     def is_same(self, other: "LayerCount") -> bool:
         """Tell whether it is the same layer, whatever was counted."""
         mine, theirs = (dataclasses.replace(x, spikes=0, additions=0) for x in (self, other))
