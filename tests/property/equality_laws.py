@@ -26,6 +26,9 @@ from tests.property.random_graphs import RandomModel, draw
 TWIN = 2e-4
 """Allowed between twin and model, of the largest value of an output: sums in float32, in another order."""
 
+FINE = 0.05
+"""Allowed between a network and its integers of 14 bits, of an output's norm."""
+
 NEAR = {"spikeconverter": 0.02, "burst": 0.6, "casc": 0.6}
 """Allowed between spikes and model, of an output's norm, on inputs that calibration saw."""
 
@@ -73,17 +76,26 @@ def check(seed: int) -> Outcome:
     return Outcome()
 
 
-def _whole(snn: sw.SpikingNetwork, x: object) -> None:
+def _leaves(out: object) -> list[Tensor]:
+    return pytree.tree_leaves(out)
+
+
+def _whole(snn: sw.SpikingNetwork, x: Tensor | tuple[Tensor, ...]) -> None:
+    """Check that integers agree bit for bit, and that fine ones are near the network."""
     try:
-        whole = snn.to_integer()
+        whole, fine = snn.to_integer(), snn.to_integer(weight_bits=14, input_bits=14)
     except ConfigError:
         return
     assert sw.verify(whole, x).agrees, "the simulators of the integer network disagree"
+    given = x if isinstance(x, tuple) else (x,)
+    for own, other in zip(_leaves(snn(*given)), _leaves(fine(*given)), strict=True):
+        gap = float((own - other).norm() / own.norm().clamp(min=1e-3))
+        assert gap < FINE, f"integers of 14 bits differ by {gap:.2g}"
 
 
 def _equal_twin(model: RandomModel, snn: sw.SpikingNetwork, data: tuple[Tensor, ...]) -> None:
     with torch.no_grad():
-        wanted, reach = pytree.tree_leaves(model(*data)), model.reach(*data)
+        wanted, reach = _leaves(model(*data)), model.reach(*data)
     found = twin_outputs(snn, snn.check_input(data if len(data) > 1 else data[0]))
     assert len(wanted) == len(found)
     for own, other in zip(wanted, found, strict=True):
@@ -100,7 +112,7 @@ def _near(
         wanted, reach = model(*data), model.reach(*data)
     found = snn(*data)
     assert pytree.tree_structure(found) == pytree.tree_structure(wanted), "nested otherwise"
-    for own, other in zip(pytree.tree_leaves(wanted), pytree.tree_leaves(found), strict=True):
+    for own, other in zip(_leaves(wanted), _leaves(found), strict=True):
         assert own.shape == other.shape, f"shape {tuple(other.shape)}, not {tuple(own.shape)}"
         size = max(float(own.norm()), 0.1 * reach * own.numel() ** 0.5, 1e-6)
         gap = float((own - other).norm()) / size

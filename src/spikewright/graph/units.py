@@ -20,7 +20,7 @@ from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
 from spikewright.graph.simplify import input_gain, output_gain
 
-__all__ = ["fold_units", "move_map", "shape_value"]
+__all__ = ["fold_units", "move_map", "scale_weighted", "shape_value"]
 
 
 def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
@@ -322,7 +322,7 @@ def _push_back(
     )
     kind = ops.kind(node)
     ndim = len(node.shape or ())
-    if alone and kind == "weighted" and _scale_weighted(graph, node, gain):
+    if alone and kind == "weighted" and scale_weighted(graph, node, gain):
         _note(stands_for, name, gain)
         return
     if alone and node.op == ops.SCALE:
@@ -359,7 +359,14 @@ def _note(stands_for: dict[str, Tensor], name: str, gain: Tensor) -> None:
     stands_for[name] = stands_for.get(name, torch.ones_like(gain)) / gain
 
 
-def _scale_weighted(graph: Graph, node: Node, gain: Tensor) -> bool:
+def scale_weighted(graph: Graph, node: Node, gain: Tensor) -> bool:
+    """Multiply what a layer computes, bias included; tell whether it could be done.
+
+    Args:
+        graph: The graph, changed.
+        node: A weighted layer.
+        gain: Factors, broadcastable with its value.
+    """
     weight = graph.params[node.args[1].name]
     vector = _per_channel(node, gain, node.shape or ())
     if vector is None:

@@ -6,18 +6,21 @@ for bit. Sums are held in float64, where integers below 2^53 are exact.
 """
 
 import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.batch import element_count
+from spikewright.graph.batch import element_count, sizes
 from spikewright.graph.ir import Graph, Node, Param, Ref
 from spikewright.graph.simplify import output_gain
 from spikewright.graph.sites import analog_inputs, flow
 from spikewright.graph.units import fold_units
 from spikewright.graph.windows import to_sum
+from spikewright.network.factors import absorb_factors, round_analog
 from spikewright.network.spiking import SpikingNetwork
 
 __all__ = ["to_integer"]
@@ -32,7 +35,8 @@ def to_integer(
 
     Weights are rounded per output channel to ``weight_bits`` signed bits (channels that are
     concatenated before they reach neurons share one step); the factors of identity shortcuts are
-    integers of the same step, which may be larger. Averages become sums, their divisor goes into
+    integers of the same step, which may be larger, and so may weights be where a layer that reads
+    spikes and one that reads the analog input add up. Averages become sums, their divisor goes into
     the weights or the threshold. The bias of one tick is an integer; what rounding it leaves over
     a whole train is added once, as an integer, before firing (rectified neurons).
 
@@ -53,16 +57,14 @@ def to_integer(
     graph = network.graph.copy()
     graph.params = {n: t.double() if t.is_floating_point() else t for n, t in graph.params.items()}
     units = _integer_sums(graph)
-    units.update(_integer_inputs(graph, network, input_bits))
+    inputs = _integer_inputs(graph, network, input_bits)
+    units.update(inputs)
     thresholds = {n: s.threshold.double() for n, s in network.sites.items()}
     graph = _fold(graph, units, thresholds)
+    absorb_factors(graph, inputs, network.span, weight_bits)
     sites = dict(network.sites)
-    for node in graph:
-        if ops.kind(node) != "site" or node.op == ops.INPUT_SITE:
-            continue
-        site = sites[node.name]
-        step, rest = _round_inputs(graph, node, network.span, weight_bits)
-        threshold = thresholds[node.name]
+    for name, (step, rest) in _round_inputs(graph, inputs, network.span, weight_bits).items():
+        node, site, threshold = graph[name], sites[name], thresholds[name]
         if node.op == ops.READOUT:
             _scale_readout(graph, node, step / threshold)
             sites[node.name] = dataclasses.replace(
@@ -82,7 +84,8 @@ def to_integer(
             )
     graph.prune()
     largest = network.span * max(s.gamma for s in sites.values())
-    _check_range(graph, largest, 2 ** (input_bits - 1), _repeats(network))
+    ranges = network.provenance.get("analog_range", {})
+    _check_range(graph, largest, ranges, _repeats(network))
     provenance = {
         **network.provenance,
         "integer": {"weight_bits": weight_bits, "input_bits": input_bits},
@@ -154,11 +157,7 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
         readers = [u.name for u in users if u.op != ops.INPUT_SITE]
         if not readers:
             continue  # it enters as spikes
-        if name not in ranges:
-            raise ConfigError(
-                f"to_integer: the range of the analog input {name!r} is not known. Convert again."
-            )
-        step = float(ranges[name]) / (2 ** (bits - 1) - 1)
+        step = (_range(graph, name, ranges) or 1.0) / (2 ** (bits - 1) - 1)
         full = network.span
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
@@ -177,6 +176,21 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
         graph.insert([*new, last], after=name)
         units[last.name] = torch.tensor(step / full, dtype=torch.float64)
     return units
+
+
+def _range(graph: Graph, name: str, ranges: Mapping[str, Any]) -> float:
+    """Return the largest absolute value of an analog input that calibration saw."""
+    factor = 1.0
+    while name not in ranges:
+        node = graph[name]
+        if node.op == ops.SCALE:
+            factor *= float(graph.params[node.params[0]].abs().max())
+        elif ops.kind(node) != "layout":
+            raise ConfigError(
+                f"to_integer: the range of the analog input {name!r} is not known. Convert again."
+            )
+        name = node.inputs[0]
+    return float(ranges[name]) * factor
 
 
 def _scale_node(graph: Graph, source: Node, what: str, gain: float) -> Node:
@@ -199,62 +213,110 @@ def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor])
         if ops.kind(node) != "site" or node.name not in thresholds:
             continue
         scale = graph[node.inputs[0]]
-        if (
-            scale.op == ops.SCALE
-            and len(scale.params) == 1
-            and graph.params[scale.params[0]].numel() == 1
-        ):
-            inner = graph[scale.inputs[0]]
-            if (
-                ops.kind(inner) in ("weighted", "add", "mixing")
-                and len(graph.users()[scale.name]) == 1
-            ):
-                thresholds[node.name] = thresholds[node.name] / graph.params[scale.params[0]]
-                graph.redirect(scale.name, inner.name, only=[node.name])
+        if scale.op != ops.SCALE or len(graph.users()[scale.name]) != 1:
+            continue
+        gain, inner = graph.params[scale.params[0]], graph[scale.inputs[0]]
+        one = gain.numel() == 1 or (node.op != ops.READOUT and bool((gain > 0).all()))
+        if one and ops.kind(inner) in ("weighted", "add", "mixing", "layout"):
+            thresholds[node.name] = thresholds[node.name] / gain
+            graph.redirect(scale.name, inner.name, only=[node.name])
     graph.prune()
     return graph
 
 
-def _round_inputs(graph: Graph, site: Node, full: float, bits: int) -> tuple[Tensor, Tensor]:
-    """Round everything that flows into a site to multiples of one step per channel."""
+def _round_inputs(
+    graph: Graph, inputs: Collection[str], full: float, bits: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Round everything that flows into each site to multiples of one step per channel.
+
+    Sites that read the same layers share their steps.
+
+    Args:
+        graph: The graph, changed.
+        inputs: Names of its analog inputs, in whole numbers.
+        full: Weight of what the biases stand for.
+        bits: Bits of a weight.
+
+    Returns:
+        Of each site, the step, and what its biases lack over a whole train.
+    """
+    ends: dict[str, list[str]] = {}
+    plain: dict[str, bool] = {}
+    for node in graph:
+        if ops.kind(node) == "site" and node.op != ops.INPUT_SITE:
+            ends[node.name], plain[node.name] = _terminals(graph, node, inputs)
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for group in _groups(ends):
+        together = list(dict.fromkeys(e for name in group for e in ends[name]))
+        alone = all(plain[n] for n in group) and _alike(graph, group, together)
+        alone = alone and (len(group) > 1 or graph[group[0]].op != ops.READOUT)
+        found.update(dict.fromkeys(group, _rounded(graph, together, alone, full, bits, inputs)))
+    return found
+
+
+def _alike(graph: Graph, group: Sequence[str], ends: Sequence[str]) -> bool:
+    """Tell whether all layers that flow into some sites have their channels on the same axis."""
+    layers = [graph[e] for e in ends if ops.kind(graph[e]) == "weighted"]
+    forms = {tuple(_largest(graph, n.name, True).shape) for n in layers}
+    values = {sizes(n.shape or ()) for n in (*layers, *(graph[name] for name in group))}
+    return len(forms) <= 1 and (not layers or len(values) == 1)
+
+
+def _groups(ends: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Put those together that have an end in common, directly or through others."""
+    groups: list[tuple[list[str], set[str]]] = []
+    for name, own in ends.items():
+        near = [g for g in groups if g[1] & set(own)]
+        groups = [g for g in groups if g not in near]
+        names = [n for g in near for n in g[0]]
+        groups.append(([*names, name], set(own).union(*(g[1] for g in near))))
+    return [names for names, _ in groups]
+
+
+def _rounded(
+    graph: Graph, ends: Sequence[str], plain: bool, full: float, bits: int, inputs: Collection[str]
+) -> tuple[Tensor, Tensor]:
     top = 2 ** (bits - 1) - 1
-    ends, plain = _terminals(graph, site)
-    size = [_largest(graph, e, plain) for e in ends if ops.kind(graph[e]) == "weighted"]
-    size = size or [_largest(graph, e, plain) for e in ends]
-    if not size:
+    layers = [e for e in ends if ops.kind(graph[e]) == "weighted"]
+    spiking = [e for e in layers if graph[e].inputs[0] not in inputs]
+    if not ends:
         return torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
-    largest = size[0]
-    for other in size[1:]:
-        largest = torch.maximum(largest, other)
+    largest = _largest_of(graph, spiking or layers or ends, plain)
+    if spiking and len(spiking) < len(layers):  # numbers of the input are larger than trains
+        other = _largest_of(graph, [e for e in layers if e not in spiking], plain)
+        largest = torch.where(other > 0, other.clamp(largest / top, largest), largest)
     fallback = largest.max() if float(largest.max()) > 0 else torch.tensor(1.0, dtype=torch.float64)
     step: Tensor = torch.where(largest > 0, largest, fallback) / top
     rest = torch.zeros((), dtype=torch.float64)
     for end in ends:
+        if graph[end].op == ops.SCALE and graph[end].inputs[0] in inputs:
+            round_analog(graph, graph[end], step, full)
+            continue
         left = _round_terminal(graph, end, step, full)
         rest = rest + left if plain else rest
     return step, rest
 
 
-def _terminals(graph: Graph, site: Node) -> tuple[list[str], bool]:
+def _terminals(graph: Graph, site: Node, inputs: Collection[str] = ()) -> tuple[list[str], bool]:
     """Return what flows into a site, and whether only sums lie between (then steps per channel)."""
     ends: list[str] = []
-    plain, todo = site.op != ops.READOUT, [(site.name, site.inputs[0])]
-    seen: set[str] = set()
+    plain, todo = True, [(site.name, site.inputs[0])]
+    seen: set[tuple[str, str]] = set()
     while todo:
         reader, name = todo.pop()
         node = graph[name]
         kind = ops.kind(node)
-        if name in seen:
+        if (reader, name) in seen:
             continue
-        seen.add(name)
+        seen.add((reader, name))
         if kind == "add":
             todo.extend((name, i) for i in node.inputs)
             plain = plain and node.op == "aten.add.Tensor" and not node.kwargs
             if ops.is_constant_add(node):
                 ends.append(name)
-        elif kind == "weighted" or node.op == ops.SCALE:
+        elif name not in inputs and (kind == "weighted" or node.op == ops.SCALE):
             ends.append(name)
-        elif kind == "site" or kind == "pool" or _only_moves_trains(graph, node):
+        elif name in inputs or kind in ("site", "pool") or _only_moves_trains(graph, node):
             ends.append(_explicit_wire(graph, name, reader))
         else:
             plain = False
@@ -272,6 +334,14 @@ def _explicit_wire(graph: Graph, source: str, reader: str) -> str:
     graph.redirect(source, scale.name, only=[reader])
     graph.insert([scale], after=source)
     return scale.name
+
+
+def _largest_of(graph: Graph, names: Sequence[str], per_channel: bool) -> Tensor:
+    """Return the largest absolute weight of several layers."""
+    largest = _largest(graph, names[0], per_channel)
+    for name in names[1:]:
+        largest = torch.maximum(largest, _largest(graph, name, per_channel))
+    return largest
 
 
 def _largest(graph: Graph, name: str, per_channel: bool) -> Tensor:
@@ -344,7 +414,7 @@ def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
     graph.insert([scale], after=node.name)
 
 
-def _check_range(graph: Graph, full: float, largest_input: int, repeats: float) -> None:
+def _check_range(graph: Graph, full: float, ranges: Mapping[str, float], repeats: float) -> None:
     """Refuse networks whose sums, added up ``repeats`` times, leave float64's exact integers."""
     bound: dict[str, float] = {}
     values = flow(graph)
@@ -352,7 +422,9 @@ def _check_range(graph: Graph, full: float, largest_input: int, repeats: float) 
         before = [bound[i] for i in node.inputs]
         kind, top = ops.kind(node), max(before, default=0.0)
         if values[node.name].prefix:
-            bound[node.name] = full * largest_input
+            own = float(ranges.get(node.name, top))
+            gain = graph.params[node.params[0]].abs().max() if node.op == ops.SCALE else 1.0
+            bound[node.name] = own if node.name in ranges else top * float(gain)
         elif kind == "site":
             bound[node.name] = full
         elif kind == "weighted":

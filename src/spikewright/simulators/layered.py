@@ -172,8 +172,9 @@ class LayeredReference:
                 for target, current in zip(stage.targets, currents, strict=True):
                     v = state.v.get(target.name)
                     if v is None:
+                        shared = _is_view(current) or any(current is u for u in state.v.values())
                         state.v[target.name] = (
-                            current.clone() if stage.constant or _is_view(current) else current
+                            current.clone() if stage.constant or shared else current
                         )
                     else:
                         accumulate_(v, current, self.network.code.k)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.errors import ConfigError
@@ -120,3 +120,56 @@ def test_sixteen_steps_of_an_analog_input_stay_in_range() -> None:
     x = torch.randn(4, 3, 8, 8)
     network = sw.convert(model, T=16, calibration=x).to_integer()
     assert sw.api.verify(network, x).agrees
+
+
+class Values(nn.Module):
+    """A layer, then whatever is asked for, of its value and of the input."""
+
+    def __init__(self, rest: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer, self.next = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.gain = nn.Parameter(torch.linspace(-2, 2, 6))
+        with torch.no_grad():
+            self.layer.weight.mul_(torch.logspace(-1, 1, 6)[:, None])
+        self.rest = rest
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(self, self.layer(x), x)
+
+
+# Sums that are multiplied again, read twice, or hold the analog input.
+SUMS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
+    "times a number": lambda s, h, x: s.next((h * 0.37).relu()),
+    "times a number a channel": lambda s, h, x: s.next((h * s.gain).relu()),
+    "read twice": lambda s, h, x: h.relu() + h,
+    "read twice, once multiplied": lambda s, h, x: (h * -0.37).relu() + h,
+    "read twice, moved between": lambda s, h, x: (h * 0.37).flip(1).relu() + h.relu(),
+    "with a factor": lambda s, h, x: torch.add(s.next(h.relu()), h.relu(), alpha=0.3).relu(),
+    "with the input": lambda s, h, x: (h + x).relu(),
+    "with the input, multiplied": lambda s, h, x: torch.add(h, x, alpha=0.3).relu() - x,
+    "of the input": lambda s, h, x: x.relu() + h,
+    "from the input again": lambda s, h, x: (s.next(h.relu()) + s.layer(x.flip(1))).relu(),
+    "in front of a layer": lambda s, h, x: s.next(h.relu() * s.gain - x),
+    "of wires twice": lambda s, h, x: s.next((h.relu() + x) - h.relu() * 0.3),
+    "behind a permutation": lambda s, h, x: s.next(h.unflatten(1, (2, 3)).mT.relu().flatten(1)),
+}
+
+
+@pytest.mark.parametrize("case", SUMS)
+def test_whatever_is_summed_up_is_whole_and_near(case: str) -> None:
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
+    network = sw.convert(Values(SUMS[case]).eval(), T=10, calibration=x)
+    whole, fine = network.to_integer(), network.to_integer(weight_bits=14, input_bits=14)
+    assert sw.verify(whole, x[:8]).agrees
+    wanted, rough, near = network(x), whole(x), fine(x)
+    assert float((near - wanted).norm() / wanted.norm()) < 3e-3
+    assert float((rough - wanted).norm() / wanted.norm()) < 0.05
+
+
+def test_a_value_that_is_returned_and_fires_has_a_potential_for_each() -> None:
+    """Both read one current, which must not be accumulated twice."""
+    model = Values(lambda s, h, x: (h, s.next(h.relu())))  # type: ignore[arg-type, return-value]
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
+    network = sw.convert(model.eval(), T=8, calibration=x, per_channel=False)
+    assert sw.verify(network.to_integer(), x[:8]).agrees
