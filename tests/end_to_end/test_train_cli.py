@@ -5,13 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spikewright.cli import main
-from spikewright.training.checkpoint import read_run
+from spikewright.training.checkpoint import read, read_run, write
 
 MODELS = """
 import torch
@@ -91,7 +92,7 @@ def test_from_training_to_a_spiking_network(capsys: pytest.CaptureFixture[str]) 
     assert max(len(line) for line in out.splitlines() if line[:5] != "next:") <= 80
     assert "epoch 1/2: loss" in out
     assert "trained: qcfs, levels 4, on 1,352 inputs of digits-train" in out
-    assert f"convert --model trained:{LAST} --method qcfs --T 4 --calibration SPEC" in out
+    assert f"convert --model trained:{LAST}:nets.py:net --method qcfs --T 4 --calib" in out
     assert Path("run/best.safetensors").is_file()
     assert read_run(Path(LAST))["note"]["model"] == "nets.py:net"
     assert read_run(Path(LAST))["config"]["label_smoothing"] == 0.0
@@ -103,7 +104,7 @@ def test_from_training_to_a_spiking_network(capsys: pytest.CaptureFixture[str]) 
     assert data["history"][-1]["validation"] > 60
     assert (data["data"]["name"], data["cost"]["images"]) == ("digits-train", 2 * 1352)
 
-    trained = ("--model", f"trained:{LAST}")
+    trained = ("--model", f"trained:{LAST}:nets.py:net")
     chosen = ("--calibration", "digits-train", "--calibration-samples", "64")
     spiking = ("--method", "qcfs", "--T", "4", "--data", "digits-test", "--json")
     code, out, _ = run(capsys, "evaluate", *trained, *chosen, *spiking)
@@ -129,7 +130,7 @@ def test_other_settings_need_another_folder_or_a_new_start(
     assert code == 0
     assert out.startswith("epoch ")
     assert "epoch 1/2" not in out  # quiet: the result only
-    again = ("train", "--model", f"trained:{LAST}", *DATA, *SHORT, "--folder", "more")
+    again = ("train", "--model", f"trained:{LAST}:nets.py:net", *DATA, *SHORT, "--folder", "more")
     assert run(capsys, *again)[0] == 0
     assert read_run(Path("more/last.safetensors"))["note"]["model"] == "nets.py:net"
     code, _, err = run(capsys, *again[:3], *DATA, "--levels", "4", "--quiet")
@@ -144,7 +145,7 @@ def test_a_directly_trained_network_converts(capsys: pytest.CaptureFixture[str])
     words = (
         "convert",
         "--model",
-        f"trained:{LAST}",
+        f"trained:{LAST}:nets.py:net",
         *converted,
         "--T",
         "2",
@@ -163,6 +164,28 @@ def test_a_checkpoint_made_in_python_has_no_model(
     code, _, err = run(capsys, "train", "--model", f"trained:{LAST}", *DATA, "--quiet")
     assert code == 2
     assert "expected a checkpoint that says which model was trained" in err
+
+
+@pytest.mark.parametrize("model", ["os:abort", "nets.py:net", "mine.pt2", "net.graph.json"])
+def test_a_checkpoint_does_not_decide_what_code_is_run(
+    capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    """It may name networks of this package and of torchvision; others the user has to name."""
+    assert run(capsys, "train", *NET, *DATA, *SHORT, "--folder", "run")[0] == 0
+    found = read(Path(LAST))
+    write(Path(LAST), replace(found, run={**found.run, "note": {"model": model}}))
+    marker = Path("called")
+    touch = "\nfrom pathlib import Path\nPath('called').touch()\n"
+    Path("nets.py").write_text(MODELS + touch)
+    for words in (("inspect", *DATA), ("convert", "--calibration", "digits-train")):
+        code, _, err = run(capsys, *words, "--model", f"trained:{LAST}")
+        assert code == 2
+        assert "a file does not decide what code is run. If you trust it, name it yourself" in err
+        assert f"--model trained:{LAST}:{model}." in err
+    assert not marker.exists()
+    code, _, err = run(capsys, "inspect", *DATA, "--model", f"trained:{LAST}:nets.py:net")
+    assert (code, err) == (0, "")
+    assert marker.exists()
 
 
 @pytest.mark.slow

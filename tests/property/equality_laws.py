@@ -24,7 +24,7 @@ from spikewright.network.twin import twin_outputs
 from tests.property.random_graphs import RandomModel, draw
 
 TWIN = 2e-4
-"""Allowed between twin and model, of the largest value of an output: sums in float32, in another order."""
+"""Allowed between twin and model, of the largest value of an output: float32 in another order."""
 
 FINE = 0.05
 """Allowed between a network and its integers of 14 bits, of an output's norm."""
@@ -137,10 +137,8 @@ def main() -> None:
             failed.append(seed)
             text = str(error).splitlines() or [""]
             where = traceback.extract_tb(error.__traceback__)[-1]
-            print(
-                f"seed {seed}: {type(error).__name__}: {text[0][:300]}  [{where.filename.rsplit('/', 1)[-1]}:{where.lineno}]",
-                flush=True,
-            )
+            place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
+            print(f"seed {seed}: {type(error).__name__}: {text[0][:300]} [{place}]", flush=True)
             if options.show:
                 print(draw(seed).source)
         else:

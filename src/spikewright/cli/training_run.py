@@ -26,11 +26,11 @@ from spikewright.cli.sources import (
     spread,
 )
 from spikewright.cli.terminal import Terminal, command
-from spikewright.cli.trained import PREFIX
+from spikewright.cli.trained import PREFIX, name_of, origin
 from spikewright.cli.training import RecipeOptions, TrainingImages, first_process, tuned
 from spikewright.errors import ConfigError
 from spikewright.training import TrainConfig, TrainingResult
-from spikewright.training.checkpoint import LAST, read_run
+from spikewright.training.checkpoint import LAST
 from spikewright.training.prepare import Activation
 from spikewright.training.result import EpochRecord
 
@@ -92,7 +92,9 @@ def run(
     )
     if first_process():
         report = {**_report(result, items, checked), "machine": machine.describe()}
-        terminal.result(_text(result, items, folder, machine), report)
+        terminal.result(
+            _text(result, items, folder, name_of(folder / LAST, _origin(model)), machine), report
+        )
     return 130 if result.interrupted else 0
 
 
@@ -117,10 +119,7 @@ def _calibration(
 def _origin(model: ModelOptions) -> str:
     """Return the model that a chain of trainings began with."""
     spec = str(model.model)
-    if not spec.startswith(PREFIX):
-        return spec
-    note = read_run(Path(spec.removeprefix(PREFIX)))["note"]
-    return str(note["model"])
+    return origin(spec) if spec.startswith(PREFIX) else spec
 
 
 def _line(record: EpochRecord, config: TrainConfig) -> str:
@@ -131,13 +130,14 @@ def _line(record: EpochRecord, config: TrainConfig) -> str:
     )
 
 
-def _text(result: TrainingResult, items: Items, folder: Path, machine: MachineOptions) -> str:
+def _text(
+    result: TrainingResult, items: Items, folder: Path, model: str, machine: MachineOptions
+) -> str:
     settings, cost, source = result.model.settings, result.cost, describe(items)
     method = _METHODS.get(settings["activation"], settings["activation"])
     left = result.config.epochs - cost.epochs
     ended = f", interrupted with {left} epochs to go: the same command goes on" if left else ""
     levels = () if method in ("spikeconverter", "threshold-relu") else ("--T", settings["levels"])
-    model = f"{PREFIX}{folder / LAST}"
     following = command(
         *("convert", "--model", model, "--method", method, *levels, "--calibration", "SPEC")
     )

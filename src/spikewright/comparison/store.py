@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.errors import ConfigError, FileFormatError
-from spikewright.files import write
+from spikewright.files import parse_json, read_text, write
 
 __all__ = ["SCHEMA", "Store", "key_of"]
 
@@ -68,10 +68,10 @@ class Store:
         if kept is not None or path is None or not path.exists():
             return kept
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(read_text(path, "a finished cell"))
             digest, cell = data["digest"], data["cell"]
             whole = data["schema"] == SCHEMA and data["of"] == dict(parts)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise damaged(path, f"one that cannot be read ({error})") from error
         if not whole or not isinstance(cell, dict) or digest != key_of(cell):
             raise damaged(path, "one that was changed")

@@ -5,6 +5,7 @@ The batches are pickles. An unpickler that knows arrays and nothing else reads t
 file in their place is an error and not a program.
 """
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from spikewright.data.images import ArrayReader, ImageSet
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import FileFormatError
+from spikewright.files import read_bytes
 
 __all__ = ["load_cifar10"]
 
@@ -22,10 +24,22 @@ _BATCHES = {
     "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
     "test": ("test_batch",),
 }
+_MOST_BYTES = 1 << 26  # twice those of a batch
+
+
+def _empty(*_: object) -> npt.NDArray[np.uint8]:
+    """Return what a pickle fills with an array's bytes; how large it is, they say."""
+    return np.empty(0, np.uint8)
+
+
+class _Array:
+    """Stands for the class of arrays, which a pickle names but must not make."""
+
+
 _ARRAY_PARTS = {
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy.core.multiarray", "_reconstruct"): _empty,
+    ("numpy._core.multiarray", "_reconstruct"): _empty,
+    ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): str.encode,
 }
@@ -68,22 +82,23 @@ def _batch(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
             "Give the folder that holds cifar-10-batches-py."
         )
     try:
-        with path.open("rb") as stream:
-            batch = _ArrayUnpickler(stream, encoding="latin1").load()
-        pixels, labels = np.asarray(batch["data"]), np.asarray(batch["labels"])
+        content = io.BytesIO(read_bytes(path, "a CIFAR-10 batch", _MOST_BYTES))
+        batch = _ArrayUnpickler(content, encoding="latin1").load()
+        pixels, labels = batch["data"], batch["labels"]
+        if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+            raise ValueError("its labels are no list of whole numbers")
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise ValueError("its images are no array of uint8")
+        labels = np.array(labels, dtype=np.int64)
         images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     except Exception as error:  # a damaged pickle fails in as many ways as there are bytes
         raise FileFormatError(
             f"{path}: expected a CIFAR-10 batch, got a file that is not one ({error}). "
             "It may be truncated: download it again."
         ) from error
-    if (
-        pixels.dtype != np.uint8
-        or labels.shape != images.shape[:1]
-        or labels.dtype.kind not in "iu"
-    ):
+    if labels.shape != images.shape[:1]:
         raise FileFormatError(
-            f"{path}: expected uint8 images and as many labels, got {pixels.dtype} of shape "
-            f"{pixels.shape} and labels of shape {labels.shape}. Download it again."
+            f"{path}: expected images and as many labels, got images of shape {pixels.shape} and "
+            f"labels of shape {labels.shape}. Download it again."
         )
-    return np.ascontiguousarray(images), labels.astype(np.int64)
+    return np.ascontiguousarray(images), labels

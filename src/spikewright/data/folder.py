@@ -35,7 +35,7 @@ def from_folder(
         raise FileFormatError(f"{path}: expected a folder of images, got none. Check the path.")
     try:
         folder = torchvision().datasets.ImageFolder(str(path))
-    except FileNotFoundError as error:  # no class folder, or a class without images
+    except OSError as error:  # no class folder, a class without images, or one not to be read
         raise FileFormatError(
             f"{path}: expected one folder of images per class, got another layout ({error}). "
             "Put the images of each class in a folder of its own."

@@ -7,6 +7,7 @@ labels and preprocessing. So a new layout is a new reader and nothing else.
 
 import dataclasses
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -20,6 +21,7 @@ from torch.utils.data import Dataset
 from spikewright._vision import pillow_image
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import FileFormatError
+from spikewright.files import read_bytes
 
 __all__ = [
     "ArrayReader",
@@ -32,6 +34,12 @@ __all__ = [
 ]
 
 Mode = Literal["RGB", "L"]
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Kinds of image files that are decoded; Pillow runs other programs for some that are not here."""
+
+MOST_BYTES = 1 << 28
+"""Most bytes of one image file."""
 
 
 @runtime_checkable
@@ -150,14 +158,14 @@ class FileReader:
         """Read and decode file ``index``."""
         where = f"{self.name}[{index}] ({self.paths[index]})"
         try:
-            coded = self.paths[index].read_bytes()
-        except OSError as error:
-            raise FileFormatError(f"{where}: expected a readable file, got {error}.") from error
+            coded = read_bytes(self.paths[index], "an image", MOST_BYTES)
+        except FileFormatError as error:
+            raise FileFormatError(f"{self.name}[{index}]: {error}") from error
         return decode(coded, mode, where)
 
 
 def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
-    """Decode one image file held in memory (JPEG, PNG, WebP and whatever else Pillow reads).
+    """Decode one image file held in memory (of the kinds in ``FORMATS``).
 
     Args:
         coded: The bytes of the file.
@@ -168,14 +176,22 @@ def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
         "height width channel", uint8.
 
     Raises:
-        FileFormatError: If the bytes do not decode.
+        FileFormatError: If the bytes do not decode, or to more pixels than Pillow thinks safe
+            (``PIL.Image.MAX_IMAGE_PIXELS``, 89 million).
         ConfigError: If Pillow is not installed.
     """
     pillow = pillow_image()
     try:
-        with pillow.open(io.BytesIO(coded)) as picture:
-            image = np.asarray(picture.convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's words for a damaged file
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            with pillow.open(io.BytesIO(coded), formats=FORMATS) as picture:
+                image = np.asarray(picture.convert(mode))
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+        raise FileFormatError(
+            f"{where}: expected an image of at most {pillow.MAX_IMAGE_PIXELS:,} pixels, got a "
+            f"larger one ({error}). Make it smaller, or remove it."
+        ) from error
+    except Exception as error:  # Pillow's readers fail in as many ways as there are bytes
         raise FileFormatError(
             f"{where}: expected an image, got {len(coded)} bytes that do not decode ({error}). "
             "Replace or remove it."

@@ -2,6 +2,7 @@
 """MNIST from the folder that torchvision downloads (the original idx files, gzipped or not)."""
 
 import gzip
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy.typing as npt
 from spikewright.data.images import ArrayReader, ImageSet
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import FileFormatError
+from spikewright.files import read_bytes
 
 __all__ = ["load_mnist"]
 
+_MOST_BYTES = 1 << 28  # five times those of the training images
 _PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -45,9 +48,10 @@ def _idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
     zipped = path.with_name(path.name + ".gz")
     try:
         if path.is_file():
-            content = path.read_bytes()
+            content = read_bytes(path, "an idx file", _MOST_BYTES)
         elif zipped.is_file():
-            content = gzip.decompress(zipped.read_bytes())
+            with gzip.open(io.BytesIO(read_bytes(zipped, "a gzip file", _MOST_BYTES))) as packed:
+                content = packed.read(_MOST_BYTES)
         else:
             raise FileFormatError(
                 f"{path}: expected an idx file, got no file. Give the folder that holds MNIST/raw."

@@ -11,8 +11,6 @@ Four layouts are told apart by their keys:
 Nothing pickled is read.
 """
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,11 @@ from spikewright.data.sheets import SheetReader
 from spikewright.errors import ConfigError, FileFormatError
 
 __all__ = ["from_npz"]
+
+MOST_BYTES = 1 << 30
+"""What a small file may unpack to, 1 GiB; a larger one may become ``MOST_TIMES`` its size."""
+
+MOST_TIMES = 32
 
 LAYOUTS = (
     ("images", "labels"),
@@ -112,8 +115,11 @@ def _read(path: Path, where: str, prefix: str) -> dict[str, npt.NDArray[Any]]:
             keys = set(archive.files)
             for layout in LAYOUTS:
                 if keys >= {prefix + key for key in layout}:
+                    _check_sizes(archive, [prefix + key for key in layout], path, where)
                     return {key: archive[prefix + key] for key in layout}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (FileFormatError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a damaged archive fails in as many ways as there are bytes
         raise FileFormatError(
             f"{where}: expected an .npz file of plain arrays, got one that cannot be read "
             f"({error}). It may be truncated or hold Python objects: write it again."
@@ -124,6 +130,25 @@ def _read(path: Path, where: str, prefix: str) -> dict[str, npt.NDArray[Any]]:
         "Rename the arrays"
         + (", or name the part before '_images' with part=." if not prefix else ".")
     )
+
+
+def _check_sizes(archive: Any, keys: list[str], path: Path, where: str) -> None:  # noqa: ANN401
+    """Refuse a small file that unpacks to a huge one, before it does.
+
+    Args:
+        archive: NumPy's opened file.
+        keys: Names of the arrays that will be read.
+        path: The file.
+        where: What it is, for the message.
+    """
+    sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.zip.infolist()}
+    unpacked = sum(sizes[key] for key in keys)
+    most = max(MOST_BYTES, MOST_TIMES * path.stat().st_size)
+    if unpacked > most:
+        raise FileFormatError(
+            f"{where}: expected arrays of at most {most:,} bytes in a file of this size, got "
+            f"{unpacked:,}. Save them with np.savez, not compressed."
+        )
 
 
 def _pixels(images: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
@@ -155,6 +180,11 @@ def _floats(x: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
             f"{where}: expected finite x, got NaN or infinity, first in sample {first}. "
             "Clean the data."
         )
+    if float(np.abs(x).max()) > float(np.finfo(np.float32).max):
+        raise FileFormatError(
+            f"{where}: expected x that float32 holds, got numbers up to {np.abs(x).max():.3g}. "
+            "Scale the data."
+        )
     return x.astype(np.float32, copy=False)
 
 
@@ -173,6 +203,10 @@ def _labels(labels: npt.NDArray[Any], count: int, where: str) -> npt.NDArray[np.
         raise FileFormatError(
             f"{where}: expected at least one label and none below 0, got "
             f"{'none' if count == 0 else labels.min()}. Number the classes from 0."
+        )
+    if labels.max() >= 1 << 31:
+        raise FileFormatError(
+            f"{where}: expected class numbers below 2^31, got {labels.max()}. Number them from 0."
         )
     return labels.astype(np.int64)
 

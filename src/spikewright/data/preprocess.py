@@ -23,6 +23,9 @@ __all__ = ["Preprocess"]
 
 Channels = Literal["RGB", "BGR", "L"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+MOST_PIXELS = 1 << 14
+"""Longest side that an image is resized to."""
+
 CHANNELS: tuple[str, ...] = get_args(Channels)
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
@@ -64,8 +67,9 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         sides = (self.size,) if isinstance(self.size, int) else self.size or ()
-        if any(side < 1 for side in sides):
-            raise _bad("size", "a height and width of at least 1 pixel, or None", self.size)
+        if any(not 1 <= side <= MOST_PIXELS for side in sides):
+            expected = f"a height and width of 1 to {MOST_PIXELS} pixels, or None"
+            raise _bad("size", expected, self.size)
         if self.crop is not None and not 0 < self.crop <= 1:
             raise _bad("crop", "a fraction in (0, 1], or None", self.crop)
         if self.channels not in CHANNELS:
@@ -170,7 +174,7 @@ _KINDS = {
 
 def _is_kind(key: str, value: object) -> bool:
     def number(item: object) -> bool:
-        return isinstance(item, int | float) and not isinstance(item, bool)
+        return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1e30
 
     match key:
         case "size":

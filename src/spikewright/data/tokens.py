@@ -16,7 +16,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from spikewright.errors import ConfigError, FileFormatError
-from spikewright.files import write
+from spikewright.files import parse_json, read_text, write
 
 __all__ = ["PAD", "UNKNOWN", "Tokeniser", "words"]
 
@@ -143,8 +143,10 @@ class Tokeniser:
         """
         path = Path(path)
         try:
-            content: Any = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # a broken encoding or broken JSON is a ValueError
+            content: Any = parse_json(read_text(path, "a vocabulary"))
+        except FileFormatError:
+            raise
+        except ValueError as error:  # a broken encoding is one, too
             raise _unreadable(path, str(error)) from error
         facts = content if isinstance(content, dict) else {}
         found = facts.get("words")

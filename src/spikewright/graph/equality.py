@@ -63,6 +63,8 @@ def difference(
         axis: Axis that runs over channels, if any.
         tolerance: Instead of that of its type.
         reach: Largest value on the way to it; see :func:`reaches`.
+
+    The same infinity, or no number, in both is no difference.
     """
     if found.shape != wanted.shape:
         return Difference(torch.inf, torch.inf)
@@ -72,10 +74,14 @@ def difference(
     if not wanted.numel():
         return Difference()
     share = TOLERANCE.get(wanted.dtype, _HALF) if tolerance is None else tolerance
-    gap, size = (found.to(wanted.dtype) - wanted).abs(), wanted.abs()
-    largest, worst = float(size.max()), float(gap.max())
-    if not worst < torch.inf:
+    found, finite = found.to(wanted.dtype), wanted.isfinite()
+    if not torch.equal(found.isfinite(), finite) or not torch.equal(
+        found[~finite].nan_to_num(), wanted[~finite].nan_to_num()
+    ):
         return Difference(torch.inf, torch.inf)
+    found, wanted = (t.masked_fill(~finite, 0.0) for t in (found, wanted))
+    gap, size = (found - wanted).abs(), wanted.abs()
+    largest, worst = float(size.max()), float(gap.max())
     rounding = max(_ROUNDING * torch.finfo(wanted.dtype).eps * reach, 1e-30)
     if axis is not None:
         gap, size = (t.movedim(axis, 0).reshape(t.shape[axis], -1).amax(1) for t in (gap, size))

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.errors import FileFormatError, ShapeError
-from spikewright.graph.batch import Shape, decode_shape, encode_shape
+from spikewright.errors import ShapeError
+from spikewright.graph.batch import Shape, encode_shape
 from spikewright.graph.structure import Structure
 
 __all__ = ["Arg", "Graph", "Inputs", "Node", "Param", "Ref", "as_inputs", "map_arg"]
@@ -261,7 +261,7 @@ class Graph:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the tensors as JSON-able data."""
+        """Return all but the tensors as JSON-able data; see :mod:`spikewright.graph.decode`."""
         return {
             "inputs": list(self.inputs),
             "outputs": list(self.outputs),
@@ -284,55 +284,6 @@ class Graph:
             ],
         }
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], params: dict[str, Tensor]) -> "Graph":
-        """Rebuild a graph; raise :class:`FileFormatError` on anything that does not fit."""
-        try:
-            nodes = {
-                d["name"]: Node(
-                    name=d["name"],
-                    op=d["op"],
-                    args=_decode(d["args"]),
-                    kwargs={k: _decode(v) for k, v in d["kwargs"].items()},
-                    pick=d["pick"],
-                    module=d["module"],
-                    source=d["source"],
-                    shape=None if d["shape"] is None else decode_shape(d["shape"]),
-                )
-                for d in data["nodes"]
-            }
-            graph = cls(
-                nodes,
-                params,
-                tuple(data["inputs"]),
-                tuple(data["outputs"]),
-                Structure.from_json(data["arguments"]),
-                Structure.from_json(data["results"]),
-                tuple(data["names"]),
-                tuple(data["notes"]),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FileFormatError(
-                f"graph: a field is missing or of another type ({error!r})."
-            ) from error
-        _check_order(graph)
-        return graph
-
-
-def _check_order(graph: Graph) -> None:
-    seen: set[str] = set()
-    for node in graph:
-        missing = [i for i in node.inputs if i not in seen]
-        absent = [p for p in node.params if p not in graph.params]
-        if missing or absent:
-            raise FileFormatError(
-                f"graph node {node.name!r}: refers to {missing + absent}, not in the file."
-            )
-        seen.add(node.name)
-    lost = [n for n in (*graph.inputs, *graph.outputs) if n not in seen]
-    if lost:
-        raise FileFormatError(f"graph: input or outputs {lost} are not among its nodes.")
-
 
 def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
     if isinstance(arg, Ref):
@@ -346,20 +297,3 @@ def _encode(arg: Arg) -> Any:  # noqa: ANN401 - JSON value
     if isinstance(arg, float) and not math.isfinite(arg):
         return {"float": str(arg)}
     return arg
-
-
-def _decode(data: Any) -> Arg:  # noqa: ANN401 - JSON value
-    if isinstance(data, list):
-        return tuple(_decode(d) for d in data)
-    if isinstance(data, dict):
-        ((kind, value),) = data.items()
-        if kind == "ref":
-            return Ref(str(value))
-        if kind == "param":
-            return Param(str(value))
-        if kind == "float":
-            return float(value)
-        if kind == "dtype" and isinstance(getattr(torch, value, None), torch.dtype):
-            return getattr(torch, value)
-        raise FileFormatError(f"graph: argument of unknown kind {kind!r}.")
-    return data

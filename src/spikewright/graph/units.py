@@ -37,6 +37,7 @@ def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
         (original output)/u. Its ``stands_for`` says what a unit of every node's value is.
     """
     graph = graph.copy()
+    units = {name: unit.to(graph.dtype) for name, unit in units.items()}
     pending: dict[str, Tensor] = {}
     for stale in graph:
         node = graph[stale.name]

@@ -17,6 +17,7 @@ from typing import Any
 
 from spikewright.codes.lookup import Lookup
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError, unknown_name
+from spikewright.files import read_text
 from spikewright.text import shorten
 
 __all__ = [
@@ -136,10 +137,9 @@ def read_model(path: str | Path) -> EnergyModel:
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileFormatError(f"{path}: could not be read ({reason}). Give another.") from error
+        text = read_text(path, "an energy model", 1 << 20)
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path}: could not be read ({error}). Give another.") from error
     return _parse(text, str(path))
 
 
@@ -181,7 +181,7 @@ def _in_order(known: Lookup[EnergyModel]) -> list[str]:
 def _parse(text: str, where: str) -> EnergyModel:
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{where}: expected TOML, got something else ({error}).") from error
     name = Path(where).stem
     title, source, note = (_text(data, key, where) for key in _ABOUT)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikewright.graph.batch import BatchAxis, batch_axis, element_count
 from spikewright.graph.ir import Inputs, as_inputs
-from spikewright.measure.layer_count import not_ours
+from spikewright.measure.layer_count import MOST, not_ours
 from spikewright.network import LayeredSchedule, SpikingNetwork
 from spikewright.simulators import LayeredReference, decided, simulator
 
@@ -103,6 +103,18 @@ class Example:
             )
             if not data["decided"] and not data["target"] is data["ann"] is None:
                 raise ValueError("decided is empty")
+            whole = [data["index"], *data["decided"]]
+            whole += [data[key] for key in ("target", "ann") if data[key] is not None]
+            for track in tracks:
+                whole += [track.total, *track.shown, *(n for spike in track.spikes for n in spike)]
+            texts = [track.name for track in tracks]
+            if picture is not None:
+                whole += [picture.height, picture.width, picture.channels]
+                texts.append(picture.data)
+            if any(type(n) is not int or abs(n) >= MOST for n in whole):
+                raise ValueError("a number is no whole number")
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("a name is no text")
             return cls(
                 index=data["index"],
                 target=data["target"],

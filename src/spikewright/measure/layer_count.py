@@ -50,11 +50,6 @@ class LayerCount(Work):
     weights: int = 0
     biases: int = 0
 
-    @property
-    def resets(self) -> int:
-        """Additions of its neurons caused by the spikes they sent, over all samples."""
-        return self.spikes * self.per_spike
-
     def is_same(self, other: "LayerCount") -> bool:
         """Tell whether it is the same layer, whatever was counted."""
         mine, theirs = (dataclasses.replace(x, spikes=0, additions=0) for x in (self, other))
@@ -76,7 +71,7 @@ class LayerCount(Work):
         names = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(data, Mapping) or set(data) != names:
             raise not_ours("a field is missing or unknown in a layer")
-        if data["kind"] not in KINDS:
+        if data["kind"] not in KINDS or not isinstance(data["name"], str):
             raise not_ours(f"a layer is of unknown kind {data['kind']!r}")
         counts = [data[n] for n in names - {"name", "kind"}]
         if any(type(n) is not int or not 0 <= n < MOST for n in counts):

@@ -134,7 +134,8 @@ class Result:
             raise not_ours("more is right than was run")
         if len({x.T for x in result.lengths}) < len(result.lengths):
             raise not_ours("a code length is there twice")
-        if type(result.interrupted) is not bool or not isinstance(result.provenance, dict):
+        kinds = (result.interrupted, bool), (result.provenance, dict), (result.simulator, str)
+        if any(type(value) is not kind for value, kind in kinds):
             raise not_ours("a field is of another kind")
         return result
 

@@ -92,7 +92,7 @@ class Prepared:
                 original one, naming the first operator; and what :func:`spikewright.convert` says.
         """
         network = dataclasses.replace(config.convert(self), source=Source(self, config))
-        if not self.checked:
+        if not self.checked or self.inputs is None:
             return network
         inputs = self.some_inputs(self.checked, "equality")
         equality = check_equality(network, config.placed(self), inputs)

@@ -12,6 +12,7 @@ from spikewright.models.mobilenet_cifar import mobilenetv2_cifar as mobilenetv2_
 from spikewright.models.resnet_cifar import resnet20 as resnet20
 from spikewright.models.resnet_cifar import resnet20_wide as resnet20_wide
 from spikewright.models.resnet_cifar import resnet56 as resnet56
+from spikewright.models.resolve import is_registered as is_registered
 from spikewright.models.resolve import names as names
 from spikewright.models.resolve import resolve as resolve
 from spikewright.models.text_rnn import TextRNN as TextRNN

@@ -72,6 +72,8 @@ def load_exported(path: str | Path) -> nn.Module:
 
 def _refusals(archive: zipfile.ZipFile) -> Iterator[str]:
     """Yield each thing in the archive that a program of plain tensors does not hold."""
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        yield "compressed parts, which torch does not write"
     entries = archive.namelist()
     if len({entry.partition("/")[0] for entry in entries}) != 1 or len(set(entries)) < len(entries):
         yield "more than one top folder, or two entries of one name"

@@ -6,7 +6,7 @@ and odd activations that no model class of ours would have.
 """
 
 import dataclasses
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spikewright.errors import FileFormatError
+from spikewright.files import parse_json, read_text
 from spikewright.models.graph_layers import ACTIVATIONS, OPERATORS, Node
 from spikewright.models.weights import apply_state, load_state
 
@@ -99,6 +100,18 @@ def from_graph_json(path: str | Path, weights: str | Path | None = None) -> Grap
             f"missing: {', '.join(missing) or 'none'}; unexpected: "
             f"{', '.join(unexpected) or 'none'}. Give the weights of this graph."
         )
+    odd = [
+        f"{node.name}.{last}"
+        for node in nodes
+        for last in OPERATORS[node.op].parameters[:1]
+        if state[f"{node.name}.{last}"].ndim != OPERATORS[node.op].axes
+        or not state[f"{node.name}.{last}"].numel()
+    ]
+    if odd:
+        raise FileFormatError(
+            f"{path.name}: expected weights with as many axes as their operators have, got others "
+            f"in {', '.join(odd[:8])}. Give the weights of this graph."
+        )
     try:
         model = GraphModel(nodes, output, state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -112,13 +125,13 @@ def from_graph_json(path: str | Path, weights: str | Path | None = None) -> Grap
 
 def _read(path: Path) -> tuple[tuple[Node, ...], str]:
     """Read and check a graph file."""
-    if not path.is_file():
-        raise FileFormatError(f"{path}: expected a graph file, got no file. Check the path.")
     try:
-        graph = json.loads(path.read_text(encoding="utf-8"))
+        graph = parse_json(read_text(path, "a graph file"), finite=True)
         nodes = tuple(_node(entry) for entry in graph["nodes"])
-        output = str(graph["output"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        output = _text(graph["output"])
+    except FileFormatError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileFormatError(
             f"{path.name}: expected a graph of nodes and an output, got something else "
             f"({type(error).__name__}: {error}). It may be truncated: copy it again."
@@ -134,10 +147,11 @@ def _read(path: Path) -> tuple[tuple[Node, ...], str]:
         known.add(node.out)
     if output not in known - {"x"}:
         problems.append(f"output {output} is never made")
-    names = [node.name for node in nodes]
-    problems += [
-        f"two nodes are called {name}" for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    for what, found in (
+        ("nodes are called", [node.name for node in nodes]),
+        ("nodes make", ["x", *(node.out for node in nodes)]),
+    ):
+        problems += [f"two {what} {name}" for name, n in Counter(found).items() if n > 1]
     if problems:
         raise FileFormatError(
             f"{path.name}: expected nodes of known operators in execution order, got: "
@@ -148,13 +162,19 @@ def _read(path: Path) -> tuple[tuple[Node, ...], str]:
 
 def _node(entry: Mapping[str, Any]) -> Node:
     return Node(
-        op=entry["op"],
-        name=entry.get("name", entry["out"]),
-        inputs=tuple(entry["inputs"]),
-        out=entry["out"],
-        act=entry.get("act"),
+        op=_text(entry["op"]),
+        name=_text(entry.get("name", entry["out"])),
+        inputs=tuple(map(_text, entry["inputs"] if isinstance(entry["inputs"], list) else [None])),
+        out=_text(entry["out"]),
+        act=None if entry.get("act") is None else _text(entry["act"]),
         settings={key: value for key, value in entry.items() if key not in COMMON_KEYS},
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"expected a name, got {str(value)[:40]!r}")
+    return value
 
 
 def _problems(node: Node) -> list[str]:
@@ -162,13 +182,17 @@ def _problems(node: Node) -> list[str]:
     if node.op not in OPERATORS:
         return [f"{node.out} has op {node.op!r}, known: {', '.join(OPERATORS)}"]
     operator = OPERATORS[node.op]
+    where, known = f"{node.out} ({node.op})", {s.name: s for s in operator.settings}
     problems = [
-        f"{node.out} ({node.op}) lacks {key}"
-        for key in operator.required
-        if key not in node.settings
+        f"{where} lacks {name}"
+        for name, setting in known.items()
+        if name not in node.settings and not setting.optional
     ]
-    known = {*operator.required, *operator.optional}
-    problems += [f"{node.out} ({node.op}) has {key!r}" for key in node.settings if key not in known]
+    for name, value in node.settings.items():
+        problem = known[name].problem(value) if name in known else repr(name)
+        problems += [f"{where} has {problem}"] if problem else []
+    if len(node.inputs) != (operator.inputs or max(1, len(node.inputs))):
+        problems.append(f"{where} takes {len(node.inputs)} inputs, not {operator.inputs or 1}")
     if node.act not in ACTIVATIONS:
         acts = ", ".join(str(act) for act in ACTIVATIONS)
         problems.append(f"{node.out} has act {node.act!r}, known: {acts}")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["OPERATORS", "Node", "Operator"]
+__all__ = ["OPERATORS", "Node", "Operator", "Setting"]
 
 
 def _leaky_relu(x: Tensor) -> Tensor:
@@ -41,6 +41,46 @@ class Node:
     out: str
     act: str | None
     settings: Mapping[str, Any]
+
+
+_MOST = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a graph file may say about one thing of an operator.
+
+    Args:
+        name: Its key.
+        kind: ``int``, ``float`` or ``bool``.
+        low: Least number.
+        high: Largest number.
+        counts: How many numbers it may have; 0 stands for one that is in no list.
+        optional: Whether it may be left out.
+    """
+
+    name: str
+    kind: type = int
+    low: float = 1
+    high: float = _MOST
+    counts: tuple[int, ...] = (0,)
+    optional: bool = False
+
+    def problem(self, value: object) -> str:
+        """Say what is wrong with a value; empty if nothing is."""
+        values = value if isinstance(value, list) else [value]
+        count = len(values) if isinstance(value, list) else 0
+        if count not in self.counts or not all(map(self._fits, values)):
+            lists = [str(c) if c else "one" for c in self.counts]
+            what = "true or false" if self.kind is bool else f"{self.low:g} to {self.high:g}"
+            return f"{self.name} {str(value)[:40]!r}, expected {' or '.join(lists)}: {what}"
+        return ""
+
+    def _fits(self, value: object) -> bool:
+        if self.kind is bool:
+            return isinstance(value, bool)
+        kinds = (int, float) if self.kind is float else (int,)
+        return type(value) in kinds and self.low <= value <= self.high  # type: ignore[operator]
 
 
 class _Conv(nn.Conv2d):
@@ -135,12 +175,21 @@ def _activated(x: Tensor, act: Callable[[Tensor], Tensor] | None) -> Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Operator:
-    """What a graph file must and may say about an operator, and how its layer is built."""
+    """What a graph file must and may say about an operator, and how its layer is built.
+
+    Args:
+        build: Makes the layer from its node and its weights.
+        settings: What may be said.
+        parameters: Last parts of the names of its tensors; the first one is its weight.
+        axes: Of its weight.
+        inputs: How many values it takes; 0 for one or more.
+    """
 
     build: Callable[[Node, Mapping[str, Tensor]], nn.Module]
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
     parameters: tuple[str, ...] = ()
+    axes: int = 0
+    inputs: int = 1
 
     def parameter_names(self, node: Node) -> tuple[str, ...]:
         """Return the full names of the tensors that the weights file must hold for this node."""
@@ -148,18 +197,39 @@ class Operator:
         return tuple(f"{node.name}.{key}" for key in self.parameters if key not in without)
 
 
+_BIAS = Setting("bias", bool, optional=True)
+
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
     {
         "conv2d": Operator(
-            _Conv, ("stride", "pad_lrtb", "groups"), ("shape", "bias"), ("weight", "bias")
+            _Conv,
+            (
+                Setting("stride", counts=(2,)),
+                Setting("pad_lrtb", low=0, counts=(4,)),
+                Setting("groups"),
+                Setting("shape", counts=(4,), optional=True),
+                _BIAS,
+            ),
+            ("weight", "bias"),
+            axes=4,
         ),
         "batchnorm": Operator(
-            _Norm, ("eps",), (), ("weight", "bias", "running_mean", "running_var")
+            _Norm,
+            (Setting("eps", float, low=1e-30, high=1e3),),
+            ("weight", "bias", "running_mean", "running_var"),
+            axes=1,
         ),
-        "linear": Operator(_Linear, (), ("bias",), ("weight", "bias")),
-        "maxpool": Operator(_MaxPool, ("kernel", "stride", "ceil_mode")),
-        "add": Operator(lambda node, _: _Join(_add, node)),
-        "concat": Operator(lambda node, _: _Join(_concat, node)),
+        "linear": Operator(_Linear, (_BIAS,), ("weight", "bias"), axes=2),
+        "maxpool": Operator(
+            _MaxPool,
+            (
+                Setting("kernel", counts=(0, 2)),
+                Setting("stride", counts=(0, 2)),
+                Setting("ceil_mode", bool),
+            ),
+        ),
+        "add": Operator(lambda node, _: _Join(_add, node), inputs=0),
+        "concat": Operator(lambda node, _: _Join(_concat, node), inputs=0),
         "global_avgpool": Operator(lambda node, _: _Join(_global_average, node)),
     }
 )

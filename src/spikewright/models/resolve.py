@@ -24,7 +24,7 @@ from spikewright.models.resnet_cifar import resnet20, resnet20_wide, resnet56
 from spikewright.models.vgg_cifar import vgg11_cifar, vgg11_half_cifar, vgg16_cifar
 from spikewright.models.weights import apply_state, load_state
 
-__all__ = ["names", "resolve"]
+__all__ = ["is_registered", "names", "resolve"]
 
 # These warn unless told whether to spend a minute on truncated normal numbers.
 _ASK_FOR_INITIALISATION = frozenset({"googlenet", "inception_v3"})
@@ -81,6 +81,20 @@ def names() -> tuple[str, ...]:
         ('digits-cnn', 'mobilenetv2-cifar', 'resnet20', ..., 'mobilenet_v2', ..., 'vgg16_bn')
     """
     return tuple(_NAMED)
+
+
+def is_registered(spec: str) -> bool:
+    """Tell whether a name stands for a network of this package or of torchvision.
+
+    All others name code, or files, which only a user may name: a data file that could would decide
+    what is run.
+
+    Example:
+        >>> is_registered("resnet20"), is_registered("os:abort"), is_registered("mine.pt2")
+        (True, False, False)
+    """
+    source, colon, name = spec.partition(":")
+    return spec in _NAMED or (source == "torchvision" and bool(colon) and name.isidentifier())
 
 
 def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:

@@ -4,6 +4,7 @@
 Nothing pickled is executed: state dicts go through torch's unpickler for weights alone.
 """
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from spikewright.errors import FileFormatError
 __all__ = ["apply_state", "load_state"]
 
 _SHOWN = 8  # names of each kind that an error lists
+_PLAIN = frozenset(
+    {
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    }
+)
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
@@ -41,6 +48,13 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     state = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
     if state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    size = path.stat().st_size
+    odd = [name for name, tensor in state.items() if not _is_plain(tensor, size)]
+    if odd:
+        raise FileFormatError(
+            f"{path.name}: expected tensors of real numbers that are in the file, got others in "
+            f"{_listed(odd)}. Save model.state_dict(), best as safetensors."
+        )
     broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise FileFormatError(
@@ -100,8 +114,25 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def _is_plain(tensor: Tensor, size: int) -> bool:
+    """Tell whether a tensor holds numbers of its own, not more than its file of ``size`` bytes.
+
+    A saved tensor may repeat one element without end, be sparse, or be on no device at all.
+    """
+    return (
+        tensor.dtype in _PLAIN
+        and tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.numel() * tensor.element_size() <= size
+    )
+
+
 def _state_dict(path: Path) -> dict[str, Tensor]:
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                    raise ValueError("torch writes no compressed files")
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle fails in as many ways as there are bytes
         reason = str(error).strip().partition("\n")[0]

@@ -7,6 +7,7 @@ reaches neurons or a layer would not be whole any more. So factors move to the w
 
 import dataclasses
 from collections.abc import Callable, Collection
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -57,8 +58,12 @@ def absorb_factors(graph: Graph, inputs: Collection[str], full: float, bits: int
         if layer and ops.kind(layer) == "weighted" and layer.inputs[0] not in whole:
             wires = _Wires(graph, whole, layer)
             fine = _round_factors(graph, wires, inputs, full, bits)
-            _replace(graph, name, lambda weight, fine=fine: weight / fine)
+            _replace(graph, name, partial(_divided, by=fine))
     graph.prune()
+
+
+def _divided(weight: Tensor, by: float) -> Tensor:
+    return weight / by
 
 
 def _write_out(graph: Graph, node: Node) -> None:

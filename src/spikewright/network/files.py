@@ -1,32 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One safetensors file per network: tensors, graph as JSON, history. Nothing in it is executed."""
+"""One safetensors file per network: tensors, graph as JSON, history. Nothing in it is executed.
+
+What is loaded is checked as a whole before it is run: see :mod:`spikewright.graph.validate` for the
+graph, :mod:`spikewright.network.description` for everything around it.
+"""
 
 import hashlib
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
-from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from spikewright.codes import CODES
-from spikewright.errors import FileFormatError
-from spikewright.graph import ops
-from spikewright.graph.ir import Graph
-from spikewright.graph.program import resolve_operator
-from spikewright.network.spiking import ScheduleKind, Site, SpikingNetwork
-from spikewright.neurons import neurons
+from spikewright.errors import FileFormatError, SpikewrightWarning
+from spikewright.files import MOST_TEXT, parse_json, replacing
+from spikewright.network.description import SITE_SETTINGS, SITE_TENSORS, build, check
+from spikewright.network.spiking import SpikingNetwork
 
 __all__ = ["FORMAT", "VERSION", "load", "save"]
 
 FORMAT = "spikewright.network"
 VERSION = 3
-_SITE_TENSORS = ("scale", "threshold", "pre_bias", "shift")
-_SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
+_STORED = frozenset({"F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"})
+"""Types of tensors, in safetensors' names."""
 
 
 def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
@@ -38,16 +39,20 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileFormatError: If the folder does not exist or cannot be written.
+
+    Warns:
+        SpikewrightWarning: If :func:`load` would refuse the file, and why: the network holds an
+            operator that no file may name.
     """
     path = Path(path)
     tensors = {f"param/{n}": t for n, t in network.graph.params.items()}
     for name, site in network.sites.items():
-        tensors.update({f"site/{name}/{k}": getattr(site, k) for k in _SITE_TENSORS})
+        tensors.update({f"site/{name}/{k}": getattr(site, k) for k in SITE_TENSORS})
     tensors = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
     description = {
         "graph": network.graph.to_dict(),
         "sites": [
-            {"name": s.name, **{k: getattr(s, k) for k in _SITE_SETTINGS}}
+            {"name": s.name, **{k: getattr(s, k) for k in SITE_SETTINGS}}
             for s in network.sites.values()
         ],
         "code": network.code.to_dict(),
@@ -64,31 +69,17 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
         "network": text,
         "digest": _digest(tensors, text),
     }
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        Path(temporary).chmod(0o666 & ~_umask())
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: expected a folder that can be written, got {error.strerror}. Choose "
-            "another path."
-        ) from error
-    try:
-        save_file(tensors, temporary, metadata)
-        Path(temporary).replace(path)
-    except (OSError, SafetensorError) as error:
-        raise FileFormatError(
-            f"{path}: could not be written ({error}). Nothing was left behind."
-        ) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Return the permissions that new files must not have; it can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+        check(network)
+    except FileFormatError as error:
+        warnings.warn(
+            f"{path}: written, but load() refuses it: {error}", SpikewrightWarning, stacklevel=2
+        )
 
 
 def load(path: str | os.PathLike[str]) -> SpikingNetwork:
@@ -101,7 +92,8 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
         A network that gives the same spikes.
 
     Raises:
-        FileFormatError: If the file is missing, damaged, truncated, or something else.
+        FileFormatError: If the file is missing, damaged, truncated, or something else, or what it
+            describes is no spiking network that can be run.
     """
     path = Path(path)
     if not path.is_file():
@@ -111,12 +103,42 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError) as error:
+            _check_kind(path, metadata)
+            names = list(file.keys())
+            kinds = {name: str(file.get_slice(name).get_dtype()) for name in names}
+            odd = [f"{name} of {kind}" for name, kind in kinds.items() if kind not in _STORED]
+            if odd:
+                raise FileFormatError(
+                    f"{path}: expected tensors of float32, float64 or whole numbers, got "
+                    f"{', '.join(odd[:8])}. Convert the model again."
+                )
+            tensors = {name: file.get_tensor(name) for name in names}
+    except FileFormatError:
+        raise
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise FileFormatError(
             f"{path}: expected a safetensors file, got a damaged or truncated one ({error}). "
             "Save it again."
         ) from error
+    text = metadata.get("network", "")
+    if metadata.get("digest") != _digest(tensors, text):
+        raise FileFormatError(
+            f"{path}: its content does not match its digest; it is damaged. Save it again."
+        )
+    try:
+        if len(text) > MOST_TEXT:
+            raise ValueError(f"it has more than {MOST_TEXT:,} characters")
+        data = parse_json(text, finite=True)
+    except ValueError as error:
+        raise FileFormatError(f"{path}: its description cannot be read ({error}).") from error
+    try:
+        return build(data, tensors)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+
+
+def _check_kind(path: Path, metadata: dict[str, str]) -> None:
+    """Refuse other files and other versions."""
     if metadata.get("format") != FORMAT:
         raise FileFormatError(
             f"{path}: expected a Spikewright network, got a safetensors file of another kind. "
@@ -127,60 +149,6 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
             f"{path}: expected format version {VERSION}, got {metadata.get('version')}. "
             "Load it with the release that wrote it, or convert again."
         )
-    if metadata.get("digest") != _digest(tensors, metadata.get("network", "")):
-        raise FileFormatError(
-            f"{path}: its content does not match its digest; it is damaged. Save it again."
-        )
-    try:
-        return _build(json.loads(metadata["network"]), tensors)
-    except (KeyError, TypeError, ValueError, LookupError) as error:
-        raise FileFormatError(f"{path}: its description cannot be read ({error}).") from error
-
-
-def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
-    params = {n.removeprefix("param/"): t for n, t in tensors.items() if n.startswith("param/")}
-    graph = Graph.from_dict(data["graph"], params)
-    for node in graph:
-        if node.op != ops.INPUT and node.op not in ops.SITE_OPS:
-            resolve_operator(node.op)
-    sites = {
-        s["name"]: Site(
-            name=s["name"],
-            **{k: s[k] for k in _SITE_SETTINGS},
-            scale=tensors[f"site/{s['name']}/scale"],
-            threshold=tensors[f"site/{s['name']}/threshold"],
-            pre_bias=tensors[f"site/{s['name']}/pre_bias"],
-            shift=tensors[f"site/{s['name']}/shift"],
-        )
-        for s in data["sites"]
-    }
-    wanted = {n.name for n in graph if ops.kind(n) == "site"}
-    if set(sites) != wanted:
-        raise FileFormatError(
-            f"sites: expected those of the graph, they differ in {sorted(wanted ^ set(sites))}."
-        )
-    if data["schedule"] not in get_args(ScheduleKind):
-        raise FileFormatError(
-            f"schedule: expected one of {', '.join(get_args(ScheduleKind))}, got "
-            f"{data['schedule']!r}."
-        )
-    known = neurons()
-    for name in {data["neuron"], data["gate"], *(s.neuron for s in sites.values() if s.neuron)}:
-        if name not in known:
-            raise FileFormatError(
-                f"neuron: expected one of {', '.join(known)}, got {name!r}. "
-                "Install the package that it comes from."
-            )
-    return SpikingNetwork(
-        graph=graph,
-        sites=sites,
-        code=CODES[data["code"]["name"]].from_dict(data["code"]),
-        neuron=data["neuron"],
-        gate=data["gate"],
-        schedule_kind=data["schedule"],
-        integer=data["integer"],
-        provenance=data["provenance"],
-    )
 
 
 def _digest(tensors: dict[str, Tensor], text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from spikewright.errors import ConfigError, FileFormatError
+from spikewright.files import parse_json, read_text
 from spikewright.measure.examples import Example
 from spikewright.measure.length import LengthResult
 from spikewright.measure.result import SCHEMA, Result
@@ -116,17 +117,15 @@ def measured_of(found: Reportable, data: Mapping[str, Any] | None = None) -> Mea
 
 def _read(path: Path) -> _File:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: could not be read ({error.strerror}). Check the path."
-        ) from error
+        data = parse_json(read_text(path, "the result of an evaluation or comparison"))
+    except FileFormatError:
+        raise
     except UnicodeDecodeError as error:
         raise FileFormatError(
             f"{path}: expected the result of an evaluation or comparison, got no text. Of a "
             "network, make one: spikewright evaluate --snn FILE … -o FILE.json."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FileFormatError(
             f"{path}: expected the result of an evaluation or comparison, got a file that is cut "
             f"off or no JSON ({error}). Measure again with -o FILE."

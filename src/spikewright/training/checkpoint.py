@@ -7,6 +7,7 @@ is no tensor is JSON in the file's metadata under ``run``.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from spikewright import files
-from spikewright.errors import FileFormatError
+from spikewright.errors import FileFormatError, SpikewrightError
 from spikewright.models import apply_state
 from spikewright.training.network import TrainableNetwork
 from spikewright.training.prepare import ActivationSettings, build
@@ -28,6 +29,11 @@ __all__ = ["BEST", "LAST", "Checkpoint", "load_trained", "read", "read_run", "wr
 LAST, BEST = "last.safetensors", "best.safetensors"
 FORMAT = "spikewright.training/1"
 _EMA, _OPTIMIZER = "ema:", "optimizer:"
+_MOST_INPUT = 1 << 26  # elements of one input
+_MOST_LEVELS = 1 << 16
+_STORED = frozenset({"F32", "F64", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
+_COUNTS = ("images", "processes", "epoch", "step", "steps", "seen")
+_RECORD = ("epoch", "loss", "accuracy", "validation", "lr", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,30 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     ema: Mapping[str, Tensor] = field(default_factory=dict)
     optimizer: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+
+    def check_fits(
+        self,
+        model: Mapping[str, Tensor],
+        ema: Mapping[str, Tensor],
+        parameters: Mapping[str, Tensor],
+    ) -> None:
+        """Refuse a checkpoint whose tensors are not those of a run.
+
+        Args:
+            model: The run's network.
+            ema: Its moving average, empty without one.
+            parameters: What its optimizer moves.
+
+        Raises:
+            FileFormatError: If names, shapes or kinds differ.
+        """
+        kept = [(parameters.get(n), t) for v in self.optimizer.values() for n, t in v.items()]
+        alien = any(own is None or t.shape not in (own.shape, ()) for own, t in kept)
+        if alien or not _alike(model, self.model) or not _alike(ema, self.ema):
+            raise FileFormatError(
+                "checkpoint: expected the tensors of this run, got others. Name another folder, or "
+                "start anew (resume=False, --anew) to replace it."
+            )
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
@@ -113,11 +143,14 @@ def load_trained(path: str | Path, model: nn.Module) -> TrainableNetwork:
     checkpoint = read(path)
     try:
         settings = ActivationSettings.from_dict(checkpoint.run["activation"])
-        shape = [2, *(int(size) for size in checkpoint.run["input_shape"][1:])]
-    except (KeyError, TypeError, ValueError) as error:
+    except SpikewrightError as error:
         raise _damaged(path, str(error)) from error
+    shape = [2, *checkpoint.run["input_shape"][1:]]
+    tensors = checkpoint.ema or checkpoint.model
+    if any(t.is_floating_point() and not bool(t.isfinite().all()) for t in tensors.values()):
+        raise _damaged(path, "weights are NaN or infinite")
     network = build(model, torch.zeros(shape), settings)
-    apply_state(network, checkpoint.ema or checkpoint.model, path.name)
+    apply_state(network, tensors, path.name)
     if network.digest() != checkpoint.run.get("digest"):
         raise FileFormatError(
             f"{path.name}: expected a checkpoint of this network, got one of another whose "
@@ -132,8 +165,12 @@ def _opened(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Ten
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            found = {n: file.get_tensor(n) for n in file.keys()} if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            names = list(file.keys())
+            odd = [n for n in names if str(file.get_slice(n).get_dtype()) not in _STORED]
+            if odd:
+                raise _damaged(path, f"{odd[0]} is no tensor of real numbers")
+            found = {n: file.get_tensor(n) for n in names} if tensors else {}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise _damaged(path, str(error)) from error
     if metadata.get("format") != FORMAT:
         raise FileFormatError(
@@ -141,10 +178,65 @@ def _opened(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Ten
             "Plain weights are given as weights=, not here."
         )
     try:
-        run = json.loads(metadata["run"])
-    except (KeyError, ValueError) as error:
+        run = files.parse_json(metadata.get("run", ""))
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
+    problem = _problem(run)
+    if problem:
+        raise _damaged(path, problem)
     return run, found
+
+
+def _problem(run: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    """Say what is wrong with the facts of a run; empty if nothing is."""
+    if not isinstance(run, dict):
+        return "it says nothing of its run"
+    kinds = {
+        **dict.fromkeys(("config", "activation", "note"), dict),
+        **dict.fromkeys(("input_shape", "sums", "history"), list),
+        "digest": str,
+    }
+    wrong = [name for name, kind in kinds.items() if not isinstance(run.get(name), kind)]
+    wrong += [name for name in _COUNTS if type(run.get(name)) is not int or run[name] < 0]
+    wrong += [n for n in ("seconds", "epoch_seconds") if not _is_number(run.get(n)) or run[n] < 0]
+    best: Any = run.get("best")
+    wrong += ["best"] if type(best) not in (int, float) or math.isnan(best) else []
+    if wrong:
+        return f"{', '.join(wrong)} missing or of another kind"
+    shape = run["input_shape"][1:]
+    if any(type(s) is not int or s < 1 for s in shape) or math.prod(shape) > _MOST_INPUT:
+        return "its inputs have no shape that can be"
+    if len(run["sums"]) != 3 or not all(map(_is_number, run["sums"])):
+        return "sums are not three numbers"
+    if any(not _is_record(record) for record in run["history"]):
+        return "its history is none"
+    if not isinstance(run["note"].get("model", ""), str):
+        return "its model is no name"
+    settings = run["activation"]
+    plain: dict[str, type] = {"activation": str, "levels": int, "relays": bool}
+    if any(type(settings.get(k, kind())) is not kind for k, kind in plain.items()):
+        return "a setting of its activations is of another kind"
+    return "it has too many levels" if settings.get("levels", 1) > _MOST_LEVELS else ""
+
+
+def _alike(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> bool:
+    """Tell whether tensors have the names, shapes and kinds of others."""
+    return own.keys() == stored.keys() and all(
+        t.shape == stored[n].shape and t.is_floating_point() == stored[n].is_floating_point()
+        for n, t in own.items()
+    )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_record(record: object) -> bool:
+    return (
+        isinstance(record, dict)
+        and set(record) == set(_RECORD)
+        and all(_is_number(v) or (k == "validation" and v is None) for k, v in record.items())
+    )
 
 
 def _damaged(path: Path, reason: str) -> FileFormatError:

@@ -265,18 +265,23 @@ class Run:
         return Checkpoint(run=self.facts(), model=model)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a state of the same network and settings."""
+        """Go on from a state of the same network and settings.
+
+        Raises:
+            FileFormatError: If its tensors are not those of this run.
+        """
         run = checkpoint.run
+        parameters = dict(self.network.named_parameters())
+        checkpoint.check_fits(self.network.state_dict(), self.ema or {}, parameters)
         self.network.load_state_dict(dict(checkpoint.model))
         if self.ema is not None:
             for name, tensor in self.ema.items():
                 tensor.copy_(checkpoint.ema[name])
-        parameters = dict(self.network.named_parameters())
         for key, values in checkpoint.optimizer.items():
             for name, value in values.items():
                 like = parameters[name]
-                own = torch.empty_like(like) if value.shape == like.shape else value.clone()
-                self.optimizer.state[like][key] = own.copy_(value) if own is not value else own
+                copy = torch.empty_like(like) if value.shape == like.shape else value.clone()
+                self.optimizer.state[like][key] = copy.copy_(value) if copy is not value else copy
         self._epoch, self._step = run["epoch"], run["step"]
         self._steps, self._images = run["steps"], run["seen"]
         self._seconds, self._epoch_seconds = run["seconds"], run["epoch_seconds"]

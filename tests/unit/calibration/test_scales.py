@@ -104,6 +104,12 @@ def test_percentile_leaves_outliers_out() -> None:
     assert scale(Percentile(100.0), seen(row)).item() == 1e6
 
 
+@pytest.mark.parametrize("unit", [1e-4, 0.1, 1e4])
+def test_a_percentile_does_not_depend_on_the_unit(unit: float) -> None:
+    values = [unit * i / 1000 for i in range(1, 1001)]
+    assert float(scale(Percentile(50.0), seen(values))) == pytest.approx(unit / 2, rel=0.01)
+
+
 def test_percentile_of_a_rarely_active_channel_is_its_maximum() -> None:
     row = [0.0] * 999 + [0.5]
     assert scale(Percentile(90.0), seen(row)).item() == 0.5

@@ -38,6 +38,11 @@ def test_a_grid_that_float32_holds_nowhere_is_refused() -> None:
 
 def test_too_wide_codes_are_left_out() -> None:
     assert search_k([site(1.0)], 30, False, (1.2, 2.0), True, Max()) == 1.2
+    assert search_k([site(1.0)], 30, False, (2.0, 1.9, 1.2), True, Max()) == 1.2
+
+
+def test_a_grid_of_one_is_that_one() -> None:
+    assert search_k([site(1.0)], 4, False, (1.7,), True, Max()) == 1.7
 
 
 def test_nothing_active_is_an_error() -> None:

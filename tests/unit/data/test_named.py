@@ -246,7 +246,7 @@ def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
     image_folder(tmp_path, ("ant",))
     data = from_folder(tmp_path)
     (tmp_path / "ant" / "000.png").unlink()
-    with pytest.raises(FileFormatError, match=r"\[0\] .*000.png\): expected a readable file"):
+    with pytest.raises(FileFormatError, match=r"\[0\]: .*000\.png: expected an image, got no file"):
         data[0]
 
 

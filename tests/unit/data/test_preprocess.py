@@ -21,7 +21,7 @@ from tests.unit.data.files import pictures
     [
         (
             {"size": 0},
-            "preprocess.size: expected a height and width of at least 1 pixel, or None, got 0",
+            "preprocess.size: expected a height and width of 1 to 16384 pixels, or None, got 0",
         ),
         ({"size": (8, -1)}, "got (8, -1)"),
         ({"crop": 0.0}, "preprocess.crop: expected a fraction in (0, 1], or None, got 0.0"),

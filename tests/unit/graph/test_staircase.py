@@ -29,6 +29,7 @@ from spikewright.graph import (
 )
 from spikewright.graph.activation import activate
 from spikewright.graph.channels import channel_axes
+from spikewright.graph.decode import decode_graph
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
 from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
@@ -399,7 +400,7 @@ def test_networks_give_the_same_numbers_and_every_call_its_own_site() -> None:
         assert numbers == [(1.25, 8, 0.5), (1.25, 8, 0.5), (float(torch.tensor(0.8)), 4, 0.5)]
         pool = next(n for n in graph if ops.kind(n) == "pool")
         assert graph[pool.inputs[0]] == sites[2]  # maxima of spikes: the staircase went before it
-        again = Graph.from_dict(json.loads(json.dumps(graph.to_dict())), graph.params)
+        again = decode_graph(json.loads(json.dumps(graph.to_dict())), graph.params)
         assert again.nodes == graph.nodes
         assert find_staircases(graph).nodes == graph.nodes
         with torch.no_grad():

@@ -161,6 +161,26 @@ def test_a_chip_pays_for_synaptic_operations() -> None:
     assert found.snn == {"synapses": 300 * 23.6, "analog": pytest.approx(25 * 4.6)}
 
 
+def test_up_to_a_step_asleep() -> None:
+    """Biases enter awake only, in 4 of 8 steps; comparisons go on in all of them."""
+    eight = (500, 1500, 2000, 2500, 2800, 2900, 3000, 3000)
+    whole = measured(
+        schedule="wake-sleep",
+        steps=8,
+        awake=4,
+        correct=(5,) * 8,
+        agree=(5,) * 8,
+        additions_by_step=eight,
+        spikes_by_step=eight,
+    )
+    constants, comparisons = (
+        [energy_of(whole, HAND, t).snn[n] for t in (1, 2, 6, 8)]
+        for n in ("constants", "comparisons")
+    )
+    assert constants == [15.0, 30.0, 60.0, 60.0]
+    assert comparisons == [5.0, 10.0, 30.0, 40.0]
+
+
 def test_up_to_a_step() -> None:
     """Half of the additions, a quarter of the spikes, and half of the steps."""
     whole = measured(
@@ -221,6 +241,8 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
         ("addition = 0.02", "addition = -1", r"addition, a number above 0 .*, got -1"),
         ("addition = 0.02", 'addition = "x"', r"addition, a number above 0 .*, got 'x'"),
         ("addition = 0.02", "addition = 1e308", "up to 1e.15, got 1e.308"),
+        ("bits = 4", "bits = 0", "a whole number of bits from 1 to 1024, got 0"),
+        ("bits = 4", "bits = 1025", "a whole number of bits from 1 to 1024, got 1025"),
         ("bits = 4", "bits = 0.5", "a whole number of bits from 1 to 1024, got 0.5"),
         ("weight = 4", "weight = 8.7", "expected weight, a whole number of bits"),
         ("shift = 0.01", "shft = 0.01", r"expected only addition, .* got also shft"),
@@ -241,7 +263,7 @@ def test_files_that_are_no_models(tmp_path: Path, old: str, new: str, message: s
 def test_models_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"energy model 'loih': .* 'loihi'.* path"):
         choose_models(["loih"])
-    with pytest.raises(FileFormatError, match=r"none\.toml: could not be read"):
+    with pytest.raises(FileFormatError, match=r"none\.toml: expected an energy model, got no file"):
         choose_models([tmp_path / "none.toml"])
     with pytest.raises(ConfigError, match="'int8' twice"):
         choose_models(["int8", "int8"])

@@ -145,7 +145,7 @@ def test_the_first_suggestion_mends_a_gate_by_counts() -> None:
     assert after.output.relative_error == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("method", "T"), [("rueckauer", 8), ("qcfs", 6), ("spikeconverter", 3)])
+@pytest.mark.parametrize(("method", "T"), [("rueckauer", 8), ("qcfs", 6), ("spikeconverter", 2)])
 def test_a_network_trained_with_levels_settles_on_them(
     method: str, T: int, trained: Prepared, inputs: Tensor
 ) -> None:

@@ -197,3 +197,24 @@ def test_more_inputs_than_narrow_sums_can_hold() -> None:
     assert few.spikes > 0
     assert many.spikes == 200 * few.spikes
     assert many.total("additions") == 200 * few.total("additions")
+
+
+class Largest(nn.Module):
+    """The first layer of ``Hand``, and the largest value of each of its two maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x).relu().amax((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["spikeconverter", "burst"])
+def test_the_largest_of_a_whole_map_has_each_place_once(method: str) -> None:
+    found = sw.evaluate(
+        sw.convert(Largest(), method, T=T, calibration=torch.rand(8, 1, 6, 6)),
+        torch.rand(5, 1, 6, 6),
+    ).lengths[0]
+    (gate,) = (x for x in found.layers if x.kind == "gate")
+    assert (gate.comparisons, gate.values, gate.potentials) == (18 * found.steps, 2, 20)

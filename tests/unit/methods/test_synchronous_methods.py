@@ -297,6 +297,20 @@ def test_qcfs_at_its_own_number_of_levels_is_the_trained_network() -> None:
     assert network.sites[node.name].pre_bias.item() == 0.5
 
 
+def test_qcfs_takes_the_trained_top_whatever_the_data_reach() -> None:
+    model, data, _ = case("qcfs", "mlp")
+    network = sw.convert(model, "qcfs", T=LEVELS, calibration=data / 100)
+    (node,) = network.spiking_nodes()
+    assert network.sites[node.name].scale.item() == 1.5
+    signed = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 16), QCFSAct(), nn.Linear(16, 5)).eval()
+    network = sw.convert(signed, "qcfs", T=LEVELS, calibration=data)
+    relay, rectified = network.spiking_nodes()
+    assert (relay.op, rectified.op) == (ops.RELAY, ops.RECTIFY)
+    largest = float(signed[0](data).detach().abs().max())
+    assert 0.5 * largest < network.sites[relay.name].scale.item() <= largest * 1.01
+    assert network.sites[relay.name].pre_bias.item() == 0.0
+
+
 def test_the_shift_turns_flooring_into_rounding() -> None:
     """Deng & Gu: θ/(2T) a step halves the error of soft reset with the same θ."""
     model, data, prepared = case("threshold-relu", "mlp")
@@ -518,7 +532,7 @@ def test_qcfs_refuses_networks_that_were_not_trained_quantised(net: str) -> None
 @pytest.mark.parametrize("name", ON_SPIKES)
 def test_methods_that_need_the_inputs_themselves_say_so(name: str) -> None:
     _, _, prepared = case(name, "mlp")
-    for without in (None, torch.zeros(0, 6)):
+    for without in (None, (torch.zeros(0, 6),)):
         bare = dataclasses.replace(prepared, inputs=without)
         with pytest.raises(CalibrationError, match=f"{name}: expected calibration inputs to run"):
             sw.convert(bare, name, T=4)

@@ -109,9 +109,13 @@ def test_weights_that_lack_or_add_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("a.conv.weight", (4, 3, 3), "expected settings that fit the weights, got a misfit ("),
+        (
+            "a.conv.weight",
+            (4, 3, 3),
+            "as many axes as their operators have, got others in a.conv.weight",
+        ),
         ("a.conv.bias", (7,), "of another shape: a.conv.bias (7, expected 4)"),
-        ("fc.weight", (5,), "expected settings that fit the weights, got a misfit ("),
+        ("fc.weight", (5,), "as many axes as their operators have, got others in fc.weight"),
     ],
 )
 def test_weights_of_another_shape(
@@ -246,3 +250,37 @@ def test_a_network_of_a_graph_file_can_be_exported(tmp_path: Path) -> None:
     )
     x = torch.randn(5, 3, 8, 8)
     torch.testing.assert_close(program.module()(x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("node", "key", "value", "message"),
+    [
+        (0, "stride", [0, 1], "has stride '[0, 1]', expected 2: 1 to 65536"),
+        (0, "stride", [1], "has stride '[1]', expected 2: 1 to 65536"),
+        (0, "stride", [1.5, 1], "has stride '[1.5, 1]'"),
+        (0, "pad_lrtb", [-1, 0, 0, 0], "has pad_lrtb '[-1, 0, 0, 0]', expected 4: 0 to 65536"),
+        (0, "pad_lrtb", [0, 0, 0, 1 << 40], "has pad_lrtb"),
+        (0, "groups", True, "has groups 'True'"),
+        (0, "inputs", ["x", "x"], "takes 2 inputs, not 1"),
+        (0, "inputs", "x", "got something else (TypeError: expected a name"),
+        (0, "inputs", [["x"]], "got something else (TypeError: expected a name"),
+        (0, "out", "x", "two nodes make x"),
+        (0, "op", ["conv2d"], "got something else (TypeError: expected a name"),
+        (0, "act", {}, "got something else (TypeError: expected a name"),
+        (0, "bias", 1, "has bias '1', expected one: true or false"),
+    ],
+)
+def test_settings_that_no_operator_takes(
+    tmp_path: Path, node: int, key: str, value: object, message: str
+) -> None:
+    nodes = small()
+    nodes[node][key] = value
+    refused(write(tmp_path, nodes, small_weights()), message)
+
+
+def test_a_graph_nested_without_end(tmp_path: Path) -> None:
+    path = write(tmp_path, small(), small_weights())
+    path.write_text('{"nodes": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    refused(path, "nested more than 64 levels deep")
+    path.write_text('{"nodes": [], "output": "x", "output": "y"}')
+    refused(path, "'output' is there twice")

@@ -3,6 +3,7 @@
 
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,3 +165,32 @@ def test_half_precision_becomes_the_models_own_and_counters_may_lack(tmp_path: P
     apply_state(model, load_state(tmp_path / "a.safetensors"), "a")
     assert model[0].weight.dtype == torch.float32
     assert torch.equal(model[0].weight, state["0.weight"].float())
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(1).expand(1 << 40),
+        torch.zeros(3, dtype=torch.complex64),
+        torch.zeros(3).to(torch.float8_e4m3fn),
+        torch.zeros(3, 3).to_sparse(),
+        torch.zeros(3, device="meta"),
+    ],
+    ids=["repeated", "complex", "float8", "sparse", "nowhere"],
+)
+def test_tensors_that_are_not_in_the_file(tmp_path: Path, tensor: Tensor) -> None:
+    torch.save({"a": tensor}, tmp_path / "w.pt")
+    with pytest.raises(FileFormatError, match=r"expected (tensors of real numbers|a state dict)"):
+        load_state(tmp_path / "w.pt")
+
+
+def test_a_compressed_state_dict_is_not_torchs(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "w.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pt") as plain,
+        zipfile.ZipFile(tmp_path / "z.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.namelist():
+            packed.writestr(entry, plain.read(entry))
+    with pytest.raises(FileFormatError, match="torch writes no compressed files"):
+        load_state(tmp_path / "z.pt")

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.errors import FileFormatError
+from spikewright.errors import FileFormatError, SpikewrightWarning
 from spikewright.network import SpikingNetwork, files
 
 
@@ -151,7 +151,7 @@ def test_a_description_that_does_not_fit_is_refused(
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path, network: SpikingNetwork) -> None:
-    with pytest.raises(FileFormatError, match="expected a folder that can be written"):
+    with pytest.raises(FileFormatError, match="could not be written"):
         network.save(tmp_path / "no" / "net.safetensors")
 
 
@@ -182,7 +182,7 @@ def test_a_folder_in_the_way_is_not_replaced(tmp_path: Path, network: SpikingNet
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may write anywhere")
 def test_a_read_only_folder(tmp_path: Path, network: SpikingNetwork) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(FileFormatError, match="expected a folder that can be written"):
+    with pytest.raises(FileFormatError, match="could not be written"):
         network.save(tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
 
@@ -199,3 +199,123 @@ def test_a_loaded_network_is_the_saved_one(tmp_path: Path, network: SpikingNetwo
     third = sw.load(path)
     assert third.integer
     assert sw.api.verify(third, x).agrees
+
+
+def edited(path: Path, change: Any) -> None:
+    """Change the tensors of a file, digest included."""
+    tensors, metadata = parts(path)
+    change(tensors)
+    digest = files._digest(tensors, metadata["network"])
+    save_file(tensors, path, {**metadata, "digest": digest})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["sites"][0].update(gamma=0), "gamma: expected 1 to"),
+        (lambda d: d["sites"][0].update(gamma=1.5), "gamma: expected int"),
+        (lambda d: d["sites"][0].update(leak=1.5), "leak: expected a number from 0 to 1"),
+        (lambda d: d["sites"][0].update(channel_axis=9), "expected a channel axis from 0 to 3"),
+        (lambda d: d["sites"][0].update(more=1), "site: expected the fields"),
+        (lambda d: d["sites"].append(d["sites"][0]), "expected different names"),
+        (lambda d: d["code"].update(T=1 << 40), "T: expected 0 to 65536"),
+        (lambda d: d["code"].update(T=0), "code: radix code: expected a whole number"),
+        (lambda d: d["code"].update(T="4"), "T: expected int"),
+        (lambda d: d["code"].update(extra_step=5), "extra_step: expected bool"),
+        (lambda d: d["code"].pop("k"), "code: expected k, got none"),
+        (lambda d: d.update(neuron="if-soft"), "expected one for the layered schedule"),
+        (lambda d: d.update(schedule="synchronous"), "expected one for the synchronous schedule"),
+        (lambda d: d.update(integer=True), "expected tensors of torch.float64"),
+        (lambda d: d.update(integer=1), "integer: expected bool"),
+        (lambda d: d.update(more=1), "description: expected the fields"),
+        (lambda d: d["provenance"].update(analog_range={"input": "x"}), "the range of 'input'"),
+        (lambda d: d["provenance"].update(config=[]), "config is of another kind"),
+        (
+            lambda d: d["graph"]["outputs"].append(d["graph"]["outputs"][0]),
+            "expected 1 inputs or outputs",
+        ),
+        (lambda d: d["graph"]["outputs"].clear(), "expected 1 inputs or outputs"),
+        (lambda d: d["graph"]["outputs"].append("nobody"), "are not among its nodes"),
+        (lambda d: d["graph"]["nodes"].append(d["graph"]["nodes"][-1]), "two nodes are called"),
+        (lambda d: d["graph"]["nodes"][1].update(pick=-1), "expected a place as pick"),
+        (lambda d: d["graph"]["nodes"][1].update(op=7), "op: expected str"),
+        (lambda d: d["graph"]["nodes"][1].update(shape=[None, None]), "batch on one axis"),
+        (lambda d: d["graph"]["nodes"][0].update(shape=[2, 1, 6, 6]), "with the batch first"),
+        (lambda d: d["graph"].update(arguments={"tensor": 0}), "expected arguments of a call"),
+    ],
+)
+def test_each_field_has_its_kind_and_range(
+    tmp_path: Path, network: SpikingNetwork, change: Any, message: str
+) -> None:
+    path = tmp_path / "net.safetensors"
+    network.save(path)
+    rewrite(path, change)
+    with pytest.raises(FileFormatError, match=rf"net\.safetensors: .*{message}"):
+        sw.load(path)
+
+
+def fill(name: str, value: float) -> Any:
+    def change(tensors: dict[str, Tensor]) -> None:
+        key = next(n for n in sorted(tensors) if n.startswith("site/") and n.endswith(name))
+        tensors[key] = torch.full_like(tensors[key], value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (fill("/scale", 0.0), "expected scale above 0"),
+        (fill("/scale", -1.0), "expected scale above 0"),
+        (fill("/threshold", 0.0), "expected threshold above 0"),
+        (fill("/threshold", float("nan")), "expected finite numbers as threshold"),
+        (fill("/pre_bias", float("inf")), "expected finite numbers as pre_bias"),
+        (lambda t: t.update({"more": torch.zeros(1)}), "got also more"),
+        (lambda t: t.pop(next(n for n in t if n.endswith("/scale"))), "expected scale, got none"),
+        (lambda t: t.update({next(iter(t)): torch.zeros(2).half()}), "of F16"),
+        (lambda t: t.update({next(iter(t)): torch.zeros(2, dtype=torch.complex64)}), "of C64"),
+    ],
+)
+def test_tensors_that_no_network_has(
+    tmp_path: Path, network: SpikingNetwork, change: Any, message: str
+) -> None:
+    path = tmp_path / "net.safetensors"
+    network.save(path)
+    edited(path, change)
+    with pytest.raises(FileFormatError, match=message):
+        sw.load(path)
+
+
+def test_a_description_nested_without_end(tmp_path: Path, network: SpikingNetwork) -> None:
+    path = tmp_path / "net.safetensors"
+    network.save(path)
+    tensors, metadata = parts(path)
+    for text, message in (
+        ("[" * 100_000 + "]" * 100_000, "nested more than 64 levels deep"),
+        ('{"graph": NaN}', "NaN is no number"),
+        ('{"graph": 1, "graph": 2}', "'graph' is there twice"),
+    ):
+        digest = files._digest(tensors, text)
+        save_file(tensors, path, {**metadata, "network": text, "digest": digest})
+        with pytest.raises(FileFormatError, match=message):
+            sw.load(path)
+
+
+class Inverse(nn.Module):
+    """Analog work behind the network that no file may name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.bessel_j0(self.body(x))
+
+
+def test_saving_what_cannot_be_loaded_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    snn = sw.convert(Inverse(), calibration=torch.rand(8, 4), T=4)
+    with pytest.warns(SpikewrightWarning, match=r"written, but load\(\) refuses it: .*bessel"):
+        snn.save(path)
+    with pytest.raises(FileFormatError, match="not one that a network may call"):
+        sw.load(path)

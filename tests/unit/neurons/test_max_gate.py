@@ -18,7 +18,7 @@ def test_registers_that_cannot_hold_a_train_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"2\^53"):
         check_register(54, torch.float64)
     with pytest.raises(ConfigError, match="float16"):
-        check_register(2, torch.float16)
+        check_register(1, torch.float16)
 
 
 def test_runs_do_not_share_state() -> None:

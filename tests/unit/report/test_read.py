@@ -21,7 +21,7 @@ def test_no_file_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "could not be read"),
+        (None, "got no file"),
         ("", "cut off or no JSON"),
         ('{"schema": "spikewright.result/3", "lengths": [', "cut off or no JSON"),
         ("[1, 2]", "got another JSON file"),

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.errors import ConfigError
+from spikewright.graph.batch import join
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Collapsed, LayeredReference, SynchronousReference, Timefold
-from spikewright.simulators.parts import equal_parts, join, split_for_cache
+from spikewright.simulators.parts import equal_parts, split_for_cache
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_parts_give_the_same_counts(
 def test_parts_are_equal_and_few(batch: int, largest: int, sizes: list[int]) -> None:
     parts = equal_parts(torch.arange(float(batch)), largest)
     assert [len(part) for part in parts] == sizes
-    assert torch.equal(join([(part,) for part in parts])[0], torch.arange(float(batch)))
+    assert torch.equal(join(parts, (None,)), torch.arange(float(batch)))
 
 
 class Transposed(nn.Module):
@@ -83,7 +83,7 @@ class Transposed(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Collapsed, LayeredReference])
-def test_outputs_that_do_not_start_with_the_batch_are_not_cut(
+def test_outputs_that_do_not_start_with_the_batch_are_joined_where_it_is(
     monkeypatch: pytest.MonkeyPatch, kind: type
 ) -> None:
     x = torch.rand(20, 5)
@@ -92,15 +92,17 @@ def test_outputs_that_do_not_start_with_the_batch_are_not_cut(
     for module in ("collapsed", "layered"):
         monkeypatch.setattr(f"spikewright.simulators.{module}.PART_ELEMENTS", 1)
     assert whole.shape == (3, 20)
-    assert torch.equal(simulator(x)[0], whole)
+    assert len(simulator.split(x)) == 20
+    torch.testing.assert_close(simulator(x)[0], whole)
 
 
-def test_time_is_not_folded_into_a_batch_that_does_not_come_first() -> None:
+def test_time_is_folded_into_a_batch_that_does_not_come_first() -> None:
     x = torch.rand(20, 5)
     network = sw.convert(Transposed(), "burst", T=6, calibration=x)
-    with pytest.raises(ConfigError, match="start with the batch"):
-        Timefold(network)
-    assert SynchronousReference(network)(x)[0].shape == (3, 20)
+    for chunk in (1, 4, 6):
+        found = Timefold(network, chunk=chunk)(x)[0]
+        assert found.shape == (3, 20)
+        torch.testing.assert_close(found, SynchronousReference(network)(x)[0])
 
 
 def test_other_devices_take_a_batch_whole(network: SpikingNetwork) -> None:

@@ -83,6 +83,25 @@ def trained(folder: Path | None, **changes: Any) -> TrainingResult:
     )
 
 
+def facts(**changes: Any) -> dict[str, Any]:
+    """Say of a run what every checkpoint says."""
+    counts = dict.fromkeys(("images", "processes", "epoch", "step", "steps", "seen"), 1)
+    return {
+        **counts,
+        "config": {},
+        "activation": {"activation": "casc", "levels": 4, "relays": True},
+        "digest": "0",
+        "input_shape": [None, 2, 8, 8],
+        "seconds": 1.5,
+        "epoch_seconds": 0.0,
+        "sums": [0.0, 0.0, 0.0],
+        "best": float("-inf"),
+        "history": [],
+        "note": {},
+        **changes,
+    }
+
+
 def state(result: TrainingResult) -> dict[str, Tensor]:
     return dict(result.model.state_dict())
 
@@ -263,7 +282,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 def test_any_part_of_the_state_comes_back(tmp_path: Path) -> None:
     checkpoint = Checkpoint(
-        run={"epoch": 2, "rate": 0.1},
+        run=facts(epoch=2),
         model={"a.b": torch.randn(3, 4).T, "n": torch.tensor(3)},
         ema={"a.b": torch.zeros(4, 3)},
         optimizer={
@@ -278,3 +297,38 @@ def test_any_part_of_the_state_comes_back(tmp_path: Path) -> None:
         assert same(dict(getattr(back, part)), dict(getattr(checkpoint, part)))
     assert same(dict(back.optimizer["step"]), dict(checkpoint.optimizer["step"]))
     assert back.optimizer.keys() == checkpoint.optimizer.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seconds": None}, "seconds missing or of another kind"),
+        ({"epoch": -1}, "epoch missing or of another kind"),
+        ({"epoch": True}, "epoch missing or of another kind"),
+        ({"note": []}, "note missing or of another kind"),
+        ({"note": {"model": 7}}, "its model is no name"),
+        ({"best": float("nan")}, "best missing or of another kind"),
+        ({"sums": [1.0]}, "sums are not three numbers"),
+        ({"history": [{}]}, "its history is none"),
+        ({"input_shape": [None, 1 << 20, 1 << 20]}, "its inputs have no shape that can be"),
+        ({"input_shape": [None, 0]}, "its inputs have no shape that can be"),
+        ({"activation": {"levels": "4"}}, "a setting of its activations is of another kind"),
+        ({"activation": {"levels": 1 << 30}}, "it has too many levels"),
+    ],
+)
+def test_facts_that_no_run_has(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write(tmp_path / LAST, Checkpoint(run=facts(**changes), model={"a": torch.zeros(1)}))
+    with pytest.raises(FileFormatError, match=message):
+        read(tmp_path / LAST)
+
+
+@pytest.mark.parametrize("part", ["model", "ema", "optimizer"])
+def test_tensors_of_another_run_are_not_gone_on_with(tmp_path: Path, part: str) -> None:
+    trained(tmp_path, epochs=1)
+    found = read(tmp_path / LAST)
+    alien = {"alien": torch.zeros(3)}
+    changed = {"model": found.model, "ema": found.ema, "optimizer": found.optimizer}
+    changed[part] = {"momentum_buffer": alien} if part == "optimizer" else alien
+    write(tmp_path / LAST, Checkpoint(run=found.run, **changed))
+    with pytest.raises(FileFormatError, match="expected the tensors of this run, got others"):
+        trained(tmp_path, epochs=1)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a network file says to a network: every field of its kind and in its range.
+
+Graph, populations, code and history are checked before anything is computed with them, and the
+graph is run without numbers (see :mod:`spikewright.graph.validate`).
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from spikewright.codes import CODES, Code
+from spikewright.errors import FileFormatError, SpikewrightError
+from spikewright.graph import ops
+from spikewright.graph.batch import Shape
+from spikewright.graph.decode import decode_graph
+from spikewright.graph.validate import validate
+from spikewright.network.spiking import ScheduleKind, Site, SpikingNetwork
+from spikewright.neurons import Stepping, neurons
+
+__all__ = ["SITE_SETTINGS", "SITE_TENSORS", "build", "check"]
+
+SITE_TENSORS = ("scale", "threshold", "pre_bias", "shift")
+SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
+
+_FIELDS = ("graph", "sites", "code", "neuron", "gate", "schedule", "integer", "provenance")
+_MOST_STEPS = 1 << 16  # of a train; the longest in the papers are 4096
+_MOST_GAMMA = 1 << 16
+_PROVENANCE: Mapping[str, tuple[type, ...]] = {
+    "model": (str,),
+    "method": (str,),
+    "config": (dict,),
+    "versions": (dict,),
+    "calibration": (str,),
+    "calibration_samples": (int,),
+    "statistics_digest": (str,),
+    "analog_range": (dict,),
+    "integer": (dict,),
+    "equality": (dict, type(None)),
+    "preprocess": (dict, type(None)),
+}
+"""Kinds of what is known of a history; there may be more in it."""
+
+_EQUALITY = ("difference", "original", "tolerance", "inputs")
+
+
+def build(data: Any, tensors: Mapping[str, Tensor]) -> SpikingNetwork:  # noqa: ANN401 - JSON
+    """Make the network that a file describes.
+
+    Args:
+        data: Parsed JSON.
+        tensors: ``param/NAME`` of the graph, ``site/NAME/scale`` and so on of the populations.
+
+    Raises:
+        FileFormatError: At the first thing that does not fit.
+    """
+    fields = _table(data, "description", _FIELDS)
+    params = {n.removeprefix("param/"): t for n, t in tensors.items() if n.startswith("param/")}
+    graph = decode_graph(fields["graph"], params)
+    sites = [_site(entry, tensors) for entry in _is(fields, "sites", list)]
+    used = {f"site/{s.name}/{k}" for s in sites for k in SITE_TENSORS}
+    used |= {f"param/{p}" for node in graph for p in node.params}
+    if left := sorted(set(tensors) - used):
+        raise FileFormatError(
+            f"tensors: expected those that the network reads, got also {', '.join(left[:8])}. "
+            "Save it again."
+        )
+    if len({s.name for s in sites}) < len(sites):
+        raise FileFormatError("sites: expected different names, got one twice. Save it again.")
+    kind = _is(fields, "schedule", str)
+    if kind not in get_args(ScheduleKind):
+        raise FileFormatError(
+            f"schedule: expected one of {', '.join(get_args(ScheduleKind))}, got {kind!r}."
+        )
+    network = SpikingNetwork(
+        graph=graph,
+        sites={s.name: s for s in sites},
+        code=_code(_is(fields, "code", dict)),
+        neuron=_is(fields, "neuron", str),
+        gate=_is(fields, "gate", str),
+        schedule_kind=kind,
+        integer=_is(fields, "integer", bool),
+        provenance=_provenance(_is(fields, "provenance", dict)),
+    )
+    check(network)
+    return network
+
+
+def check(network: SpikingNetwork) -> None:
+    """Refuse a network that cannot be run, or not as it says.
+
+    Raises:
+        FileFormatError: At the first thing that does not fit.
+    """
+    validate(network.graph, network.dtype)
+    nodes = {n.name: n for n in network.graph if ops.kind(n) == "site"}
+    if set(network.sites) != set(nodes):
+        raise FileFormatError(
+            "sites: expected those of the graph, they differ in "
+            f"{sorted(set(nodes) ^ set(network.sites))[:8]}. Save it again."
+        )
+    for name, site in network.sites.items():
+        _check_site(site, nodes[name].shape or ())
+    _check_dynamics(network)
+
+
+def _check_site(site: Site, shape: Shape) -> None:
+    where = f"site {site.name!r}"
+    if not site.channel_axis < max(2, len(shape)):
+        raise FileFormatError(
+            f"{where}: expected a channel axis from 0 to {len(shape) - 1}, got "
+            f"{site.channel_axis}. Save it again."
+        )
+    one = [s if isinstance(s, int) else 1 for s in shape]
+    channels = one[site.channel_axis] if site.channel_axis < len(one) else 1
+    for name in SITE_TENSORS:
+        tensor: Tensor = getattr(site, name)
+        if tensor.dtype not in (torch.float32, torch.float64) or not bool(tensor.isfinite().all()):
+            raise FileFormatError(
+                f"{where}: expected finite numbers as {name}, got others. Convert again."
+            )
+        if name in ("scale", "threshold") and bool((tensor <= 0).any()):
+            raise FileFormatError(
+                f"{where}: expected {name} above 0, got {float(tensor.min()):g}. Convert again."
+            )
+        if name in ("scale", "shift"):
+            fits = tuple(tensor.shape) in ((), (channels,))
+        else:
+            pairs = zip(reversed(tensor.shape), reversed(one), strict=False)
+            fits = tensor.ndim <= len(one) and all(t in (1, s) for t, s in pairs)
+        if not fits:
+            raise FileFormatError(
+                f"{where}: expected {name} that fits values of shape {tuple(one)} with "
+                f"{channels} channels, got shape {tuple(tensor.shape)}. Convert again."
+            )
+
+
+def _check_dynamics(network: SpikingNetwork) -> None:
+    """Refuse neurons, gates and codes that the schedule cannot run."""
+    known, layered = neurons(), network.schedule_kind == "layered"
+    firing = {network.neuron_of(n.name) for n in network.spiking_nodes()}
+    for name in {network.neuron, network.gate, *firing}:
+        if name not in known:
+            raise FileFormatError(
+                f"neuron: expected one of {', '.join(known)}, got {name!r}. "
+                "Install the package that it comes from."
+            )
+    for name in sorted(firing):
+        if issubclass(known[name], Stepping) is layered:
+            raise FileFormatError(
+                f"neuron: expected one for the {network.schedule_kind} schedule, got {name!r}. "
+                "Convert again."
+            )
+    if not callable(getattr(known[network.gate], "step", None)) and not layered:
+        raise FileFormatError(f"gate: expected a max-pool gate, got {network.gate!r}.")
+    if (network.schedule_kind == "wake-sleep") is not hasattr(network.code, "sleep") or (
+        not layered and (network.code.k != 1.0 or network.code.holds)
+    ):
+        raise FileFormatError(
+            f"code: expected one for the {network.schedule_kind} schedule, got "
+            f"{network.code.name!r}. Convert again."
+        )
+
+
+def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - JSON
+    fields = _table(entry, "site", ("name", *SITE_SETTINGS))
+    name = _is(fields, "name", str)
+    missing = [k for k in SITE_TENSORS if f"site/{name}/{k}" not in tensors]
+    if missing:
+        raise FileFormatError(f"site {name!r}: expected {', '.join(missing)}, got none.")
+    return Site(
+        name=name,
+        **{k: tensors[f"site/{name}/{k}"] for k in SITE_TENSORS},
+        signed=_is(fields, "signed", bool),
+        channel_axis=_whole(fields, "channel_axis", 0, 63),
+        gamma=_whole(fields, "gamma", 1, _MOST_GAMMA),
+        neuron=_is(fields, "neuron", str),
+        leak=_real(fields, "leak", 0.0, 1.0),
+        seed=_whole(fields, "seed", 0, (1 << 63) - 1),
+    )
+
+
+def _code(plain: Mapping[str, Any]) -> Code:
+    """Build a code; what its settings may be its own class says, which kinds its fields do."""
+    name = _is(plain, "name", str)
+    if name not in CODES:
+        raise FileFormatError(f"code: expected one of {', '.join(CODES)}, got {name!r}.")
+    cls = CODES[name]
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name not in plain:
+            raise FileFormatError(f"code: expected {field.name}, got none. Save it again.")
+        if field.type is int:
+            _whole(plain, field.name, 0, _MOST_STEPS)
+        elif field.type is float:
+            _real(plain, field.name, 0.0, 1e6)
+        else:
+            _is(plain, field.name, field.type if isinstance(field.type, type) else object)
+    try:
+        return cls.from_dict(plain)
+    except SpikewrightError as error:
+        raise FileFormatError(f"code: {error}") from error
+
+
+def _provenance(history: dict[str, Any]) -> dict[str, Any]:
+    for key, kinds in _PROVENANCE.items():
+        if key in history and type(history[key]) not in kinds:
+            raise FileFormatError(f"provenance: {key} is of another kind. Save it again.")
+    for name, size in history.get("analog_range", {}).items():
+        if type(size) not in (int, float) or not 0 <= size <= 1e300:
+            raise FileFormatError(f"provenance: the range of {name!r} is none. Save it again.")
+    for name in _EQUALITY if history.get("equality") is not None else ():
+        _real(history["equality"], name, 0.0, 1e300)
+    return history
+
+
+def _table(data: Any, what: str, keys: tuple[str, ...]) -> Mapping[str, Any]:  # noqa: ANN401
+    if not isinstance(data, dict) or set(data) != set(keys):
+        got = ", ".join(sorted(data)) if isinstance(data, dict) else type(data).__name__
+        raise FileFormatError(
+            f"{what}: expected the fields {', '.join(keys)}, got {got[:200]}. Save it again."
+        )
+    return data
+
+
+def _is(fields: Mapping[str, Any], key: str, kind: type) -> Any:  # noqa: ANN401 - of that kind
+    value = fields.get(key)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise FileFormatError(
+            f"{key}: expected {kind.__name__}, got {str(value)[:40]!r}. Save it again."
+        )
+    return value
+
+
+def _whole(fields: Mapping[str, Any], key: str, low: int, high: int) -> int:
+    value = _is(fields, key, int)
+    if not low <= value <= high:
+        raise FileFormatError(f"{key}: expected {low} to {high}, got {value}. Convert again.")
+    return int(value)
+
+
+def _real(fields: Mapping[str, Any], key: str, low: float, high: float) -> float:
+    value: Any = fields.get(key)
+    if type(value) not in (int, float) or not low <= value <= high or not math.isfinite(value):
+        raise FileFormatError(
+            f"{key}: expected a number from {low:g} to {high:g}, got {str(value)[:40]!r}. "
+            "Convert again."
+        )
+    return float(value)
