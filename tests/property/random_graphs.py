@@ -202,7 +202,8 @@ class RandomModel(nn.Module):
 
     def reach(self, *inputs: Tensor) -> float:
         """Return the largest of all values, which results may be small differences of."""
-        return max(float(v.abs().max()) for v in self._all(*inputs))
+        with torch.no_grad():
+            return max(float(v.abs().max()) for v in self._all(*inputs))
 
     def data(self, batch: int, seed: int) -> tuple[Tensor, ...]:
         """Draw inputs."""
@@ -216,13 +217,14 @@ class RandomModel(nn.Module):
         return f"seed {self.seed}\n{self.source}{', '.join(shapes)}"
 
 
-def draw(seed: int) -> RandomModel:
+def draw(seed: int, most: int = 4) -> RandomModel:
     """Draw a model.
 
     Args:
         seed: Every seed is a model of its own.
+        most: Layers with activation, at most, each with up to eight other operators around it.
     """
-    from tests.property import random_layers, random_steps  # noqa: F401 - enters its steps
+    from tests.property import random_layers, random_parts, random_steps  # noqa: F401 - their steps
 
     rng = random.Random(seed)
     draft = Draft(rng)
@@ -231,7 +233,7 @@ def draw(seed: int) -> RandomModel:
     inputs: list[Axes] = [(Batch(), *shape)] * (2 if rng.random() < 0.15 else 1)
     for i, axes in enumerate(inputs):
         draft.put(f"x{i}", axes)
-    for _ in range(rng.randint(1, 4)):
+    for _ in range(rng.randint(1, most)):
         random_steps.take(draft, "weighted", rng.randint(0, 2))
         random_steps.take(draft, "any", rng.randint(0, 3))
         random_steps.take(draft, "activation", 1)

@@ -4,12 +4,7 @@
 import torch
 
 from tests.property.random_graphs import LARGEST, Axis, Batch, Draft, Value, elements
-from tests.property.random_steps import step
-
-
-def _axis(d: Draft, v: Value, least: int = 1) -> int | None:
-    fitting = [i for i in v.plain if v.int(i) >= least]
-    return d.rng.choice(fitting) if fitting else None
+from tests.property.random_steps import any_axis, step
 
 
 def _out(d: Draft, v: Value, own: int) -> int:
@@ -92,7 +87,7 @@ def batch_norm(d: Draft, v: Value) -> Value | None:
 @step("weighted", 3)
 def product(d: Draft, v: Value) -> Value | None:
     """A matrix from either side, in every spelling: over any axis without the batch."""
-    at = _axis(d, v)
+    at = any_axis(d, v)
     if at is None or len(v.axes) < 2:
         return None
     n, own, out = len(v.axes), v.int(at), _out(d, v, v.int(at))
@@ -170,7 +165,7 @@ def average(d: Draft, v: Value) -> Value | None:
 @step("mixing")
 def running(d: Draft, v: Value) -> Value | None:
     """Running sums and differences."""
-    at = _axis(d, v, 2)
+    at = any_axis(d, v, 2)
     if at is None:
         return None
     if d.rng.random() < 0.5:

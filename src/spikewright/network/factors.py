@@ -7,7 +7,6 @@ reaches neurons or a layer would not be whole any more. So factors move to the w
 
 import dataclasses
 from collections.abc import Callable, Collection
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.sites import flow
 from spikewright.graph.units import scale_weighted
 
-__all__ = ["absorb_factors", "round_analog"]
+__all__ = ["absorb_factors", "round_analog", "scaled"]
 
 _LARGEST = 2.0**16
 
@@ -53,17 +52,14 @@ def absorb_factors(graph: Graph, inputs: Collection[str], full: float, bits: int
             wires = _Wires(graph, whole, node)
             graph.redirect(name, wires.multiplied(node.inputs[0], gain))
     graph.prune()
-    for name in todo:
-        layer = graph.nodes.get(name)
-        if layer and ops.kind(layer) == "weighted" and layer.inputs[0] not in whole:
+    values = flow(graph)
+    layers = [n for n in graph if ops.kind(n) == "weighted" and n.name not in before]
+    for layer in layers:
+        if not values[layer.name].tail and layer.inputs[0] not in whole:
             wires = _Wires(graph, whole, layer)
             fine = _round_factors(graph, wires, inputs, full, bits)
-            _replace(graph, name, partial(_divided, by=fine))
+            _replace(graph, layer.name, lambda weight, fine=fine: weight / fine)
     graph.prune()
-
-
-def _divided(weight: Tensor, by: float) -> Tensor:
-    return weight / by
 
 
 def _write_out(graph: Graph, node: Node) -> None:
@@ -73,7 +69,7 @@ def _write_out(graph: Graph, node: Node) -> None:
         number = graph.params[node.args[1].name] * alpha
         second: Arg = graph.fresh_param(f"{node.name}.bias", number)
     else:
-        second = Ref(_scaled(graph, node.args[1].name, torch.tensor(alpha, dtype=torch.float64)))
+        second = Ref(scaled(graph, node.args[1].name, torch.tensor(alpha, dtype=torch.float64)))
     graph.update(dataclasses.replace(node, args=(node.args[0], second), kwargs={}))
 
 
@@ -150,7 +146,7 @@ class _Wires:
         """Return the name of a value that is ``gain`` times as large."""
         graph, node = self.graph, self.graph[name]
         if name in self.whole:
-            self.made.append(_scaled(graph, name, gain))
+            self.made.append(scaled(graph, name, gain))
             return self.made[-1]
         if node.op == ops.SCALE:
             return self.multiplied(node.inputs[0], gain * graph.params[node.params[0]])
@@ -182,8 +178,8 @@ def _replace(graph: Graph, name: str, change: Callable[[Tensor], Tensor], index:
     graph.update(dataclasses.replace(graph[name], args=tuple(args)))
 
 
-def _scaled(graph: Graph, name: str, gain: Tensor) -> str:
-    """Put a factor behind a value, for one reader."""
+def scaled(graph: Graph, name: str, gain: Tensor) -> str:
+    """Put a factor behind a value, for one reader; return its name."""
     node = graph[name]
     scale = Node(
         name=graph.fresh_name(f"{name}/wire"),

@@ -152,6 +152,7 @@ SUMS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
     "of the input": lambda s, h, x: x.relu() + h,
     "from the input again": lambda s, h, x: (s.next(h.relu()) + s.layer(x.flip(1))).relu(),
     "in front of a layer": lambda s, h, x: s.next(h.relu() * s.gain - x),
+    "of a layer behind factors": lambda s, h, x: (s.next(h.relu() * s.gain - x) * -0.5).relu(),
     "of wires twice": lambda s, h, x: s.next((h.relu() + x) - h.relu() * 0.3),
     "behind a permutation": lambda s, h, x: s.next(h.unflatten(1, (2, 3)).mT.relu().flatten(1)),
 }
