@@ -56,9 +56,7 @@ def absorb_factors(graph: Graph, inputs: Collection[str], full: float, bits: int
     layers = [n for n in graph if ops.kind(n) == "weighted" and n.name not in before]
     for layer in layers:
         if not values[layer.name].tail and layer.inputs[0] not in whole:
-            wires = _Wires(graph, whole, layer)
-            fine = _round_factors(graph, wires, inputs, full, bits)
-            _replace(graph, layer.name, lambda weight, fine=fine: weight / fine)
+            _round_factors(graph, _Wires(graph, whole, layer), inputs, full, bits)
     graph.prune()
 
 
@@ -88,8 +86,8 @@ def _whole(graph: Graph, before: Collection[str]) -> set[str]:
 
 def _round_factors(
     graph: Graph, wires: "_Wires", inputs: Collection[str], full: float, bits: int
-) -> float:
-    """Round the factors on the wires that lead to a layer; return how much larger they are."""
+) -> None:
+    """Round the factors on the wires that lead to a layer; what they lack goes into its weights."""
     layer, one = wires.asked, torch.ones((), dtype=torch.float64)
     source = layer.inputs[0]
     graph.redirect(source, wires.multiplied(source, one), only=[layer.name])
@@ -105,7 +103,7 @@ def _round_factors(
             _replace(graph, name, lambda gain: torch.round(gain * fine))
         else:
             round_analog(graph, graph[name], one / fine, full)
-    return fine
+    _replace(graph, layer.name, lambda weight: weight / fine)
 
 
 def round_analog(graph: Graph, wire: Node, step: Tensor, full: float) -> None:
