@@ -63,11 +63,22 @@ def activation_range(graph: Graph, node: Node) -> tuple[float, float] | None:
     return None
 
 
+_BECOMES = frozenset(
+    {
+        "aten._native_batch_norm_legit_no_training.default",
+        *(f"aten.{n}.default" for n in ("maximum", "minimum", "amin", "topk", "aminmax")),
+        "aten.max.dim",
+        "aten.min.dim",
+    }
+)
+"""Operators that later passes write as layers and pools."""
+
+
 def between_layers(graph: Graph, name: str) -> bool:
     """Tell whether a value depends on weights or neurons, and such follow."""
 
     def spikes(node: Node) -> bool:
-        known = activation_range(graph, node) is not None
+        known = activation_range(graph, node) is not None or node.op in _BECOMES
         return known or ops.kind(node) in ("weighted", "site", "pool")
 
     before = any(spikes(graph[n]) for n in graph.ancestors([name]) if n != name)

@@ -263,11 +263,13 @@ def _shape(fx: Any, value: Any) -> Shape | None:  # noqa: ANN401 - fx node; fake
     return tuple(int(s) if isinstance(s, int) else _growing(fx, s) for s in value.shape)
 
 
-def _growing(fx: Any, size: Any) -> Merged | None:  # noqa: ANN401 - fx node; a symbolic size
+def _growing(fx: Any, size: Any) -> int | Merged | None:  # noqa: ANN401 - fx node; symbolic size
     expression = size.node.expr
     one, two, three = (
         int(expression.subs(dict.fromkeys(expression.free_symbols, n))) for n in (12, 24, 36)
     )
+    if one == two == three:  # a quotient of the batches of two inputs
+        return one
     if not (one % 12 == 0 and two == 2 * one and three == 3 * one):
         place = _module_path(fx) or "the model itself"
         raise UnsupportedModuleError(

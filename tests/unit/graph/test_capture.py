@@ -151,3 +151,27 @@ def test_a_graph_survives_json_and_a_damaged_one_is_refused() -> None:
         decode_graph(damaged, graph.params)
     with pytest.raises(FileFormatError, match="expected the fields inputs, outputs"):
         decode_graph({"nodes": []}, {})
+
+
+class OneBatch(nn.Module):
+    """Reshapes one input by the batch of the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        b = x.shape[0]
+        out: Tensor = self.last(
+            self.first(x).relu().reshape(b * 2, 3) + self.second(y).reshape(b * 2, -1).relu()
+        )
+        return out
+
+
+def test_the_batch_of_one_input_is_that_of_the_other() -> None:
+    torch.manual_seed(0)
+    model, x = OneBatch().eval(), (torch.randn(16, 4), torch.randn(16, 4))
+    network = sw.convert(model, calibration=[x], T=14)
+    for size in (16, 1, 5):
+        few = tuple(t[:size] for t in x)
+        torch.testing.assert_close(network(*few), model(*few).detach(), rtol=1e-2, atol=1e-2)

@@ -231,3 +231,32 @@ def test_a_known_activation_is_not_touched() -> None:
     before = dict(graph.nodes)
     find_piecewise(graph)
     assert graph.nodes == before
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        lambda s, y: y.max(1)[0].unsqueeze(1),
+        lambda s, y: torch.maximum(y, y.flip(1)),
+        lambda s, y: torch.minimum(y, y.flip(1)),
+        lambda s, y: s.norm(y),
+    ],
+    ids=["max", "maximum", "minimum", "batch norm"],
+)
+@pytest.mark.parametrize("act", [torch.abs, nn.LeakyReLU(0.1), nn.Hardtanh(-1, 2)])
+def test_lines_are_taken_in_front_of_whatever_becomes_a_layer(
+    behind: Callable[[nn.Module, Tensor], Tensor], act: Act
+) -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm = nn.Linear(6, 8), nn.BatchNorm1d(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return behind(self, act(self.first(x)))
+
+    torch.manual_seed(2)
+    model, x = Last().eval(), inputs(1)
+    network = sw.convert(model, calibration=x, T=12)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), model(x), rtol=0.01, atol=0.01)
