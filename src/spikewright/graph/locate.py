@@ -52,7 +52,8 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
             if isinstance(values[0], Tensor):
                 shape = _located(graph, node, values) if node.inputs else node.shape or ()
                 graph.update(dataclasses.replace(node, shape=shape))
-                values = _spoilt(values, shape)
+                if _is_known(shape, values):
+                    values = _spoilt(values, shape)
             for env, value in zip(envs, values, strict=True):
                 env[node.name] = value
                 for name in node.inputs:
@@ -65,6 +66,13 @@ def _noise(x: Tensor, dtype: torch.dtype) -> Tensor:
         return x
     generator = torch.Generator().manual_seed(0)
     return torch.randn(x.shape, generator=generator, dtype=dtype).to(x.device)
+
+
+def _is_known(shape: Shape, values: Sequence[Tensor]) -> bool:
+    """Tell whether it was seen where the batch is, or there is only one way."""
+    at = batch_axis(shape)
+    alone = at is not None and at.outer * at.inner == 1
+    return alone or any(bool(v.isnan().any()) for v in values[1:])
 
 
 def _spoilt(values: Sequence[Tensor], shape: Shape) -> list[Tensor]:

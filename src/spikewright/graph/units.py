@@ -211,6 +211,8 @@ def move_map(graph: Graph, node: Node, maps: Mapping[str, Tensor]) -> Tensor | N
     if mover is not node and ops.kind(mover) != "layout":
         return torch.tensor(1.0)  # one result of several of an analog operator
     tensors = [i for i in mover.inputs if graph[i].shape is not None]
+    if not tensors:
+        return torch.tensor(1.0)  # a constant
     found = [maps[i] for i in tensors if i in maps]
     if len(found) == len(tensors) and all(m.ndim == 0 and m == found[0] for m in found):
         return found[0]

@@ -39,6 +39,20 @@ SPELLINGS: dict[str, tuple[int, Middle]] = {
     ),
     "bmm repeated": (2, lambda s, x: torch.bmm(x, s.w.repeat(x.shape[0], 1, 1))),
     "bmm for each token": (2, lambda s, x: torch.bmm(x.transpose(0, 1), s.each).transpose(0, 1)),
+    "bmm of rows in the batch": (
+        2,
+        lambda s, x: torch.bmm(x.reshape(-1, 1, 8), s.w.expand(x.shape[0] * 5, -1, -1)).reshape(
+            -1, 5, 8
+        ),
+    ),
+    "bmm of rows before the batch": (
+        2,
+        lambda s, x: (
+            torch.bmm(x.transpose(0, 1).reshape(-1, 1, 8), s.w.expand(x.shape[0] * 5, -1, -1))
+            .reshape(5, -1, 8)
+            .transpose(0, 1)
+        ),
+    ),
     "baddbmm": (2, lambda s, x: torch.baddbmm(s.b, x, s.w.expand(x.shape[0], 8, 8), alpha=0.5)),
     "einsum to the channels": (3, lambda s, x: torch.einsum("bchw,cd->bdhw", x, s.w)),
     "einsum from the left": (3, lambda s, x: torch.einsum("dc,bchw->bdhw", s.w, x)),
