@@ -65,10 +65,10 @@ def _value(graph: Graph, node: Node, held: dict[str, Tensor]) -> Tensor | None:
         return None
     one, three = _run(graph, node, held, 1), _run(graph, node, held, 3)
     axis = batch_position(node.shape)
-    same = axis is None or one.shape[axis] == 1
-    if not same or not torch.equal(three, one.expand_as(three)):
+    first = one if axis is None else one.narrow(axis, 0, 1)
+    if not torch.equal(one, first.expand_as(one)) or not torch.equal(three, first.expand_as(three)):
         return None
-    return one
+    return first
 
 
 def _shape_only(node: Node) -> bool:
