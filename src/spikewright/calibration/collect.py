@@ -37,7 +37,7 @@ def inputs_of(batch: Any) -> Tensor:  # noqa: ANN401 - whatever a loader yields
 
 
 def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Inputs, Any]:  # noqa: ANN401
-    """Return the network's inputs from what a loader yields, and what stands beside them.
+    """Return the network's inputs as a loader yields them, and what stands beside them.
 
     Args:
         graph: The captured network.
@@ -45,8 +45,7 @@ def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Inputs, Any]:  # 
         where: What the batch is, for messages.
 
     Returns:
-        The input (or a tuple of several) in the network's type, and the target, None if there is
-        none.
+        The input (or a tuple of several), and the target, None if there is none.
 
     Raises:
         CalibrationError: If the batch is of another kind or holds NaN or infinity.
@@ -62,7 +61,7 @@ def read_inputs(graph: Graph, batch: Any, where: str) -> tuple[Inputs, Any]:  # 
         )
     advice = "Use the preprocessing that the model was trained with."
     graph.check_input(found[0], where, advice)
-    inputs = tuple(x.to(graph.dtype) if x.is_floating_point() else x for x in found[0])
+    inputs = found[0]
     if not all(bool(x.isfinite().all()) for x in inputs):
         raise CalibrationError(
             f"{where}: expected finite numbers, got NaN or infinity. Clean the data."
@@ -146,7 +145,9 @@ class Collector:
             CalibrationError: If the batch is of another kind or holds NaN or infinity.
             ShapeError: If its shape is not the captured one.
         """
-        inputs = as_inputs(read_inputs(self._graph, batch, f"calibration batch {index}")[0])
+        found, _ = read_inputs(self._graph, batch, f"calibration batch {index}")
+        dtype = self._graph.dtype
+        inputs = [x.to(dtype) if x.is_floating_point() else x for x in as_inputs(found)]
         with torch.no_grad():
             results = self._program(*inputs)
         outputs, watched = results[: len(self._graph.outputs)], results[len(self._graph.outputs) :]
