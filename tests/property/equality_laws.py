@@ -56,7 +56,7 @@ def check(seed: int, most: int = 4) -> Outcome:
     _near(model, snn, few, NEAR[method])
     two = tuple(x[:2] for x in data)
     one = two if len(two) > 1 else two[0]
-    if seed % 10 == 1:
+    if seed % 3 == 1:
         assert sw.verify(snn, one).agrees, "the simulators disagree"
     if seed % 10 == 2:
         sw.evaluate(snn, [one], counting=True)

@@ -9,6 +9,7 @@ differs along an axis that stays; axes are moved before and behind as needed.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -226,7 +227,7 @@ def _sum(w: Rewrite, x: Node, axes: Sequence[int]) -> Node:
 
 
 def _scaled(
-    w: Rewrite, x: Node, own: str, gain: Tensor, letters: str, out: str, size: dict[str, int]
+    w: Rewrite, x: Node, own: str, gain: Tensor, letters: str, out: str, size: dict[str, Any]
 ) -> Node:
     """Nothing is summed over: the constant scales, and repeats along axes of its own."""
     present = [c for c in out if c in own]
@@ -265,7 +266,7 @@ def _grouped(
     weight: Tensor,
     parts: tuple[str, str, str, str],
     out: str,
-    size: dict[str, int],
+    size: dict[str, Any],
 ) -> Node:
     """A matrix for every element of an axis that stays: a convolution with groups."""
     group, new, inner, rest = parts

@@ -450,7 +450,11 @@ def _place_readouts(graph: Graph) -> None:
             shape=node.shape,
         )
         below = _has_network_below(graph)
-        behind = [u.name for u in graph.users()[name] if u.name not in below]
+        behind = [
+            u.name
+            for u in graph.users()[name]
+            if u.name not in below and ops.kind(u) not in ("weighted", "site", "pool")
+        ]
         graph.redirect(name, readout.name, only=behind)
         graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)
         graph.insert([readout], after=name)

@@ -249,3 +249,26 @@ def test_the_table_opens_with_the_verdict() -> None:
     text = sw.inspect(between(nn.GELU()), torch.rand(2, 4)).table()
     assert text.startswith("not convertible: 1 operator(s) cannot be taken: 1 (")
     assert sw.inspect(between(nn.GELU()), torch.rand(2, 4)).to_dict()["convertible"] is False
+
+
+class Returned(nn.Module):
+    """Returns a value and the last neurons behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.last(self.first(x).relu())
+        return y, y.relu()
+
+
+def test_the_last_neurons_read_the_value_that_is_returned_not_its_read_out() -> None:
+    torch.manual_seed(0)
+    model, x = Returned().eval(), torch.randn(32, 4)
+    network = sw.convert(model, calibration=x, T=12)
+    last = [n for n in network.graph if n.op == ops.RECTIFY][-1]
+    assert not any(network.graph[i].op == ops.READOUT for i in network.graph.ancestors([last.name]))
+    assert sw.verify(network, x[:4]).agrees
+    for own, other in zip(network(x), model(x), strict=True):
+        torch.testing.assert_close(own, other.detach(), rtol=0.01, atol=0.01)
