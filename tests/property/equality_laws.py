@@ -67,6 +67,7 @@ def check(seed: int, most: int = 4) -> Outcome:
             network = prepared.convert(configure(other, T=steps))
             _equal_twin(model, network, model.data(3, seed + 1))
             assert network(*few) is not None
+            sw.evaluate(network, [one], counting=True)
     return Outcome()
 
 

@@ -108,12 +108,12 @@ class Counter:
         total = (total.permute(2, 0, 1) if sent.ndim == 5 else total).double()
         before = self._counts.get(name)
         self._counts[name] = total if before is None else before.add_(total)
-        per_step = per_step.flatten(1)
+        per_step = per_step.reshape(len(per_step), -1)
         ways = self._ways.get(name)
         added = None if ways is None else per_step.double() @ ways
         own = ops.kind(self.network.graph[name]) != "pool"
         if self._sleeps and own:
-            fired = (sent != 0).flatten(2).any(2)
+            fired = (sent != 0).reshape(*sent.shape[:2], -1).any(2)
             steps = torch.arange(first, first + len(fired), device=fired.device)
             torch.maximum(self._last, (fired * steps[:, None]).amax(0), out=self._last)
         sums = per_step.sum(1, dtype=torch.float64).tolist() if own else [0.0] * len(per_step)
@@ -177,7 +177,7 @@ class Counter:
 
 def _flat(x: Tensor) -> Tensor:
     """Return "some *neuron" as "some neuron", maps with channels last, which is how they lie."""
-    return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
+    return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).reshape(len(x), -1)
 
 
 def _told_apart(layers: Sequence[LayerCount]) -> tuple[LayerCount, ...]:

@@ -15,6 +15,7 @@ from spikewright.graph import ops
 from spikewright.graph.batch import BatchAxis, batch_axis
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program
+from spikewright.graph.sites import flow
 from spikewright.network import SpikingNetwork, plain
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.parts import join, split_for_cache
@@ -59,6 +60,10 @@ class Collapsed:
         self._program = Program(
             network.graph, outputs=outputs, site=self._site, params=params, pools=True, fast=True
         )
+        values = flow(network.graph)
+        self._analog = {
+            n.name for n in network.graph if values[n.name].prefix or values[n.name].tail
+        }
         self._pools = {
             n.name: Program(network.graph, outputs=(n.name,), given=(n.inputs[0],))
             for n in network.graph
@@ -149,6 +154,8 @@ class Collapsed:
         n: Tensor
         if ops.kind(node) == "pool":
             (n,) = self._pools[name](x)
+            if name in self._analog:  # no spikes pass it
+                return n
         elif node.op in (ops.READOUT, ops.ANALOG_RELAY):
             return x
         else:
