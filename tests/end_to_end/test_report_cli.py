@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("line", "message"),
     [
         ("", "report: expected a result file, got none."),
-        ("no.json", "no.json: could not be read"),
+        ("no.json", "no.json: expected the result of an evaluation or comparison, got no file"),
         ("net.safetensors", "net.safetensors: expected the result of an evaluation"),
         ("cut.json", "cut.json: expected the result of an evaluation or comparison, got a file"),
         ("foreign.json", "foreign.json: expected the result of an evaluation"),
