@@ -144,12 +144,15 @@ def test_additions_of_layers_that_read_several_populations(
 
     In integers both simulators fire the same spikes, so no input is left out.
     """
-    network, x = integer(net, chosen)
+    try:
+        network, x = integer(net, chosen)
+    except ConfigError:
+        reject()  # factors that have no integer form
     x = x[:samples]
     several = Counter(
         name for source in network.sites for name in fan_out.receivers(network, source)
     )
-    assert max(several.values()) > 1
+    assume(max(several.values()) > 1)
     expected = fan_out.additions(network, x)
     for simulator in ("collapsed", "reference"):
         (length,) = sw.evaluate(network, [x], simulator=simulator).lengths

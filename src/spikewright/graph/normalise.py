@@ -18,7 +18,7 @@ from spikewright.graph.ir import Graph, Param
 from spikewright.graph.shifted import find_shifted_staircases
 from spikewright.graph.staircase import find_staircases
 
-__all__ = ["SPELLINGS", "normalise"]
+__all__ = ["SPELLINGS", "normalise", "normalise_factors"]
 
 _LINEAR: Mapping[str, Rule] = {**linear.RULES, **affine.RULES, **layout.RULES, **scatter.RULES}
 
@@ -48,6 +48,20 @@ def normalise(graph: Graph) -> Graph:
     piecewise.find_piecewise(graph)
     _rewrite(graph, piecewise.RULES)
     _rewrite(graph, maxima.RULES)
+    graph.prune()
+    return graph
+
+
+def normalise_factors(graph: Graph) -> Graph:
+    """Return an equal graph in which products and sums with constants are in the support table.
+
+    For networks that are trained on: everything else stays as it is written.
+
+    Args:
+        graph: A captured and simplified graph; not changed.
+    """
+    graph = graph.copy()
+    _rewrite(graph, affine.RULES)
     graph.prune()
     return graph
 

@@ -26,6 +26,7 @@ from spikewright.graph import (
     simplify,
 )
 from spikewright.graph.ir import Ref
+from spikewright.graph.normalise import normalise_factors
 from spikewright.training import processes
 from spikewright.training.activations import (
     QCFS,
@@ -159,7 +160,7 @@ def build(
     """Do what :func:`conversion_ready` does, from settings."""
     captured = capture(model, example)
     check_parameters(captured)
-    graph = simplify(captured)
+    graph = normalise_factors(simplify(captured))
     state = dict(model.state_dict(keep_vars=True))
     trainable = {
         n: p.requires_grad for n, p in model.named_parameters(remove_duplicate=False) if n in state

@@ -348,7 +348,7 @@ def test_scales_in_front_and_behind_stay_and_so_does_a_threshold_per_channel() -
     theta = torch.tensor([0.5, 1.0, 1.5, 2.0]).reshape(4, 1, 1)
     model = between(Act(lambda x, t, n: qcfs(x, theta, n)))
     captured = graph_of(model, DATA)
-    graph = find_staircases(captured)
+    graph = normalise(captured)
     (site,) = staircases(graph)
     assert site.kwargs == {"cap": 1.0, "levels": 8, "offset": 0.5}
     assert [n.op for n in graph if n.shape][1:5] == [
