@@ -122,17 +122,26 @@ def patches(d: Draft, v: Value) -> Value | None:
 # -- mixing ---------------------------------------------------------------------------------------
 
 
-@step("mixing", 2)
-def mean(d: Draft, v: Value) -> Value | None:
-    if not v.plain:
-        return None
-    dims = d.rng.sample(v.plain, d.rng.randint(1, len(v.plain)))
+def _reduced(d: Draft, v: Value, most: int) -> tuple[list[int], bool, list[Axis]] | None:
+    """Draw axes to reduce, whether they stay as ones, and what is left; None if too little is."""
+    dims = d.rng.sample(v.plain, d.rng.randint(1, most))
     keep = d.rng.random() < 0.5
     axes: list[Axis] = [1 if i in dims else a for i, a in enumerate(v.axes)]
     if not keep:
         axes = [a for i, a in enumerate(v.axes) if i not in dims]
     if len(axes) < 2 or all(isinstance(a, Batch) or a == 1 for a in axes):
         return None
+    return dims, keep, axes
+
+
+@step("mixing", 2)
+def mean(d: Draft, v: Value) -> Value | None:
+    if not v.plain:
+        return None
+    reduced = _reduced(d, v, len(v.plain))
+    if reduced is None:
+        return None
+    dims, keep, axes = reduced
     name = d.rng.choice(["mean", "sum"])
     return d.put(f"{v.name}.{name}({tuple(dims)}, keepdim={keep})", axes)
 
@@ -197,13 +206,10 @@ def amax(d: Draft, v: Value) -> Value | None:
     """The maximum over any axes."""
     if not v.plain:
         return None
-    dims = d.rng.sample(v.plain, d.rng.randint(1, min(2, len(v.plain))))
-    keep = d.rng.random() < 0.5
-    axes: list[Axis] = [1 if i in dims else a for i, a in enumerate(v.axes)]
-    if not keep:
-        axes = [a for i, a in enumerate(v.axes) if i not in dims]
-    if len(axes) < 2 or all(isinstance(a, Batch) or a == 1 for a in axes):
+    reduced = _reduced(d, v, min(2, len(v.plain)))
+    if reduced is None:
         return None
+    dims, keep, axes = reduced
     if len(dims) == 1 and d.rng.random() < 0.4:
         return d.put(f"{v.name}.max({dims[0]}, keepdim={keep})[0]", axes)
     return d.put(f"{v.name}.amax({tuple(dims)}, keepdim={keep})", axes)

@@ -22,6 +22,7 @@ __all__ = [
     "Shape",
     "Size",
     "batch_axis",
+    "batch_of",
     "decode_shape",
     "element_count",
     "encode_shape",
@@ -163,6 +164,11 @@ def batch_axis(shape: Sequence[Size] | None) -> BatchAxis | None:
         if isinstance(size, Merged):
             return BatchAxis(axis, size.outer, size.inner)
     return None
+
+
+def batch_of(shape: Sequence[Size] | None) -> BatchAxis:
+    """Return where a value holds the batch; the first axis where it holds none."""
+    return batch_axis(shape) or BatchAxis()
 
 
 def is_plain(shape: Sequence[Size] | None) -> bool:

@@ -60,11 +60,6 @@ class Structure:
         """Number of tensors."""
         return sum(1 for _ in _places(self.template))
 
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one tensor and nothing around it."""
-        return bool(self.template == {"tensor": 0})
-
     def build(self, values: Sequence[Any]) -> Any:  # noqa: ANN401 - nested as described
         """Return the nested data with these tensors in its places."""
         return _build(self.template, values) if self.rebuild is None else self.rebuild(values)

@@ -26,7 +26,7 @@ from spikewright.calibration.collect import read_inputs
 from spikewright.errors import CalibrationError, ConfigError, VerificationError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.graph.batch import BatchAxis, batch_axis, element_count, sizes
+from spikewright.graph.batch import batch_of, element_count, sizes
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.measure.diagnosis import Diagnosis
 from spikewright.measure.drive import full_scale
@@ -107,7 +107,7 @@ class _Comparison:
             n: s.broadcast(s.shift.double(), len(network.graph[n].shape or ())).to(device)
             for n, s in network.sites.items()
         }
-        self._batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in network.graph}
+        self._batch = {n.name: batch_of(n.shape) for n in network.graph}
         params = {n: t.to(device) for n, t in reference.params.items()}
         self._pools = {
             n.name: pool_operator(reference, n) for n in reference if ops.kind(n) == "pool"

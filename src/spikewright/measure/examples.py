@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.batch import BatchAxis, batch_axis, element_count
+from spikewright.graph.batch import batch_of, element_count
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.measure.layer_count import MOST, not_ours
 from spikewright.network import LayeredSchedule, SpikingNetwork
@@ -170,7 +170,7 @@ def look_at(
 
     with torch.no_grad():
         if network.schedule_kind == "layered":  # its simulators count whole trains
-            at = {n.name: batch_axis(n.shape) or BatchAxis() for n in network.graph}
+            at = {n.name: batch_of(n.shape) for n in network.graph}
             LayeredReference(network)(given, lambda n, t, s: watch(n, t, at[n].first(s)))
             runs = simulator(network).over_time(given)
         else:

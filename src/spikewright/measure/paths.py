@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Program, Ref, flow, ops
-from spikewright.graph.batch import BatchAxis, batch_axis, element_count, sizes
+from spikewright.graph.batch import batch_of, element_count, sizes
 from spikewright.graph.ir import Param
 from spikewright.graph.windows import to_sum
 from spikewright.network import SpikingNetwork
@@ -122,7 +122,7 @@ class FanOut:
         self._dtype = dtype
         self._graph = path_graph(self._plan.graph, dtype)
         self._shape = {n.name: sizes(n.shape or ()) for n in self._graph}
-        self._batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in self._graph}
+        self._batch = {n.name: batch_of(n.shape) for n in self._graph}
         self._links: list[tuple[str, str, Tensor]] = []  # receiver, source, ways
         for stage in self._plan.stages:
             self._add_stage(stage.sources, tuple(t.name for t in stage.targets))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.graph.batch import BatchAxis, batch_axis
+from spikewright.graph.batch import batch_of
 from spikewright.graph.staircase import quantised
 from spikewright.methods.base import Prepared, shaped
 
@@ -50,7 +50,7 @@ def adaptive_thresholds(
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         if node.op not in ops.SPIKING_OPS or node.op == ops.INPUT_SITE:
             return value
-        at = batch_axis(node.shape) or BatchAxis()
+        at = batch_of(node.shape)
         x, y = at.split(value, 2)
         wanted = activate(node, x)
         if "levels" in node.kwargs:

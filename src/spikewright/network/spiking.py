@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.batch import BatchAxis, batch_axis, element_count
+from spikewright.graph.batch import batch_of, element_count
 from spikewright.graph.calls import inputs_for
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.network.schedule import LayeredSchedule, depths, layered_schedule
@@ -318,7 +318,7 @@ class SpikingNetwork:
 
     def samples_first(self, outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return outputs with their samples on the first axis, wherever the network has them."""
-        at = [batch_axis(self.graph[name].shape) or BatchAxis() for name in self.graph.outputs]
+        at = [batch_of(self.graph[name].shape) for name in self.graph.outputs]
         return tuple(a.first(value) for a, value in zip(at, outputs, strict=True))
 
     def save(self, path: Any) -> None:  # noqa: ANN401 - str or os.PathLike

@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.batch import BatchAxis, batch_axis
+from spikewright.graph.batch import batch_of
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program
 from spikewright.graph.sites import flow
@@ -50,7 +50,7 @@ class Collapsed:
     ) -> None:
         self.network = network
         self._code = network.code
-        self._batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in network.graph}
+        self._batch = {n.name: batch_of(n.shape) for n in network.graph}
         self._signed = {n: s.signed for n, s in network.sites.items()}
         self._threshold = {n: plain(s.threshold) for n, s in network.sites.items()}
         self._pre_bias = {n: plain(s.pre_bias) for n, s in network.sites.items()}

@@ -12,7 +12,7 @@ from functools import cached_property
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.batch import BatchAxis, batch_axis
+from spikewright.graph.batch import batch_of
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program, resolve_operator
 from spikewright.graph.sites import analog_inputs, flow
@@ -100,7 +100,7 @@ class Stages:
         self.prefix = Program(graph, outputs=self.inputs)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
         self.tail = Program(graph, given=(*self.readouts, *graph.inputs))
-        self.batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in graph}
+        self.batch = {n.name: batch_of(n.shape) for n in graph}
         emitters = [
             n
             for n in graph

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Graph, Node, ops
-from spikewright.graph.batch import BatchAxis, batch_axis
+from spikewright.graph.batch import batch_axis, batch_of
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.program import Program, SiteFunction
 from spikewright.graph.units import shape_value
@@ -53,7 +53,7 @@ class TickPlan:
         self._given = (*names, *(n.name for n in self._shapes))
         self._every = self._program({})
         self.tail = Program(graph, given=(*self.readouts, *graph.inputs))
-        self.batch = {n.name: batch_axis(n.shape) or BatchAxis() for n in graph}
+        self.batch = {n.name: batch_of(n.shape) for n in graph}
         self.firing: dict[str, Firing] = {n: network.firing(n) for n in network.sites}
         names_of = {n.name: network.neuron_of(n.name) for n in network.spiking_nodes()}
         known = {name: stepping(name) for name in set(names_of.values())}  # each looked up once

@@ -18,7 +18,6 @@ from spikewright.graph import (
     Graph,
     Node,
     capture,
-    check_parameters,
     find_activations,
     fold_batch_norm,
     ops,
@@ -159,7 +158,6 @@ def build(
 ) -> TrainableNetwork:
     """Do what :func:`conversion_ready` does, from settings."""
     captured = capture(model, example)
-    check_parameters(captured)
     graph = normalise_factors(simplify(captured))
     state = dict(model.state_dict(keep_vars=True))
     trainable = {
