@@ -33,15 +33,10 @@ def count_values(values: Tensor, scale: Tensor, counts: Tensor, *, clamp: bool) 
     positive = torch.zeros(channels, dtype=torch.float64)  # exact up to 2^53
     group, outer, inner = _tile_shape(channels, outer, inner)
     tile = _Tile(group * outer * inner, values.dtype)
-    for rows, row_scale, bins, above in zip(
-        values.split(group),
-        scale.split(group),
-        counts.split(group),
-        positive.split(group),
-        strict=True,
-    ):
-        for piece in _pieces(rows, outer, inner):
-            tile.count(piece, row_scale, bins, above, clamp)
+    for first in range(0, channels, group):
+        rows = slice(first, first + group)
+        for piece in _pieces(values[rows], outer, inner):
+            tile.count(piece, scale[rows], counts[rows], positive[rows], clamp)
     return values.shape[1] * values.shape[2] - positive.long()
 
 
@@ -66,7 +61,8 @@ class _Tile:
 
 def _pieces(rows: Tensor, outer: int, inner: int) -> list[Tensor]:
     """Cut some channels, "channels outer inner", into tiles."""
-    return [piece for part in rows.split(outer, 1) for piece in part.split(inner, 2)]
+    parts = torch.split(rows, outer, 1)
+    return [piece for part in parts for piece in torch.split(part, inner, 2)]
 
 
 def _tile_shape(channels: int, outer: int, inner: int) -> tuple[int, int, int]:
