@@ -104,6 +104,11 @@ def reaches(
     """
     found: dict[str, float] = {}
 
+    def reach(name: str) -> float:
+        if name in found:
+            return found[name]
+        return max(map(reach, graph[name].inputs), default=0.0)  # of a value that has parts
+
     def see(node: Node, value: Tensor) -> None:
         if not value.is_floating_point() or not value.numel():
             return
@@ -113,7 +118,7 @@ def reaches(
             if isinstance(a, Param) and graph.params[a.name].numel()
         ]
         own = [float(t.abs().max()) for t in (value, *bias)]
-        before = [] if ops.kind(node) == "site" else [found.get(i, 0.0) for i in node.inputs]
+        before = [] if ops.kind(node) == "site" else [*map(reach, node.inputs)]
         found[node.name] = max(own + before)
 
     visit(graph, inputs, see, site)

@@ -141,7 +141,8 @@ def flow(graph: Graph) -> dict[str, Value]:
     values: dict[str, Value] = {}
     below = _has_network_below(graph)
     for node in graph:
-        values[node.name] = _value_of(node, [values[i] for i in node.inputs], below)
+        sources = [values[i] for i in node.inputs if ops.kind(graph[i]) != "shape"]
+        values[node.name] = _value_of(node, sources, below)
     return values
 
 

@@ -57,3 +57,20 @@ def test_a_returned_activation_that_a_pass_has_changed_is_named() -> None:
     found.update(dataclasses.replace(site, kwargs={**site.kwargs, "cap": 0.01}))
     with pytest.raises(VerificationError, match=rf"^3 .*\({site.name}\)"):
         check_rewritten(raw, found, (DATA,), results)
+
+
+class Nothing(nn.Module):
+    """What is returned cancels to nothing, in parts that are put together again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor([0.3, 1.7, 0.9, 2.1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.relu() + self.shift
+        return torch.stack((y.relu() - y).unbind(1), 1)
+
+
+def test_values_that_cancel_are_measured_by_what_their_parts_are_made_of() -> None:
+    snn = sw.convert(Nothing().eval(), calibration=DATA, T=14)
+    assert float(snn(DATA).abs().max()) < 1e-2
