@@ -96,13 +96,20 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _infer_batch(graph: Graph, node: Node) -> None:
-    """Let a reshape infer the one size that depends on the batch."""
-    if node.op != "aten.reshape.default" or not isinstance(node.args[1], tuple):
+    """Let a reshape or an expansion find out the size that depends on the batch by itself."""
+    sizes = node.args[1] if len(node.args) > 1 else ()
+    if node.shape is None or not isinstance(sizes, tuple):
         return
-    sizes = node.args[1]
-    if sum(isinstance(s, Ref) for s in sizes) == 1 and -1 not in sizes:
-        inferred = tuple(-1 if isinstance(s, Ref) else s for s in sizes)
-        graph.update(dataclasses.replace(node, args=(node.args[0], inferred)))
+    if not any(isinstance(s, Ref) for s in sizes):
+        return
+    inferred = sizes
+    if node.op == "aten.reshape.default" and 0 not in node.shape:
+        inferred = tuple(s if isinstance(s, int) else -1 for s in node.shape)
+    elif node.op == "aten.expand.default" and isinstance(node.args[0], Ref):
+        before = graph[node.args[0].name].shape or ()
+        before = (*(1 for _ in range(len(sizes) - len(before))), *before)
+        inferred = tuple(-1 if b is None else s for s, b in zip(sizes, before, strict=True))
+    graph.update(dataclasses.replace(node, args=(node.args[0], inferred)))
 
 
 def _use_plain_name(graph: Graph, node: Node) -> None:

@@ -141,8 +141,7 @@ def flow(graph: Graph) -> dict[str, Value]:
     values: dict[str, Value] = {}
     below = _has_network_below(graph)
     for node in graph:
-        sources = [values[i] for i in node.inputs if ops.kind(graph[i]) != "shape"]
-        values[node.name] = _value_of(node, sources, below)
+        values[node.name] = _value_of(node, [values[i] for i in node.inputs], below)
     return values
 
 
@@ -204,7 +203,7 @@ def analog_inputs(graph: Graph) -> tuple[str, ...]:
         for n in graph
         if values[n.name].prefix
         and n.shape is not None
-        and any(not values[u.name].prefix for u in users[n.name])
+        and any(not values[u.name].prefix and ops.kind(u) != "shape" for u in users[n.name])
     )
 
 
