@@ -268,9 +268,7 @@ def _check_range(graph: Graph, full: float, ranges: Mapping[str, float], repeats
         elif kind == "mixing" and node.op != ops.SCALE:
             window = element_count(graph[node.inputs[0]].shape)
             bound[node.name] = top * window
-        elif (
-            kind == "mixing" and node.inputs[0] in bound and graph.params[node.params[0]].ndim >= 0
-        ):
+        elif kind == "mixing":
             bound[node.name] = top * max(1.0, float(graph.params[node.params[0]].abs().max()))
         else:
             bound[node.name] = sum(before) if kind == "add" else top
