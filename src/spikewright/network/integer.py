@@ -97,8 +97,7 @@ def to_integer(
 
 def _repeats(network: SpikingNetwork) -> float:
     """Return how often sums of one span are added up."""
-    layered = network.schedule_kind == "layered"
-    return network.code.max_value / network.span if layered else float(network.code.steps)
+    return 1.0 if network.schedule_kind == "layered" else float(network.code.steps)
 
 
 def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
