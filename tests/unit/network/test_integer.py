@@ -226,3 +226,28 @@ def test_a_value_that_is_returned_and_fires_has_a_potential_for_each() -> None:
     x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
     network = sw.convert(model.eval(), T=8, calibration=x, per_channel=False)
     assert sw.verify(network.to_integer(), x[:8]).agrees
+
+
+def test_the_smallest_factor_in_front_of_a_layer_has_its_bits() -> None:
+    model = Values(SUMS["in front of a layer"]).eval()
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
+    graph = sw.convert(model, T=8, calibration=x, per_channel=False).to_integer(weight_bits=6).graph
+    wires = [n for n in graph if n.op == ops.SCALE and graph[n.inputs[0]].op == ops.RECTIFY]
+    gains = torch.cat([graph.params[n.params[0]].abs().flatten() for n in wires])
+    assert float(gains.min()) == 31
+    assert torch.equal(gains, gains.round())
+
+
+def test_every_channel_of_a_transposed_convolution_has_a_step_of_its_own() -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(4, 6, 2, groups=2)
+    with torch.no_grad():
+        layer.weight.mul_(torch.logspace(-1, 1, 3).view(1, 3, 1, 1))
+    last = nn.Linear(6 * 25, 3)
+    model = nn.Sequential(nn.Conv2d(2, 4, 1), nn.ReLU(), layer, nn.ReLU(), nn.Flatten(), last)
+    x = torch.randn(8, 2, 4, 4)
+    network = sw.convert(model.eval(), T=8, calibration=x).to_integer()
+    (node,) = [n for n in network.graph if "transpose" in n.op]
+    weight = network.graph.params[node.args[1].name].reshape(2, 2, 3, 4)
+    assert torch.equal(weight.abs().amax((1, 3)), torch.full((2, 3), 127.0, dtype=torch.float64))
+    assert sw.verify(network, x).agrees
