@@ -183,7 +183,7 @@ def _compared(
 
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         own = activate(node, value)
-        if node.name not in known or node.name not in names:
+        if node.name not in known:
             return own
         wanted = known[node.name]  # of a clip that was merged into this one, its first
         if "levels" in node.kwargs:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What counts as a difference: shares of the largest value, in any unit."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from spikewright.errors import VerificationError
+from spikewright.graph import capture, find_activations, simplify
+from spikewright.graph.equality import check_rewritten
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e8])
+def test_a_wrong_weight_is_seen_in_any_unit(unit: float) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(4, 6, bias=False), nn.ReLU(), nn.Linear(6, 3, bias=False)
+    ).eval()
+    x = unit * torch.rand(5, 4)
+    raw = capture(model, x)
+    graph = find_activations(simplify(raw))
+    with torch.no_grad():
+        wanted = [model(x)]
+    assert check_rewritten(raw, graph, [x], wanted) < 1e-5
+    last = next(n for n in reversed(tuple(graph)) if n.op == "aten.linear.default")
+    wrong = graph.fresh_param("wrong", graph.params[last.args[1].name] * 1.01)
+    graph.update(dataclasses.replace(last, args=(last.args[0], wrong, *last.args[2:])))
+    with pytest.raises(VerificationError, match=r"^2 .*got a difference of 0\.0"):
+        check_rewritten(raw, graph, [x], wanted)
