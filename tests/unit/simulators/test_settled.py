@@ -11,19 +11,23 @@ import spikewright as sw
 from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Timefold, settle
+from tests.property.random_nets import Call
 
 X = torch.rand(16, 5, generator=torch.Generator().manual_seed(0)).double() - 0.5
 
 
 def network(act: nn.Module, method: str = "casc", **options: Any) -> SpikingNetwork:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(5, 8), act, nn.Linear(8, 6), act, nn.Linear(6, 3))
+    front = Call(torch.tanh, "tanh")
+    model = nn.Sequential(front, nn.Linear(5, 8), act, nn.Linear(8, 6), act, nn.Linear(6, 3))
     return sw.convert(model.double().eval(), method, T=5, calibration=X, **options)
 
 
+@pytest.mark.parametrize("integer", [False, True])
 @pytest.mark.parametrize("act", [nn.ReLU(), nn.Hardtanh()], ids=["rectified", "signed"])
-def test_ticks_arrive_at_the_closed_form(act: nn.Module) -> None:
+def test_ticks_arrive_at_the_closed_form(act: nn.Module, integer: bool) -> None:
     snn = network(act)
+    snn = snn.to_integer() if integer else snn
     assert snn.code.steps > snn.T
     counts: dict[str, Any] = {}
     run = Timefold(snn).over_time(
