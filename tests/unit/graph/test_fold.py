@@ -243,6 +243,9 @@ BETWEEN: dict[str, tuple[Callable[[Any, Tensor], Tensor], int]] = {
     "mean of rows": (lambda s, y: y.sum(2), 0),
     "mean of channels": (lambda s, y: y.mean(1), 1),
     "mean of channels last": (lambda s, y: y.permute(0, 2, 3, 1).mean(3, keepdim=True), 1),
+    "sum with its rows turned": (lambda s, y: y + y.flip(2), 0),
+    "sum with its channels turned": (lambda s, y: y + y.flip(1), 2),
+    "rows of every channel": (lambda s, y: y.reshape(y.shape[0] * 4, 30).unflatten(0, (-1, 4)), 0),
     "batch norm, the batch third": (turned, 0),
     "batch norm, the batch behind channels": (merged, 1),
 }
@@ -261,6 +264,14 @@ def test_a_unit_for_every_channel_goes_through_what_keeps_them_apart(case: str) 
             torch.testing.assert_close(_run(again, x, {}), model(x), rtol=1e-4, atol=1e-5)
         added = [n for n in again if n.op == ops.SCALE]
         assert len(added) == factors
+
+
+def test_no_unit_is_left_at_the_output() -> None:
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).eval(), torch.randn(2, 3)
+    graph = find_activations(folded(model, x))
+    (site,) = [n.name for n in graph if n.op == ops.RECTIFY]
+    with pytest.raises(RuntimeError, match="a unit is left at the output"):
+        fold_units(graph, {site: torch.tensor(2.0)})
 
 
 class Scaled(nn.Module):

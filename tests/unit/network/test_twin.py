@@ -190,7 +190,8 @@ def test_a_fault_behind_what_a_method_adds_is_named_itself() -> None:
         )
 
 
-def test_each_of_two_channels_counts() -> None:
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_each_of_two_channels_counts_where_each_has_a_scale(per_channel: bool) -> None:
     """Half of the tolerance of the larger channel is five times that of the smaller one."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 3)).eval()
@@ -198,14 +199,27 @@ def test_each_of_two_channels_counts() -> None:
         model[0].weight.abs_().mul_(torch.tensor([[5e-5], [1.0]]))
         model[0].bias.zero_()
     x = torch.rand(16, 3)
-    snn = sw.convert(model, calibration=x, T=8, per_channel=True)
+    snn = sw.convert(model, calibration=x, T=8, per_channel=per_channel)
     source, graph = snn.source, snn.graph.copy()
     assert source is not None
     first = next(n.name for n in graph if n.module == "0")
     _weight(graph, first, lambda w: w * torch.tensor([[2.0], [1.0]]))
     placed = source.config.placed(source.prepared)
+    wrong = dataclasses.replace(snn, graph=graph)
+    if not per_channel:
+        assert 1e-5 < check_equality(wrong, placed, x).difference < 1e-4
+        return
     with pytest.raises(VerificationError, match=r"^0 "):
-        check_equality(dataclasses.replace(snn, graph=graph), placed, x)
+        check_equality(wrong, placed, x)
+
+
+def test_inputs_of_another_type_are_checked_in_the_networks() -> None:
+    snn = sw.convert(Net().eval(), calibration=DATA, T=8)
+    source = snn.source
+    assert source is not None
+    law = check_equality(snn, source.config.placed(source.prepared), DATA[:4].double())
+    assert law.inputs == 4
+    assert law.tolerance == 1e-4
 
 
 class TwoScores(nn.Module):
