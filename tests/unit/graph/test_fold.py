@@ -21,6 +21,7 @@ from spikewright.graph import (
     place_sites,
     simplify,
 )
+from spikewright.graph.units import shape_value
 from spikewright.graph.windows import to_sum
 from tests.property.random_nets import Maker
 
@@ -298,3 +299,17 @@ def test_a_unit_goes_into_a_factor_that_nobody_else_reads(twice: bool) -> None:
         torch.testing.assert_close(_run(again, x, units), model(x), rtol=1e-4, atol=1e-5)
     factors = [n for n in again if n.op == ops.SCALE]
     assert len(factors) == (3 if twice else 1)
+
+
+class Pairs(nn.Module):
+    """Pairs of numbers as samples of their own, by arithmetic on the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0] * 2, 2).relu().reshape(-1, x.shape[1])
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_arithmetic_on_sizes_is_done_for_a_batch(batch: int) -> None:
+    graph = capture(Pairs(), torch.rand(2, 4))
+    found = {n.op: shape_value(graph, n, batch) for n in graph if ops.kind(n) == "shape"}
+    assert found == {"aten.sym_size.int": batch, "operator.mul": 2 * batch}
