@@ -6,6 +6,8 @@ The hook below must come before anything imports spikewright: it rewrites the mo
 imported.
 """
 
+import functools
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -82,6 +84,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.data)
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(no_gpu)
+
+
+def pytest_collection_finish() -> None:
+    """Make captures quicker, of which there are thousands: together they are most of the run.
+
+    What is loaded by now is never garbage, so it need not be looked at again; and no operator is
+    added to the dispatcher while tests run, so that torch.export need not list them each time.
+    """
+    import torch._export.utils as export
+
+    export._materialize_cpp_cia_ops = functools.cache(export._materialize_cpp_cia_ops)
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

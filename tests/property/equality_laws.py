@@ -45,7 +45,7 @@ def check(seed: int, most: int = 4) -> Outcome:
     method, T = "spikeconverter", 14 + seed % 3
     try:
         prepared = sw.calibrate(model, [data] if len(data) > 1 else data[0])
-        options = {"input": "encoded"} if seed % 10 == 3 else {}
+        options = {"input": "encoded"} if seed % 10 == 3 else {"per_channel": seed % 4 != 2}
         snn = prepared.convert(configure(method, T=T, **options))
     except UnsupportedModuleError as error:
         return Outcome(str(error))

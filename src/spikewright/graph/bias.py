@@ -38,8 +38,7 @@ def add_bias(graph: Graph, site: str, value: Tensor) -> Graph:
 def _in_own_bias(graph: Graph, node: Node, value: Tensor) -> bool:
     """Add to the bias of a layer that only this site reads, if it has one of the right form."""
     spec = ops.weighted(node)
-    alone = len(graph.users()[node.name]) == 1 and node.name not in graph.outputs
-    if spec is None or not alone or node.op == ops.AFFINE:
+    if spec is None or not graph.has_one_reader(node.name) or node.op == ops.AFFINE:
         return False
     if len(node.args) <= spec.bias or node.args[spec.bias] is None:
         return False

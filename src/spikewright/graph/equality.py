@@ -5,7 +5,7 @@ Every site is given the original network's own activation, so that a difference 
 stretch of operators in which it arises, and a staircase's rounding at an edge does not spread.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -104,6 +104,11 @@ def reaches(
     """
     found: dict[str, float] = {}
 
+    def reach(name: str) -> float:
+        if name in found:
+            return found[name]
+        return max(map(reach, graph[name].inputs), default=0.0)  # of a value that has parts
+
     def see(node: Node, value: Tensor) -> None:
         if not value.is_floating_point() or not value.numel():
             return
@@ -113,7 +118,7 @@ def reaches(
             if isinstance(a, Param) and graph.params[a.name].numel()
         ]
         own = [float(t.abs().max()) for t in (value, *bias)]
-        before = [] if ops.kind(node) == "site" else [found.get(i, 0.0) for i in node.inputs]
+        before = [] if ops.kind(node) == "site" else [*map(reach, node.inputs)]
         found[node.name] = max(own + before)
 
     visit(graph, inputs, see, site)
@@ -154,10 +159,10 @@ def check_rewritten(
                 "converted."
             )
         worst = max(worst, gap.relative)
-    names = sites | {*raw.outputs}
-    found = [*_compared(rewritten, inputs, seen, names)]
+    returned = _returned(raw, rewritten)
+    found = _compared(rewritten, inputs, seen, sites, returned)
     if any(gap.allowed > 1.0 for _, gap in found):
-        found = [*_compared(rewritten, inputs, seen, names, reaches(raw, inputs))]
+        found = _compared(rewritten, inputs, seen, sites, returned, reaches(raw, inputs))
     for node, gap in found:
         if gap.allowed > 1.0:
             raise _broken(_first(raw, rewritten, inputs, sites) or node, gap)
@@ -165,25 +170,37 @@ def check_rewritten(
     return worst
 
 
+def _returned(raw: Graph, rewritten: Graph) -> dict[str, list[str]]:
+    """Return, for every node whose value is returned, the captured nodes that it stands for."""
+    found: dict[str, list[str]] = {}
+    for name, captured in zip(rewritten.outputs, raw.outputs, strict=True):
+        found.setdefault(name, []).append(captured)
+    return found
+
+
 def _compared(
     graph: Graph,
     inputs: Sequence[Tensor],
     known: dict[str, Tensor],
     names: set[str],
+    returned: Mapping[str, Sequence[str]],
     reach: Mapping[str, float] = MappingProxyType({}),
-) -> Iterator[tuple[Node, Difference]]:
-    """Run a graph whose sites send the values known, and compare those named."""
+) -> list[tuple[Node, Difference]]:
+    """Run a graph whose sites send the values known; compare those named and those returned."""
     found: list[tuple[Node, Difference]] = []
 
-    def see(node: Node, value: Tensor) -> Tensor | None:
-        if node.name in names and node.name in known and ops.kind(node) != "site":
-            gap = difference(value, known[node.name], reach=reach.get(node.name, 0.0))
-            found.append((node, gap))
-        return None
+    def compare(node: Node, value: Tensor, name: str) -> None:
+        found.append((node, difference(value, known[name], reach=reach.get(name, 0.0))))
+
+    def see(node: Node, value: Tensor) -> None:
+        if node.name in names and ops.kind(node) != "site":
+            compare(node, value, node.name)
+        for name in returned.get(node.name, ()):
+            compare(node, value, name)
 
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         own = activate(node, value)
-        if node.name not in known:
+        if node.name not in names:
             return own
         wanted = known[node.name]  # of a clip that was merged into this one, its first
         if "levels" in node.kwargs:
@@ -197,7 +214,7 @@ def _compared(
 
     visit(graph, inputs, see, site)
     order = {name: place for place, name in enumerate(graph.nodes)}
-    return iter(sorted(found, key=lambda item: order[item[0].name]))
+    return sorted(found, key=lambda item: order[item[0].name])
 
 
 def _first(raw: Graph, rewritten: Graph, inputs: Sequence[Tensor], sites: set[str]) -> Node | None:
@@ -206,7 +223,9 @@ def _first(raw: Graph, rewritten: Graph, inputs: Sequence[Tensor], sites: set[st
     seen: dict[str, Tensor] = {}
     visit(raw, few, lambda n, v: seen.update({n.name: v}))
     names = {n.name for n in rewritten if n.name in seen and ops.kind(n) not in ("pool", "shape")}
-    gaps = _compared(rewritten, few, seen, names | sites, reaches(raw, few))
+    gaps = _compared(
+        rewritten, few, seen, names | sites, _returned(raw, rewritten), reaches(raw, few)
+    )
     return next((n for n, gap in gaps if gap.allowed > 1.0), None)
 
 

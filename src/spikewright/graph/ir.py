@@ -158,6 +158,13 @@ class Graph:
                 users[name].append(node)
         return users
 
+    def has_one_reader(self, name: str) -> bool:
+        """Tell whether one node reads a value and the network does not return it.
+
+        Only such a value may be changed together with its reader.
+        """
+        return len(self.users()[name]) == 1 and name not in self.outputs
+
     def update(self, node: Node) -> None:
         """Put ``node`` in the place of the one with its name."""
         self.nodes[node.name] = node

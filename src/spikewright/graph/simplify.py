@@ -115,7 +115,7 @@ def _pick_first(graph: Graph, node: Node) -> None:
     if node.op != "operator.getitem" or node.args[1] != 0:
         return
     source = graph[node.args[0].name]
-    if source.op in _TUPLE_FIRST and len(graph.users()[source.name]) == 1:
+    if source.op in _TUPLE_FIRST and graph.has_one_reader(source.name):
         graph.update(dataclasses.replace(source, pick=0, shape=node.shape))
         graph.redirect(node.name, source.name)
 
@@ -178,7 +178,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
         gain, bias = _gain_and_bias(graph, node)
         before = graph[node.args[0].name]
         spec = ops.weighted(before)
-        only = len(graph.users()[before.name]) == 1 and before.name not in graph.outputs
+        only = graph.has_one_reader(before.name)
         shape = before.shape or ()
         axis = None if spec is None else spec.channel_axis % max(len(shape), 1)
         if spec is not None and spec.out_axis is not None and only and axis == 1:

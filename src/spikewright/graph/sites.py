@@ -82,7 +82,7 @@ def find_activations(graph: Graph) -> Graph:
         if x.op == ops.RECTIFY and low <= 0:
             cap = min(high, x.kwargs.get("cap") or math.inf)
             same = cap == (x.kwargs.get("cap") or math.inf)
-            if same or ("levels" not in x.kwargs and len(graph.users()[x.name]) == 1):
+            if same or ("levels" not in x.kwargs and graph.has_one_reader(x.name)):
                 graph.update(dataclasses.replace(x, kwargs={**x.kwargs, "cap": _finite(cap)}))
                 graph.redirect(node.name, x.name)
                 continue
@@ -141,7 +141,8 @@ def flow(graph: Graph) -> dict[str, Value]:
     values: dict[str, Value] = {}
     below = _has_network_below(graph)
     for node in graph:
-        values[node.name] = _value_of(node, [values[i] for i in node.inputs], below)
+        sources = [values[i] for i in node.inputs if ops.kind(graph[i]) != "shape"]
+        values[node.name] = _value_of(node, sources, below)
     return values
 
 

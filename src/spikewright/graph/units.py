@@ -316,10 +316,7 @@ def _push_back(
 ) -> None:
     """Multiply the value ``name``, as ``reader`` reads it, by ``gain``."""
     node = graph[name]
-    readers = graph.users()[name]
-    alone = (
-        len(readers) == 1 and name not in graph.outputs and graph[reader].inputs.count(name) == 1
-    )
+    alone = graph.has_one_reader(name) and graph[reader].inputs.count(name) == 1
     kind = ops.kind(node)
     ndim = len(node.shape or ())
     if alone and kind == "weighted" and scale_weighted(graph, node, gain):

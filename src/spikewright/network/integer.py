@@ -212,7 +212,7 @@ def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor])
         if ops.kind(node) != "site" or node.name not in thresholds:
             continue
         scale = graph[node.inputs[0]]
-        if scale.op != ops.SCALE or len(graph.users()[scale.name]) != 1:
+        if scale.op != ops.SCALE or not graph.has_one_reader(scale.name):
             continue
         gain, inner = graph.params[scale.params[0]], graph[scale.inputs[0]]
         one = gain.numel() == 1 or node.op != ops.READOUT

@@ -68,10 +68,11 @@ def prepared(model: nn.Module, x: Tensor) -> Graph:
 def check_equal(model: nn.Module, x: Tensor, limit: float = 3e-3, T: int = 14) -> Graph:
     """Fail unless the graph and the converted network compute the model, whatever the batch."""
     model = model.eval()
-    graph = prepared(model, x)
+    ready = sw.calibrate(model, x)
+    graph = ready.graph
     analog = [ops.describe(n) for n in graph if ops.kind(n) == "analog"]
     assert not analog, analog
-    network = sw.convert(model, calibration=x, T=T)
+    network = sw.convert(ready, T=T)
     with torch.no_grad():
         size = float(model(x).norm()) / len(x) ** 0.5  # of one sample's outputs
     for batch in (x, x[:1], x[3:10]):

@@ -1,15 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What counts as a difference: shares of the largest value, in any unit."""
+"""The equality law between a captured graph and what the passes make of it."""
 
 import dataclasses
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+import spikewright as sw
 from spikewright.errors import VerificationError
-from spikewright.graph import capture, find_activations, simplify
+from spikewright.graph import capture, find_activations, ops, simplify
 from spikewright.graph.equality import check_rewritten
+
+DATA = 3.0 * torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+
+
+class Returning(nn.Module):
+    """Returns a value that a later operator would otherwise be merged with."""
+
+    def __init__(self, normalised: bool) -> None:
+        super().__init__()
+        self.linear, self.out = nn.Linear(4, 4), nn.Linear(4, 3)
+        self.norm = nn.BatchNorm1d(4)
+        self.norm.running_var.fill_(0.2)
+        self.normalised = normalised
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.linear(x)
+        first = x if self.normalised else x.relu()
+        second = self.norm(first).relu() if self.normalised else first.clamp(0.0, 0.25)
+        return first, self.out(second)
+
+
+@pytest.mark.parametrize("normalised", [False, True], ids=["clip", "batch norm"])
+@pytest.mark.parametrize(("method", "T"), [("spikeconverter", 16), ("burst", 64)])
+def test_a_value_that_is_returned_is_not_changed_with_its_only_reader(
+    normalised: bool, method: str, T: int
+) -> None:
+    model = Returning(normalised).eval()
+    snn = sw.convert(model, calibration=DATA, method=method, T=T)
+    with torch.no_grad():
+        wanted = model(DATA)
+    for own, other in zip(snn(DATA), wanted, strict=True):
+        assert float((own - other).norm() / other.norm()) < 0.05
+
+
+def test_a_returned_activation_that_a_pass_has_changed_is_named() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.ReLU()).eval()
+    raw = capture(model, DATA)
+    found = find_activations(simplify(raw))
+    with torch.no_grad():
+        results = (model(DATA),)
+    assert check_rewritten(raw, found, (DATA,), results) < 1e-5
+    (site,) = (n for n in found if n.name in found.outputs)
+    assert site.op == ops.RECTIFY
+    found.update(dataclasses.replace(site, kwargs={**site.kwargs, "cap": 0.01}))
+    with pytest.raises(VerificationError, match=rf"^3 .*\({site.name}\)"):
+        check_rewritten(raw, found, (DATA,), results)
+
+
+class Nothing(nn.Module):
+    """What is returned cancels to nothing, in parts that are put together again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor([0.3, 1.7, 0.9, 2.1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.relu() + self.shift
+        return torch.stack((y.relu() - y).unbind(1), 1)
+
+
+def test_values_that_cancel_are_measured_by_what_their_parts_are_made_of() -> None:
+    snn = sw.convert(Nothing().eval(), calibration=DATA, T=14)
+    assert float(snn(DATA).abs().max()) < 1e-2
 
 
 @pytest.mark.parametrize("layer", ["0", "2"])

@@ -251,3 +251,39 @@ def test_every_channel_of_a_transposed_convolution_has_a_step_of_its_own() -> No
     weight = network.graph.params[node.args[1].name].reshape(2, 2, 3, 4)
     assert torch.equal(weight.abs().amax((1, 3)), torch.full((2, 3), 127.0, dtype=torch.float64))
     assert sw.verify(network, x).agrees
+
+
+RETURNED: dict[str, Callable[[Tensor], Tensor]] = {
+    "average": lambda y: nn.functional.avg_pool2d(y, 2),
+    "moved by its size": lambda y: y.reshape(y.shape[0], 4, -1).reshape(-1, 4, 4, 4)[:, :, :2, :2],
+    "upsampled": lambda y: nn.functional.interpolate(y, scale_factor=2)[:, :, 1:3, 1:3],
+    "sums": lambda y: torch.cumsum(y, 1)[:, :, :2, :2],
+}
+
+
+class Features(nn.Module):
+    """Returns what a layer reads as well."""
+
+    def __init__(self, case: str) -> None:
+        super().__init__()
+        self.case, self.conv, self.linear = case, nn.Conv2d(2, 4, 3), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        value = RETURNED[self.case](self.conv(x).relu())
+        return value, self.linear(value.flatten(1))
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("case", RETURNED)
+def test_a_value_that_is_returned_and_read_by_a_layer_is_right_for_both(
+    case: str, per_channel: bool
+) -> None:
+    model, x = Features(case).eval(), torch.randn(16, 2, 6, 6)
+    fine = sw.convert(model, calibration=x, T=10, per_channel=per_channel).to_integer(
+        weight_bits=14, input_bits=14
+    )
+    assert sw.verify(fine, x[:4]).agrees
+    with torch.no_grad():
+        wanted = model(x)
+    for own, other in zip(fine(x), wanted, strict=True):
+        assert float((own - other).norm() / other.norm()) < 0.01
