@@ -38,9 +38,7 @@ def _tracked(graph: Graph) -> dict[str, int | None]:
     numbers: dict[str, Tensor] = {}
     axes: dict[str, int | None] = {}
     for node in graph:
-        if node.shape is None:
-            if ops.kind(node) == "layout":  # several parts at once
-                numbers[node.name] = torch.tensor(torch.nan)
+        if node.shape is None:  # a size, or several parts at once
             continue
         spec = ops.weighted(node)
         if spec is not None and node.op != ops.AFFINE:

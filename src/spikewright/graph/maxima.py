@@ -19,7 +19,7 @@ def _amin(w: Rewrite) -> bool:
     x = w.value(w.node.args[0])
     if x is None:
         return False
-    axes = w.arg(1, "dim", ()) or tuple(range(len(shape_of(x))))
+    axes = w.arg(1, "dim") or tuple(range(len(shape_of(x))))
     return w.finish(_extreme(w, x, axes, keep=bool(w.arg(2, "keepdim", False)), least=True))
 
 

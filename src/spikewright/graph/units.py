@@ -179,8 +179,6 @@ def _per_channel(node: Node, unit: Tensor, shape: Shape) -> Tensor | None:
         unit: Of what it reads or writes.
         shape: Of that value.
     """
-    if unit.ndim == 0:
-        return unit
     ndim = len(shape)
     if node.op == ops.AFFINE:
         at = batch_axis(shape)

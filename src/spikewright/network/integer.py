@@ -97,8 +97,7 @@ def to_integer(
 
 def _repeats(network: SpikingNetwork) -> float:
     """Return how often sums of one span are added up."""
-    layered = network.schedule_kind == "layered"
-    return network.code.max_value / network.span if layered else float(network.code.steps)
+    return 1.0 if network.schedule_kind == "layered" else float(network.code.steps)
 
 
 def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
@@ -268,9 +267,7 @@ def _check_range(graph: Graph, full: float, ranges: Mapping[str, float], repeats
         elif kind == "mixing" and node.op != ops.SCALE:
             window = element_count(graph[node.inputs[0]].shape)
             bound[node.name] = top * window
-        elif (
-            kind == "mixing" and node.inputs[0] in bound and graph.params[node.params[0]].ndim >= 0
-        ):
+        elif kind == "mixing":
             bound[node.name] = top * max(1.0, float(graph.params[node.params[0]].abs().max()))
         else:
             bound[node.name] = sum(before) if kind == "add" else top

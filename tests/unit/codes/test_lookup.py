@@ -2,12 +2,13 @@
 """Finding classes by name: a file in the folder is enough, and two of one name are an error."""
 
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from spikewright.codes.lookup import Lookup, classes_in, discover
+from spikewright.codes.lookup import Lookup, classes_in, discover, with_entry_points
 from spikewright.errors import ConfigError, UnknownNameError
 
 
@@ -52,3 +53,30 @@ def test_reading_like_a_table() -> None:
     assert "c" not in table
     with pytest.raises(UnknownNameError, match=r"thing 'c': not known\. Known: a, b\."):
         table["c"]
+
+
+class Base:
+    """What entry points must name."""
+
+
+@pytest.mark.parametrize(
+    ("name", "bases", "said"),
+    [
+        ("mine", (Base,), ""),
+        ("mine", (), "a Base of that name"),
+        ("other", (Base,), "of that name"),
+    ],
+)
+def test_an_entry_point_names_a_subclass_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, bases: tuple[type, ...], said: str
+) -> None:
+    made = type("Mine", bases, {"name": name})
+    monkeypatch.setattr(EntryPoint, "load", lambda self: made)
+    entry = EntryPoint("mine", "package.mine:Mine", "group")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
+    known = Lookup[type[object]]("thing", {"known": Base})
+    if not said:
+        assert with_entry_points(known, "group", Base).names() == ("known", "mine")
+        return
+    with pytest.raises(ConfigError, match=said):
+        with_entry_points(known, "group", Base)

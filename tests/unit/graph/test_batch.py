@@ -83,6 +83,11 @@ def test_a_constant_has_no_batch() -> None:
     assert join([x, x], (3, 4)) is x
 
 
+def test_what_is_no_tensor_has_no_elements() -> None:
+    assert element_count(None) == 0
+    assert element_count((None,)) == 1
+
+
 @given(SHAPES)
 def test_shapes_go_to_files_and_back(shape: tuple[Size, ...]) -> None:
     assert decode_shape(encode_shape(shape)) == shape

@@ -2,6 +2,7 @@
 """Folding keeps the function: batch norms into layers, averages into sums, units into weights."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from spikewright.graph import (
     find_activations,
     fold_batch_norm,
     fold_units,
+    normalise,
     ops,
     place_sites,
     simplify,
 )
+from spikewright.graph.units import shape_value
 from spikewright.graph.windows import to_sum
 from tests.property.random_nets import Maker
 
@@ -204,3 +207,109 @@ def test_units_fold_into_weights_without_changing_the_function(per_channel: bool
         after = Program(again, outputs=(again[name].inputs[0],), site=lambda n, v, _: v.relu())
         with torch.no_grad():
             torch.testing.assert_close(after(x)[0] * unit, before(x)[0], rtol=1e-4, atol=1e-5)
+
+
+class Between(nn.Module):
+    """A layer, ReLU, something that moves, averages or normalises, and a layer."""
+
+    def __init__(self, middle: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.middle = nn.Conv2d(2, 4, 1), middle
+        self.four, self.six = nn.BatchNorm2d(4), nn.BatchNorm1d(6)
+        trained(self)
+        self.last = nn.Linear(self.inner(torch.rand(1, 2, 6, 5)).shape[1], 3)
+
+    def inner(self, x: Tensor) -> Tensor:
+        return self.middle(self, self.first(x).relu()).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.inner(x))
+
+
+def turned(s: Any, y: Tensor) -> Tensor:
+    """A batch norm of channels while the batch is on axis 2."""
+    return s.four(y.permute(2, 1, 0, 3)).permute(2, 1, 0, 3)
+
+
+def merged(s: Any, y: Tensor) -> Tensor:
+    """A batch norm of rows while channels stand in front of the batch, on one axis with it."""
+    y = s.six(y.permute(1, 0, 2, 3).flatten(0, 1))
+    return y.unflatten(0, (4, -1)).permute(1, 0, 2, 3)
+
+
+# What lies between, and how many factors of their own a unit for every channel needs.
+BETWEEN: dict[str, tuple[Callable[[Any, Tensor], Tensor], int]] = {
+    "mean of pixels": (lambda s, y: y.mean((2, 3)), 0),
+    "mean of pixels, kept": (lambda s, y: y.mean((-1, -2), keepdim=True), 0),
+    "mean of rows": (lambda s, y: y.sum(2), 0),
+    "mean of channels": (lambda s, y: y.mean(1), 1),
+    "mean of channels last": (lambda s, y: y.permute(0, 2, 3, 1).mean(3, keepdim=True), 1),
+    "sum with its rows turned": (lambda s, y: y + y.flip(2), 0),
+    "sum with its channels turned": (lambda s, y: y + y.flip(1), 2),
+    "rows of every channel": (lambda s, y: y.reshape(y.shape[0] * 4, 30).unflatten(0, (-1, 4)), 0),
+    "batch norm, the batch third": (turned, 0),
+    "batch norm, the batch behind channels": (merged, 1),
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+def test_a_unit_for_every_channel_goes_through_what_keeps_them_apart(case: str) -> None:
+    middle, factors = BETWEEN[case]
+    model = Between(middle).eval()
+    for batch in (1, 3):
+        x = torch.randn(batch, 2, 6, 5)
+        graph = place_sites(find_activations(folded(model, x)))
+        (site,) = [n.name for n in graph if n.op == ops.RECTIFY]
+        again = fold_units(graph, {site: torch.rand(4, 1, 1) + 0.5})
+        with torch.no_grad():
+            torch.testing.assert_close(_run(again, x, {}), model(x), rtol=1e-4, atol=1e-5)
+        added = [n for n in again if n.op == ops.SCALE]
+        assert len(added) == factors
+
+
+def test_no_unit_is_left_at_the_output() -> None:
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).eval(), torch.randn(2, 3)
+    graph = find_activations(folded(model, x))
+    (site,) = [n.name for n in graph if n.op == ops.RECTIFY]
+    with pytest.raises(RuntimeError, match="a unit is left at the output"):
+        fold_units(graph, {site: torch.tensor(2.0)})
+
+
+class Scaled(nn.Module):
+    """ReLU of the input times a factor for every channel, which others may read as well."""
+
+    def __init__(self, twice: bool) -> None:
+        super().__init__()
+        self.gain, self.twice = nn.Parameter(torch.tensor([0.5, -2.0, 3.0])), twice
+        self.last = nn.Linear(6 if twice else 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * self.gain
+        parts = [y.relu(), (y.flip(1) + 1).relu()] if self.twice else [y.relu()]
+        return self.last(torch.cat(parts, 1))
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_unit_goes_into_a_factor_that_nobody_else_reads(twice: bool) -> None:
+    model, x = Scaled(twice).eval(), torch.randn(4, 3)
+    graph = place_sites(find_activations(normalise(folded(model, x))))
+    units = {n.name: torch.rand(3) + 0.5 for n in graph if n.op == ops.RECTIFY}
+    again = fold_units(graph, units)
+    with torch.no_grad():
+        torch.testing.assert_close(_run(again, x, units), model(x), rtol=1e-4, atol=1e-5)
+    factors = [n for n in again if n.op == ops.SCALE]
+    assert len(factors) == (3 if twice else 1)
+
+
+class Pairs(nn.Module):
+    """Pairs of numbers as samples of their own, by arithmetic on the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0] * 2, 2).relu().reshape(-1, x.shape[1])
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_arithmetic_on_sizes_is_done_for_a_batch(batch: int) -> None:
+    graph = capture(Pairs(), torch.rand(2, 4))
+    found = {n.op: shape_value(graph, n, batch) for n in graph if ops.kind(n) == "shape"}
+    assert found == {"aten.sym_size.int": batch, "operator.mul": 2 * batch}

@@ -20,6 +20,8 @@ SPELLINGS: dict[str, tuple[int, Middle]] = {
     "amin over pixels": (3, lambda s, x: x.amin((2, 3))),
     "aminmax": (2, lambda s, x: torch.cat(x.aminmax(dim=1), 1)),
     "topk": (2, lambda s, x: x.topk(1, 1)[0]),
+    "topk over the last": (2, lambda s, x: x.topk(1)[0]),
+    "topk, the least": (2, lambda s, x: x.topk(1, largest=False)[0]),
     "maximum of two": (3, lambda s, x: torch.maximum(x, 2 * x.flip(1))),
     "max of two": (3, lambda s, x: torch.max(x, x.flip(2))),
     "minimum of two": (3, lambda s, x: torch.minimum(x, x.flip(3))),
@@ -49,3 +51,8 @@ def test_a_maximum_whose_places_are_read_stays() -> None:
     model, x = Net(2, middle).eval(), inputs(2)
     assert not sw.inspect(model, x).is_convertible
     assert "aten.amax.default" in [n.op for n in prepared(model, x)]
+
+
+def test_the_two_largest_are_no_maximum() -> None:
+    model, x = Net(2, lambda s, x: x.topk(2, 1)[0]).eval(), inputs(2)
+    assert not sw.inspect(model, x).is_convertible

@@ -92,6 +92,10 @@ LINES: dict[str, tuple[Act, int]] = {
     "minus relu of minus": (lambda y: -F.relu(-y), 1),
     "hardtanh": (lambda y: F.hardtanh(y, -1, 2), 1),
     "hardtanh, even": (nn.Hardtanh(), 1),
+    "hardtanh by where, steeper and moved": (
+        lambda y: 0.5 + 2 * torch.where(y > 1, 1.0, torch.where(y < -1, -1.0, y)),
+        1,
+    ),
     "hardsigmoid": (F.hardsigmoid, 1),
     "clip above zero": (lambda y: y.clamp(0.5, 2), 1),
     "only above": (lambda y: y.clamp(max=0.5), 1),
@@ -169,6 +173,23 @@ def test_kinks_and_slopes_are_exact() -> None:
     x = torch.linspace(-3, 3, 997, dtype=torch.float64)
     wanted = F.relu(x + 0.25) - 3 * F.relu(x - 0.5) + 0.5
     torch.testing.assert_close(found(x), wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kinks", "slopes", "value", "known"),
+    [
+        ((0.0,), (0.0, 1.0), 0.0, True),
+        ((0.0, 2.0), (0.0, 1.0, 0.0), 0.0, True),
+        ((0.0,), (-1.0, 1.0), 0.0, False),
+        ((0.5,), (0.0, 1.0), 0.0, False),
+        ((0.0,), (0.0, 1.0), 0.5, False),
+        ((), (1.0,), 0.0, False),
+    ],
+)
+def test_relu_and_clips_from_zero_are_known_by_their_lines(
+    kinks: tuple[float, ...], slopes: tuple[float, ...], value: float, known: bool
+) -> None:
+    assert Lines(kinks, slopes, value).is_relu == known
 
 
 @pytest.mark.parametrize("far", [1e-3, 1.0, 1e3])

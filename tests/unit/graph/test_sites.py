@@ -2,6 +2,7 @@
 """Sites: every spelling of an activation, relays, and everything refused in one error."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from torch.nn import functional as F
 
 import spikewright as sw
 from spikewright.errors import ConfigError, UnsupportedModuleError
-from spikewright.graph import ops
+from spikewright.graph import capture, find_activations, ops, place_sites, simplify
+from spikewright.graph.ir import Graph
 from tests.property.random_nets import Call
+from tests.unit.graph.spellings import check_equal
 
 
 def between(act: nn.Module) -> nn.Sequential:
@@ -272,3 +275,88 @@ def test_the_last_neurons_read_the_value_that_is_returned_not_its_read_out() -> 
     assert sw.verify(network, x[:4]).agrees
     for own, other in zip(network(x), model(x), strict=True):
         torch.testing.assert_close(own, other.detach(), rtol=0.01, atol=0.01)
+
+
+def placed(model: nn.Module, x: Tensor, **options: Any) -> Graph:
+    return place_sites(find_activations(simplify(capture(model.eval(), x))), **options)
+
+
+def kinds(graph: Graph) -> list[str]:
+    return [ops.kind(n) for n in graph]
+
+
+class Joined(nn.Module):
+    """Two layers of pictures, joined by a function, and a layer that reads all of it."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.one, self.two, self.join = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), join
+        with torch.no_grad():
+            size = join(torch.rand(1, 4, 6, 6), torch.rand(1, 4, 6, 6)).numel()
+        self.last = nn.Linear(size, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.join(self.one(x), self.two(x)).flatten(1))
+        return y
+
+
+def test_a_value_is_read_beside_the_pool_that_is_rectified() -> None:
+    def join(a: Tensor, b: Tensor) -> Tensor:
+        return torch.cat([F.max_pool2d(a, 2).relu().flatten(1), (a + b).relu().flatten(1)], 1)
+
+    graph = check_equal(Joined(join), torch.randn(24, 3, 6, 6))
+    pool = next(n for n in graph if ops.kind(n) == "pool")
+    assert graph[pool.inputs[0]].op == ops.RECTIFY
+
+
+@pytest.mark.parametrize("cap", [None, 6.0])
+def test_what_is_rectified_twice_and_read_in_between_is_one_population(cap: float | None) -> None:
+    def join(a: Tensor, b: Tensor) -> Tensor:
+        y = a.clamp(0, cap)
+        return torch.cat([y.flatten(1), y.clamp(0, cap).flatten(2).mean(2)], 1)
+
+    graph = placed(Joined(join), torch.randn(2, 3, 6, 6))
+    assert kinds(graph).count("site") == 2  # with the read-out
+    assert {"cap": cap} in [n.kwargs for n in graph]
+
+
+def test_a_pool_of_joined_populations_is_one_for_each() -> None:
+    def join(a: Tensor, b: Tensor) -> Tensor:
+        return F.max_pool2d(torch.cat([a.relu(), b.relu()], 1), 2)
+
+    model, x = Joined(join), torch.randn(24, 3, 6, 6)
+    graph = placed(model, x)
+    assert kinds(graph).count("pool") == 2
+    assert ops.RELAY not in [n.op for n in graph]
+    check_equal(model, x)
+
+
+def test_a_maximum_of_two_populations_waits_for_a_relay() -> None:
+    def join(a: Tensor, b: Tensor) -> Tensor:
+        return torch.stack([a.relu(), b.relu()], 1).amax(1)
+
+    model, x = Joined(join), torch.randn(24, 3, 6, 6)
+    assert [n.op for n in placed(model, x)].count(ops.RELAY) == 1
+    check_equal(model, x)
+
+
+class Twice(nn.Module):
+    """An input that is read as it is and, by another layer, as analog work has changed it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.last = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last((self.one(x) + self.two(x.tanh())).relu())
+        return y
+
+
+def test_analog_work_reads_the_input_itself_where_spikes_enter() -> None:
+    x = torch.rand(2, 4)
+    graph = placed(Twice(), x, encode_input=True)
+    entered = [n for n in graph if n.op == ops.INPUT_SITE]
+    assert len(entered) == 2
+    for node in entered:
+        assert "site" not in [ops.kind(graph[i]) for i in graph.ancestors([*node.inputs])]
+    assert sw.verify(sw.convert(Twice().eval(), calibration=x, T=8, input="encoded"), x).agrees

@@ -2,6 +2,7 @@
 """Integer networks: what has no integer form is refused, and what comes out is whole numbers."""
 
 import functools
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,10 +11,11 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.errors import ConfigError
-from spikewright.graph import ops
+from spikewright.graph import Program, ops
 from spikewright.methods import Prepared
 from spikewright.network import SpikingNetwork
 from tests.property import fan_out
+from tests.property.random_nets import Call
 
 
 @functools.cache
@@ -73,6 +75,55 @@ def test_an_analog_relay_has_no_integer_form() -> None:
 def test_sums_beyond_what_float64_holds_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"sums below 2\^53"):
         converted(net(), T=24).to_integer(weight_bits=16, input_bits=16)
+
+
+def ones(bias: float) -> nn.Sequential:
+    """A network of equal weights and equal biases."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    for layer in (model[0], model[2]):
+        nn.init.ones_(layer.weight)
+        nn.init.constant_(layer.bias, bias)
+    return model.eval()
+
+
+@pytest.mark.parametrize("bias", [0.0, 100.0])
+@pytest.mark.parametrize(("method", "T"), [("spikeconverter", 6), ("burst", 8), ("burst", 32)])
+def test_sums_are_bounded_over_a_whole_run(
+    monkeypatch: pytest.MonkeyPatch, method: str, T: int, bias: float
+) -> None:
+    """Two weights of 127, an input of 127, and a bias in their unit, over a whole train."""
+    network = sw.convert(ones(bias), method, calibration=torch.eye(2), T=T)
+    train = network.span if method == "spikeconverter" else T
+    wanted = (2 + bias) * 127 * 127 * train
+    monkeypatch.setattr("spikewright.network.integer._LIMIT", 0.9 * wanted)
+    with pytest.raises(ConfigError, match=r"^0 .*got up to") as error:
+        network.to_integer()
+    found = re.search(r"up to (\S+)\. Use fewer", str(error.value))
+    assert found is not None
+    assert float(found[1]) == pytest.approx(wanted, rel=0.01)
+
+
+def test_every_number_of_a_population_is_in_double_precision() -> None:
+    network = converted(net(), input="encoded").to_integer()
+    assert any(n.op == ops.INPUT_SITE for n in network.graph)
+    for site in network.sites.values():
+        assert site.threshold.dtype == site.pre_bias.dtype == torch.float64
+
+
+@pytest.mark.parametrize("front", ["nothing", "a factor", "a factor, then moved"])
+def test_the_largest_input_that_calibration_saw_takes_all_bits(front: str) -> None:
+    made: list[nn.Module] = []
+    if front != "nothing":
+        made.append(Call(lambda x: x * 4, "times"))
+    if "moved" in front:
+        made.append(Call(lambda x: x.flip(1), "flip"))
+    x = 3 * torch.randn(16, 4)
+    model = nn.Sequential(*made, nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    graph = sw.convert(model, calibration=x, T=6).to_integer(input_bits=6).graph
+    rounded = [n.name for n in graph if n.op == "aten.round.default"]
+    assert len(rounded) == 1
+    (found,) = Program(graph, outputs=rounded)(x.double())
+    assert float(found.abs().max()) == 31
 
 
 @pytest.mark.parametrize("bits", [2, 8, 12])
@@ -175,6 +226,31 @@ def test_a_value_that_is_returned_and_fires_has_a_potential_for_each() -> None:
     x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
     network = sw.convert(model.eval(), T=8, calibration=x, per_channel=False)
     assert sw.verify(network.to_integer(), x[:8]).agrees
+
+
+def test_the_smallest_factor_in_front_of_a_layer_has_its_bits() -> None:
+    model = Values(SUMS["in front of a layer"]).eval()
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
+    graph = sw.convert(model, T=8, calibration=x, per_channel=False).to_integer(weight_bits=6).graph
+    wires = [n for n in graph if n.op == ops.SCALE and graph[n.inputs[0]].op == ops.RECTIFY]
+    gains = torch.cat([graph.params[n.params[0]].abs().flatten() for n in wires])
+    assert float(gains.min()) == 31
+    assert torch.equal(gains, gains.round())
+
+
+def test_every_channel_of_a_transposed_convolution_has_a_step_of_its_own() -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(4, 6, 2, groups=2)
+    with torch.no_grad():
+        layer.weight.mul_(torch.logspace(-1, 1, 3).view(1, 3, 1, 1))
+    last = nn.Linear(6 * 25, 3)
+    model = nn.Sequential(nn.Conv2d(2, 4, 1), nn.ReLU(), layer, nn.ReLU(), nn.Flatten(), last)
+    x = torch.randn(8, 2, 4, 4)
+    network = sw.convert(model.eval(), T=8, calibration=x).to_integer()
+    (node,) = [n for n in network.graph if "transpose" in n.op]
+    weight = network.graph.params[node.args[1].name].reshape(2, 2, 3, 4)
+    assert torch.equal(weight.abs().amax((1, 3)), torch.full((2, 3), 127.0, dtype=torch.float64))
+    assert sw.verify(network, x).agrees
 
 
 RETURNED: dict[str, Callable[[Tensor], Tensor]] = {

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 import spikewright as sw
 from spikewright.errors import VerificationError
-from spikewright.graph import Graph, ops, units
+from spikewright.graph import Graph, capture, ops, units
 from spikewright.methods import configure, layered, methods, synchronous
-from spikewright.network.twin import check_equality, twin_outputs
+from spikewright.network.twin import check_equality, compare_original, twin_outputs
 
 DATA = torch.rand(32, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -175,6 +175,83 @@ def test_a_dead_fault_is_no_fault_and_a_live_one_is() -> None:
     _weight(graph, "first/conv2d", lambda w: w.index_fill(0, torch.tensor([small]), 0.0))
     with pytest.raises(VerificationError, match="first"):
         check_equality(dataclasses.replace(snn, graph=graph), placed, DATA[:4])
+
+
+def test_a_fault_behind_what_a_method_adds_is_named_itself() -> None:
+    snn = sw.convert(Net().eval(), "threshold-relu", calibration=DATA, T=8)
+    source, graph = snn.source, snn.graph.copy()
+    assert source is not None
+    bias_lost(graph)
+    with pytest.raises(VerificationError, match=r"^side .*conv2d"):
+        check_equality(
+            dataclasses.replace(snn, graph=graph),
+            source.config.placed(source.prepared),
+            DATA[:4],
+        )
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_each_of_two_channels_counts_where_each_has_a_scale(per_channel: bool) -> None:
+    """Half of the tolerance of the larger channel is five times that of the smaller one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 3)).eval()
+    with torch.no_grad():
+        model[0].weight.abs_().mul_(torch.tensor([[5e-5], [1.0]]))
+        model[0].bias.zero_()
+    x = torch.rand(16, 3)
+    snn = sw.convert(model, calibration=x, T=8, per_channel=per_channel)
+    source, graph = snn.source, snn.graph.copy()
+    assert source is not None
+    first = next(n.name for n in graph if n.module == "0")
+    _weight(graph, first, lambda w: w * torch.tensor([[2.0], [1.0]]))
+    placed = source.config.placed(source.prepared)
+    wrong = dataclasses.replace(snn, graph=graph)
+    if not per_channel:
+        assert 1e-5 < check_equality(wrong, placed, x).difference < 1e-4
+        return
+    with pytest.raises(VerificationError, match=r"^0 "):
+        check_equality(wrong, placed, x)
+
+
+def test_inputs_of_another_type_are_checked_in_the_networks() -> None:
+    snn = sw.convert(Net().eval(), calibration=DATA, T=8)
+    source = snn.source
+    assert source is not None
+    law = check_equality(snn, source.config.placed(source.prepared), DATA[:4].double())
+    assert law.inputs == 4
+    assert law.tolerance == 1e-4
+
+
+class TwoScores(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.one, self.two = nn.Linear(4, 8), nn.Linear(8, 3), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = F.relu(self.layer(x))
+        return self.one(y), self.two(y)
+
+
+def test_the_difference_is_that_of_all_outputs_together() -> None:
+    model, x = TwoScores().eval(), torch.rand(16, 4)
+    snn = sw.convert(model, calibration=x, T=8)
+    source, graph = snn.source, snn.graph.copy()
+    assert source is not None
+    placed, captured = source.config.placed(source.prepared), capture(model, x)
+    name = next(n.name for n in graph if n.module == "one")
+    for index in (1, 2):
+        _weight(graph, name, lambda t: t * 1.5, index)
+    with torch.no_grad():
+        one, two = model(x)
+    wanted = 0.5 * float(one.norm()) / float(torch.cat([one, two], 1).norm())
+    found = compare_original(dataclasses.replace(snn, graph=graph), captured, placed, x)
+    assert found.agrees is False
+    assert found.said.startswith("one ")
+    assert found.difference == pytest.approx(wanted, rel=1e-3)
+    right = compare_original(snn, captured, placed, x)
+    assert right.agrees
+    assert right.difference == pytest.approx(0.0, abs=1e-5)
 
 
 def test_unchecked_statistics_are_not_called_checked() -> None:
