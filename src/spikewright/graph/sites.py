@@ -8,7 +8,7 @@ that the user chose to leave analog; nothing that needs another activation is le
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from spikewright.errors import ConfigError, UnsupportedModuleError
@@ -359,6 +359,24 @@ def _input_neurons(graph: Graph, value: str) -> str:
 
 def _entries(graph: Graph) -> list[tuple[str, list[str]]]:
     """Return every value that would be encoded, with those of its readers that get the spikes."""
+    users = graph.users()
+    ends: set[str] = set()
+    while True:
+        readers = _readers_of_spikes(graph, ends)
+        moved = {name for found in readers.values() for name in found}
+        shared = {  # analog work reads them, too
+            name
+            for name, found in readers.items()
+            if name in moved
+            and any(u.name not in found and ops.kind(u) != "shape" for u in users[name])
+        }
+        if not shared:
+            return [(name, found) for name, found in readers.items() if name not in moved]
+        ends |= shared
+
+
+def _readers_of_spikes(graph: Graph, ends: Collection[str]) -> dict[str, list[str]]:
+    """Follow what the network reads of its input back through what moves it, up to ``ends``."""
     values, users = flow(graph), graph.users()
     readers: dict[str, list[str]] = {}
     todo = [
@@ -377,13 +395,9 @@ def _entries(graph: Graph) -> list[tuple[str, list[str]]]:
         moves = ops.kind(node) in ("layout", "pool") or (
             ops.kind(node) == "mixing" and node.op not in (ops.SCALE, ops.WINDOW_SUM)
         )
-        if moves and len(tensors) == 1:
+        if moves and len(tensors) == 1 and name not in ends:
             todo.append((tensors[0], name))
-    return [
-        (name, found)
-        for name, found in readers.items()
-        if not any(name in others for others in readers.values())
-    ]
+    return readers
 
 
 def _encode_input(graph: Graph) -> None:

@@ -115,6 +115,14 @@ def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
         if not 2 <= bits <= 16:
             raise ConfigError(f"{what}: expected 2 to 16, got {bits}.")
     values = flow(network.graph)
+    for node in network.graph:
+        source = node.inputs[0] if ops.kind(node) == "weighted" else ""
+        if source and values[source].analog and not values[source].prefix:
+            raise ConfigError(
+                f"to_integer: {node.where()}: expected layers that read spikes or the input, "
+                "got one that reads both, whose weights would need more bits. "
+                'Convert with input="encoded".'
+            )
     bad = [
         f"{n.where()}: {ops.describe(n)}"
         for n in network.graph

@@ -360,3 +360,46 @@ def test_analog_work_reads_the_input_itself_where_spikes_enter() -> None:
     for node in entered:
         assert "site" not in [ops.kind(graph[i]) for i in graph.ancestors([*node.inputs])]
     assert sw.verify(sw.convert(Twice().eval(), calibration=x, T=8, input="encoded"), x).agrees
+
+
+class ReadTwice(nn.Module):
+    """The pooled input enters the network as it is, and turned round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv1d(3, 2, 1), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        pooled = F.adaptive_max_pool1d(x, 1).squeeze(2)
+        both = torch.cat([pooled.relu(), (-pooled).relu()], 1)
+        return self.conv(x).relu(), self.linear(both)
+
+
+def test_an_encoded_value_that_analog_work_reads_as_well_stays_analog_for_it() -> None:
+    model, x = ReadTwice().eval(), torch.randn(16, 3, 4)
+    snn = sw.convert(model, calibration=x, T=12, input="encoded")
+    assert sw.verify(snn, x[:4]).agrees
+    with torch.no_grad():
+        for own, other in zip(snn(x), model(x), strict=True):
+            assert float((own - other).norm() / other.norm()) < 0.01
+
+
+class Frames(nn.Module):
+    """A pool reads spikes behind a view that needs the size of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(2, 4, 3), nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x).relu().reshape(-1, x.shape[0], 4, 4, 4)
+        out: Tensor = self.linear(F.max_pool2d(y[0], 2).flatten(1))
+        return out
+
+
+def test_a_gate_needs_no_size_of_the_input() -> None:
+    model, x = Frames().eval(), torch.randn(8, 2, 6, 6)
+    snn = sw.convert(model, calibration=x, T=12)
+    assert not any(n.op == ops.RELAY for n in snn.graph)
+    assert not any("sym_size" in n.op for n in snn.graph)
+    assert sw.verify(snn, x[:3]).agrees

@@ -287,3 +287,26 @@ def test_a_value_that_is_returned_and_read_by_a_layer_is_right_for_both(
         wanted = model(x)
     for own, other in zip(fine(x), wanted, strict=True):
         assert float((own - other).norm() / other.norm()) < 0.01
+
+
+class Beside(nn.Module):
+    """A layer reads spikes and the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(torch.cat([self.first(x).relu(), x], 1))
+        return out
+
+
+def test_a_layer_that_reads_spikes_and_the_input_has_an_integer_form_if_that_is_encoded() -> None:
+    model, x = Beside().eval(), torch.randn(16, 4)
+    with pytest.raises(ConfigError, match=r"reads both.*input=\"encoded\""):
+        sw.convert(model, calibration=x, T=10).to_integer()
+    encoded = sw.convert(model, calibration=x, T=12, input="encoded")
+    fine = encoded.to_integer(weight_bits=14, input_bits=14)
+    with torch.no_grad():
+        wanted = model(x)
+    assert float((fine(x) - wanted).norm() / wanted.norm()) < 0.01
