@@ -203,7 +203,7 @@ def analog_inputs(graph: Graph) -> tuple[str, ...]:
         for n in graph
         if values[n.name].prefix
         and n.shape is not None
-        and any(not values[u.name].prefix and ops.kind(u) != "shape" for u in users[n.name])
+        and any(not values[u.name].prefix for u in users[n.name])
     )
 
 

@@ -16,7 +16,7 @@ from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.batch import element_count
 from spikewright.graph.ir import Graph, Node, Ref
-from spikewright.graph.sites import analog_inputs, flow
+from spikewright.graph.sites import Value, analog_inputs, flow
 from spikewright.graph.units import fold_units
 from spikewright.graph.windows import to_sum
 from spikewright.network.factors import absorb_factors
@@ -116,11 +116,10 @@ def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
             raise ConfigError(f"{what}: expected 2 to 16, got {bits}.")
     values = flow(network.graph)
     for node in network.graph:
-        source = node.inputs[0] if ops.kind(node) == "weighted" else ""
-        if source and values[source].analog and not values[source].prefix:
+        if ops.kind(node) == "weighted" and _beside_spikes(network.graph, values, node.inputs[0]):
             raise ConfigError(
                 f"to_integer: {node.where()}: expected layers that read spikes or the input, "
-                "got one that reads both, whose weights would need more bits. "
+                "got one that reads both side by side, whose weights would need more bits. "
                 'Convert with input="encoded".'
             )
     bad = [
@@ -139,6 +138,17 @@ def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
             "to_integer: expected operators with an integer form, got " + "; ".join(bad) + ". "
             "Leave no relay analog and use nearest-neighbour upsampling."
         )
+
+
+def _beside_spikes(graph: Graph, values: Mapping[str, Value], name: str) -> bool:
+    """Tell whether a value holds elements of the analog input beside others."""
+    node, value = graph[name], values[name]
+    if not value.analog or value.prefix or ops.kind(node) not in ("layout", "mixing", "pool"):
+        return False
+    before = [i for i in node.inputs if ops.kind(graph[i]) != "shape"]
+    if len({values[i].prefix for i in before}) > 1:
+        return True
+    return any(_beside_spikes(graph, values, i) for i in before)
 
 
 def _integer_sums(graph: Graph) -> dict[str, Tensor]:
@@ -161,7 +171,7 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
     ranges = network.provenance.get("analog_range", {})
     for name in analog_inputs(graph):
         users = [u for u in graph.users()[name] if not values[u.name].prefix]
-        readers = [u.name for u in users if u.op != ops.INPUT_SITE]
+        readers = [u.name for u in users if u.op != ops.INPUT_SITE and ops.kind(u) != "shape"]
         if not readers:
             continue  # it enters as spikes
         step = (_range(graph, name, ranges) or 1.0) / (2 ** (bits - 1) - 1)
