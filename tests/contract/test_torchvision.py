@@ -22,7 +22,6 @@ NAMES = (
     "squeezenet1_1",
     "DenseNet",
     "googlenet",
-    "shufflenet_v2_x1_0",
     "regnet_x_400mf",
 )
 
