@@ -48,7 +48,7 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
             if node.name in given:
                 values: list[Any] = [given[node.name]] * (1 + SAMPLES)
             else:
-                values = [run_node(graph, node, env) for env in envs]
+                values = [_run(graph, node, env) for env in envs]
             if isinstance(values[0], Tensor):
                 shape = _located(graph, node, values) if node.inputs else node.shape or ()
                 graph.update(dataclasses.replace(node, shape=shape))
@@ -59,6 +59,15 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
                 for name in node.inputs:
                     if last[name] == node.name:
                         env.pop(name, None)
+
+
+def _run(graph: Graph, node: Node, env: dict[str, Any]) -> Any:  # noqa: ANN401 - tensors
+    """Run one operator; those that draw random numbers draw the same ones every time."""
+    if torch.Tag.nondeterministic_seeded not in getattr(resolve_operator(node.op), "tags", ()):
+        return run_node(graph, node, env)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return run_node(graph, node, env)
 
 
 def _noise(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -114,8 +123,6 @@ def _located(graph: Graph, node: Node, values: Sequence[Tensor]) -> Shape:
 def _changed(node: Node, clean: Tensor, spoilt: Tensor) -> Tensor:
     """Return where a value depends on the sample that was made NaN."""
     lost = spoilt.isnan() & ~clean.isnan()
-    if torch.Tag.nondeterministic_seeded in getattr(resolve_operator(node.op), "tags", ()):
-        return lost
     if not clean.is_floating_point():
         return clean != spoilt
     size = clean.nan_to_num(0.0, 0.0, 0.0).abs().amax() if clean.numel() else 0.0

@@ -403,3 +403,21 @@ def test_a_gate_needs_no_size_of_the_input() -> None:
     assert not any(n.op == ops.RELAY for n in snn.graph)
     assert not any("sym_size" in n.op for n in snn.graph)
     assert sw.verify(snn, x[:3]).agrees
+
+
+class AlwaysOn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 16), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.b(F.dropout(self.a(x).relu(), 0.5))
+        return out
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_dropout_that_is_always_on_is_named_whatever_it_draws(seed: int) -> None:
+    model = AlwaysOn().eval()
+    torch.manual_seed(seed)
+    with pytest.raises(UnsupportedModuleError, match="dropout that is always on"):
+        sw.convert(model, calibration=torch.rand(32, 8))
