@@ -97,10 +97,10 @@ def simplify(graph: Graph) -> Graph:
 
 def _infer_batch(graph: Graph, node: Node) -> None:
     """Let a reshape or an expansion find out the size that depends on the batch by itself."""
-    sizes = node.args[1] if len(node.args) > 1 else ()
-    if node.shape is None or not isinstance(sizes, tuple):
+    if node.op not in ("aten.reshape.default", "aten.expand.default") or node.shape is None:
         return
-    if not any(isinstance(s, Ref) for s in sizes):
+    sizes = node.args[1]
+    if not isinstance(sizes, tuple) or not any(isinstance(s, Ref) for s in sizes):
         return
     inferred = sizes
     if node.op == "aten.reshape.default" and 0 not in node.shape:
