@@ -94,7 +94,9 @@ def pytest_collection_finish() -> None:
     """
     import torch._export.utils as export
 
-    export._materialize_cpp_cia_ops = functools.cache(export._materialize_cpp_cia_ops)
+    listing = getattr(export, "_materialize_cpp_cia_ops", None)  # private: absent is only slower
+    if listing is not None:
+        export._materialize_cpp_cia_ops = functools.cache(listing)
     gc.freeze()
 
 

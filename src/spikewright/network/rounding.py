@@ -115,23 +115,8 @@ def _terminals(graph: Graph, site: Node, inputs: Collection[str] = ()) -> tuple[
             ends.append(wire)
         else:
             plain = False
-            own = _of_its_own(graph, name, reader)
-            todo.extend((own, i) for i in node.inputs if ops.kind(graph[i]) != "shape")
+            todo.extend((name, i) for i in node.inputs if ops.kind(graph[i]) != "shape")
     return ends, plain
-
-
-def _of_its_own(graph: Graph, name: str, reader: str) -> str:
-    """Return a node that moves or adds up values, or a copy of it that only sites and sums read.
-
-    A factor that is put in front of it for them must not reach a layer that reads it, too.
-    """
-    others = [u for u in graph.users()[name] if u.name != reader]
-    if all(ops.kind(u) in ("site", "add") for u in others):
-        return name
-    copy = dataclasses.replace(graph[name], name=graph.fresh_name(f"{name}/copy"))
-    graph.redirect(name, copy.name, only=[reader])
-    graph.insert([copy], after=name)
-    return copy.name
 
 
 def _only_moves_trains(graph: Graph, node: Node) -> bool:
