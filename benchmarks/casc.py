@@ -22,7 +22,7 @@ from _machine import machine
 from train_casc import RECIPES, trained
 
 import spikewright as sw
-from spikewright.measure.result import LengthResult
+from spikewright.evaluation.result import LengthResult
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import settle, simulator
 

@@ -25,7 +25,7 @@ from train_casc import RECIPES, trained
 
 from spikewright.comparison import Entry
 from spikewright.comparison.cells import Cell
-from spikewright.measure import choose_models, energy_of
+from spikewright.energy import choose_models, energy_of
 from spikewright.methods import configure
 from spikewright.text import table
 

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.calibration.collect import Collector, inputs_of, read_inputs
+from spikewright.diagnosis import Diagnosis
+from spikewright.diagnosis import diagnose as diagnose_network
+from spikewright.diagnosis.suggestions import Suggestion
 from spikewright.errors import CalibrationError, ConfigError, VerificationError
+from spikewright.evaluation import Result
+from spikewright.evaluation import evaluate as measure
 from spikewright.graph import (
     Graph,
     Inspection,
@@ -28,10 +33,6 @@ from spikewright.graph.calls import required_arguments
 from spikewright.graph.equality import check_rewritten
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.original import evaluation_mode, unwrapped
-from spikewright.measure import Diagnosis, Result
-from spikewright.measure import diagnose as diagnose_network
-from spikewright.measure import evaluate as measure
-from spikewright.measure.suggestions import Suggestion
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.network import SpikingNetwork
 from spikewright.network.twin import AgainstOriginal, compare_original

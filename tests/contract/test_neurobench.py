@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.measure import LengthResult
+from spikewright.evaluation import LengthResult
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import LayeredReference, simulator
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import spikewright
 from spikewright import api
 from spikewright.cli import demo_text, main
-from spikewright.measure import choose_models
+from spikewright.energy import choose_models
 from spikewright.network import load
 from spikewright.text import counted
 

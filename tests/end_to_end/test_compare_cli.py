@@ -15,7 +15,7 @@ from torch import nn
 
 from spikewright.cli import main
 from spikewright.data import loader, named
-from spikewright.measure import evaluate as _evaluate
+from spikewright.evaluation import evaluate as _evaluate
 from spikewright.models import digits_cnn
 
 WORDS = (

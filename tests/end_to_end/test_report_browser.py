@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikewright.measure.energy_model import choose_models
+from spikewright.energy.energy_model import choose_models
 from spikewright.report.content import content
 from spikewright.report.page import page as html
 from spikewright.report.read import read

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from spikewright.cli.trained import training_of
 from spikewright.data import resolve
 from spikewright.data.tokens import Tokeniser
-from spikewright.measure.energy import energy_of
-from spikewright.measure.energy_model import read_model
+from spikewright.energy.energy import energy_of
+from spikewright.energy.energy_model import read_model
 from spikewright.models import load_state
 from spikewright.report import read as report
 from spikewright.report.write import write_report
@@ -209,7 +209,7 @@ def make_results(folder: Path) -> None:
     for name, content in (("one.json", results.data()), ("two.json", results.comparison())):
         (folder / "valid" / name).write_text(json.dumps(content))
     Tokeniser.fit(["to be or not to be"]).save(folder / "valid" / "words.json")
-    source = Path(energy_of.__code__.co_filename).parent / "energy_models"
+    source = Path(energy_of.__code__.co_filename).parent / "models"
     for i, model in enumerate(sorted(source.glob("*.toml"))):
         (folder / "valid" / f"{i}.toml").write_bytes(model.read_bytes())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from spikewright import data, models
 from spikewright.codes import CODES
-from spikewright.measure.energy_model import choose_models
+from spikewright.energy.energy_model import choose_models
 from spikewright.methods import methods
 from spikewright.methods.page import default_text, option_texts
 from spikewright.neurons import neurons

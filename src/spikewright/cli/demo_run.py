@@ -19,8 +19,9 @@ from spikewright.cli.options import CALIBRATION_SAMPLES
 from spikewright.cli.sources import describe, preprocess_of, spread
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ImageSet, load_digits
+from spikewright.energy import choose_models, energy_of
 from spikewright.errors import ConfigError
-from spikewright.measure import Result, choose_models, energy_of
+from spikewright.evaluation import Result
 from spikewright.methods.spikeconverter import SpikeConverter
 from spikewright.report.write import write_report
 from spikewright.training import TrainingResult

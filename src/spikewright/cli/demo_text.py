@@ -10,8 +10,9 @@ from spikewright.cli.demo_training import Trained
 from spikewright.cli.machine import MachineOptions
 from spikewright.cli.report import CONVENTIONS
 from spikewright.cli.terminal import command
-from spikewright.measure import Energy, LengthResult, Result, verdict
-from spikewright.measure.energy_text import energy_text
+from spikewright.energy import Energy, verdict
+from spikewright.energy.energy_text import energy_text
+from spikewright.evaluation import LengthResult, Result
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Verification
 from spikewright.text import number, percent, table

@@ -18,12 +18,12 @@ from spikewright.cli.report import evaluation
 from spikewright.cli.sources import Items, batches, describe, part, spread
 from spikewright.cli.terminal import Terminal, command
 from spikewright.data import loader
+from spikewright.energy.energy import energy_of
+from spikewright.energy.energy_model import choose_models
+from spikewright.energy.memory import memory_of
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.measure.energy import energy_of
-from spikewright.measure.energy_model import choose_models
-from spikewright.measure.examples import Example
-from spikewright.measure.gather import gather
-from spikewright.measure.memory import memory_of
+from spikewright.evaluation.close_look import Example
+from spikewright.evaluation.gather import gather
 from spikewright.network import SpikingNetwork
 from spikewright.processes import one_error, rank
 

@@ -33,8 +33,8 @@ from spikewright.cli.sources import (
 )
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.evaluation.outputs import wanted_of
 from spikewright.graph.batch import sizes
-from spikewright.measure.outputs import wanted_of
 from spikewright.network import SpikingNetwork, load
 from spikewright.simulators import simulator
 

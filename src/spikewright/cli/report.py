@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikewright.measure import Energy, Result, verdict
-from spikewright.measure.energy_text import energy_text, memory_text
+from spikewright.energy import Energy, verdict
+from spikewright.energy.energy_text import energy_text, memory_text
+from spikewright.evaluation import Result
 from spikewright.network import SpikingNetwork
 
 __all__ = ["COMPARED", "CONVENTIONS", "evaluation", "fit", "preprocessing"]

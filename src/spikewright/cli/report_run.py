@@ -8,8 +8,8 @@ from pathlib import Path
 from spikewright.cli.files import check_output, write
 from spikewright.cli.report import fit
 from spikewright.cli.terminal import Terminal
+from spikewright.energy.energy_model import choose_models
 from spikewright.errors import ConfigError
-from spikewright.measure.energy_model import choose_models
 from spikewright.report.content import content
 from spikewright.report.data import to_dict
 from spikewright.report.read import read

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright import api
-from spikewright.measure import Diagnosis
-from spikewright.measure.suggestions import Suggestion
+from spikewright.diagnosis import Diagnosis
+from spikewright.diagnosis.suggestions import Suggestion
 from spikewright.network import SpikingNetwork
 from spikewright.text import shorten, table
 

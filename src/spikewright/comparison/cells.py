@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright.errors import FileFormatError
-from spikewright.measure.length import LengthResult
+from spikewright.evaluation.length import LengthResult
 
 __all__ = ["Ann", "Cell", "Point", "points"]
 

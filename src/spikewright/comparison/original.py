@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikewright.api import runner
 from spikewright.comparison.cells import Ann
-from spikewright.measure.outputs import Form, wanted_of
+from spikewright.evaluation.outputs import Form, wanted_of
 from spikewright.methods import Prepared
 
 __all__ = ["Original", "decisions_of", "form_of", "undecided"]

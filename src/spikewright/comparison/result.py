@@ -14,8 +14,8 @@ from spikewright.comparison.cells import Ann, Cell, points
 from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
 from spikewright.errors import ConfigError
+from spikewright.evaluation.answer_text import off_text
 from spikewright.files import write
-from spikewright.measure.answer_text import off_text
 from spikewright.report.figures import Plot, Series, save
 from spikewright.text import number, percent, table
 

@@ -18,7 +18,7 @@ from spikewright.comparison.original import Original, decisions_of, form_of, und
 from spikewright.comparison.result import Comparison
 from spikewright.comparison.store import SCHEMA, Store, damaged
 from spikewright.errors import FileFormatError
-from spikewright.measure import evaluate
+from spikewright.evaluation import evaluate
 from spikewright.methods import MethodConfig, Prepared
 from spikewright.methods.base import versions
 from spikewright.progress import Interrupts, track

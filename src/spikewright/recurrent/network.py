@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from spikewright.evaluation.fan_out import FanOut
 from spikewright.graph import ops
-from spikewright.measure.paths import FanOut
 from spikewright.models.text_rnn import check_lengths
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import simulator

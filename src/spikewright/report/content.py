@@ -4,11 +4,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spikewright.energy.energy import OPPONENTS, Energy, energy_of
+from spikewright.energy.energy_model import EnergyModel
+from spikewright.energy.verdict import depends_on, model_count, opponent_name, verdict
 from spikewright.errors import ConfigError
-from spikewright.measure.answer_text import off_text
-from spikewright.measure.energy import OPPONENTS, Energy, energy_of
-from spikewright.measure.energy_model import EnergyModel
-from spikewright.measure.verdict import depends_on, model_count, opponent_name, verdict
+from spikewright.evaluation.answer_text import off_text
 from spikewright.report.merit import merit_of
 from spikewright.report.read import Measured, Run
 from spikewright.text import counted, percent

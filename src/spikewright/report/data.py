@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from spikewright.measure.energy import OPPONENTS, energy_by_layer
-from spikewright.measure.length import LengthResult
+from spikewright.energy.energy import OPPONENTS, energy_by_layer
+from spikewright.evaluation.length import LengthResult
 from spikewright.report.content import Content, Priced, not_counted
 
 __all__ = ["COLUMNS", "SCHEMA", "to_csv", "to_dict", "to_json"]

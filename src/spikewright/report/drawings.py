@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spikewright.measure.energy import OPPONENTS, Energy
-from spikewright.measure.examples import Example, Track
-from spikewright.measure.length import LengthResult
-from spikewright.measure.verdict import opponent_name
+from spikewright.energy.energy import OPPONENTS, Energy
+from spikewright.energy.verdict import opponent_name
+from spikewright.evaluation.close_look import Example, Track
+from spikewright.evaluation.length import LengthResult
 from spikewright.report.figures import Plot
 from spikewright.report.inline import Drawing, colour, inline, series_colour
 from spikewright.text import shorten

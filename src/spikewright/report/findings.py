@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from spikewright.measure.energy import OPPONENTS, Energy, energy_of
-from spikewright.measure.energy_text import joules
-from spikewright.measure.examples import Example, Track
-from spikewright.measure.length import LengthResult
-from spikewright.measure.verdict import opponent_name
+from spikewright.energy.energy import OPPONENTS, Energy, energy_of
+from spikewright.energy.energy_text import joules
+from spikewright.energy.verdict import opponent_name
+from spikewright.evaluation.close_look import Example, Track
+from spikewright.evaluation.length import LengthResult
 from spikewright.report.content import Content
 from spikewright.report.figures import Plot, Series
 from spikewright.report.merit import Merit, merit_of

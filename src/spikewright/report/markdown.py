@@ -4,7 +4,7 @@
 import re
 from collections.abc import Callable, Iterable
 
-from spikewright.measure.energy_text import memory_text
+from spikewright.energy.energy_text import memory_text
 from spikewright.report import findings
 from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.merit import merit_of

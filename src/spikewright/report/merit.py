@@ -4,8 +4,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from spikewright.measure.answer_text import off_text
-from spikewright.measure.length import LengthResult
+from spikewright.evaluation.answer_text import off_text
+from spikewright.evaluation.length import LengthResult
 from spikewright.report.read import Run
 
 __all__ = ["Merit", "merit_of"]

@@ -6,7 +6,7 @@ import struct
 import zlib
 
 from spikewright.errors import FileFormatError
-from spikewright.measure.examples import Picture
+from spikewright.evaluation.close_look import Picture
 
 __all__ = ["data_uri"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from spikewright.errors import ConfigError, FileFormatError
+from spikewright.evaluation.close_look import Example
+from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.result import SCHEMA, Result
 from spikewright.files import parse_json, read_text
-from spikewright.measure.examples import Example
-from spikewright.measure.length import LengthResult
-from spikewright.measure.result import SCHEMA, Result
 from spikewright.text import counted
 
 __all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]

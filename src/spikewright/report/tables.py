@@ -4,19 +4,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikewright.measure.answer_text import (
+from spikewright.energy.energy import OPPONENTS, Energy, energy_by_layer
+from spikewright.energy.energy_model import EnergyModel
+from spikewright.energy.energy_text import joules, limit_text
+from spikewright.energy.verdict import opponent_name
+from spikewright.evaluation.answer_text import (
     answer_cells,
     answer_notes,
     answer_titles,
     every_output,
     off_text,
 )
-from spikewright.measure.energy import OPPONENTS, Energy, energy_by_layer
-from spikewright.measure.energy_model import EnergyModel
-from spikewright.measure.energy_text import joules, limit_text
-from spikewright.measure.layer_count import LayerCount
-from spikewright.measure.length import LengthResult
-from spikewright.measure.verdict import opponent_name
+from spikewright.evaluation.layer_count import LayerCount
+from spikewright.evaluation.length import LengthResult
 from spikewright.report.content import Content, Priced, model_name, times
 from spikewright.text import number, percent
 

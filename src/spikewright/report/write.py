@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from spikewright import files
+from spikewright.energy.energy_model import choose_models
 from spikewright.errors import ConfigError
-from spikewright.measure.energy_model import choose_models
 from spikewright.report.content import Content, content
 from spikewright.report.data import to_csv, to_json
 from spikewright.report.markdown import markdown

@@ -18,7 +18,7 @@ import spikewright as sw
 from spikewright.comparison import Comparison, Entry
 from spikewright.comparison.store import Store, key_of
 from spikewright.errors import ConfigError, FileFormatError, UnsupportedModuleError
-from spikewright.measure.result import LengthResult
+from spikewright.evaluation.result import LengthResult
 from spikewright.methods import Prepared
 from spikewright.methods.burst import Burst
 from spikewright.methods.layered import LayeredConfig

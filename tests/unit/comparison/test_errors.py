@@ -12,9 +12,9 @@ import torch
 
 import spikewright as sw
 from spikewright.comparison import Comparison
-from spikewright.measure import choose_models
+from spikewright.energy import choose_models
 from spikewright.report import content, read
-from tests.unit.measure.answering import FORMS, Net, inputs
+from tests.unit.evaluation.answering import FORMS, Net, inputs
 
 METHODS = ("burst", "tsc@2,4")
 

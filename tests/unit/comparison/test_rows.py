@@ -6,7 +6,7 @@ import pytest
 from spikewright.comparison.cells import Ann, Cell, points
 from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import Within, first_within, rows_of
-from spikewright.measure import LayerCount, LengthResult
+from spikewright.evaluation import LayerCount, LengthResult
 from spikewright.methods.burst import Burst
 from spikewright.methods.tsc import TSC
 

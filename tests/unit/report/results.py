@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.measure.result import Result
+from spikewright.evaluation.result import Result
 
 
 @cache

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spikewright.measure.energy import OPPONENTS
-from spikewright.measure.energy_model import choose_models
+from spikewright.energy.energy import OPPONENTS
+from spikewright.energy.energy_model import choose_models
 from spikewright.report import findings
 from spikewright.report.content import content, times
 from spikewright.report.read import Measured, read

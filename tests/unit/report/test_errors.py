@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import spikewright as sw
-from spikewright.measure.energy_model import choose_models
-from spikewright.measure.result import Result
+from spikewright.energy.energy_model import choose_models
+from spikewright.evaluation.result import Result
 from spikewright.report import findings
 from spikewright.report.content import Content, content
 from spikewright.report.data import to_csv
@@ -17,7 +17,7 @@ from spikewright.report.markdown import markdown
 from spikewright.report.page import page
 from spikewright.report.read import measured_of
 from spikewright.report.tables import key_figures, output_table, step_table
-from tests.unit.measure.answering import FORMS, converted, inputs
+from tests.unit.evaluation.answering import FORMS, converted, inputs
 
 MODELS = choose_models(["fp32"])
 MEANINGLESS = ("Accuracy over", "<th>accuracy", "agree", "Agreement", "is right on")

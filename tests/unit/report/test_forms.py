@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spikewright.energy.energy import energy_of
+from spikewright.energy.energy_model import choose_models
 from spikewright.errors import FileFormatError
-from spikewright.measure.energy import energy_of
-from spikewright.measure.energy_model import choose_models
-from spikewright.measure.examples import Picture
-from spikewright.measure.length import LengthResult
+from spikewright.evaluation.close_look import Picture
+from spikewright.evaluation.length import LengthResult
 from spikewright.report.content import content
 from spikewright.report.data import COLUMNS, SCHEMA, to_csv, to_dict
 from spikewright.report.markdown import markdown

@@ -10,9 +10,9 @@ from itertools import pairwise
 import matplotlib
 import pytest
 
+from spikewright.energy.energy_model import choose_models
+from spikewright.energy.verdict import verdict
 from spikewright.errors import ConfigError
-from spikewright.measure.energy_model import choose_models
-from spikewright.measure.verdict import verdict
 from spikewright.report.content import content, not_counted
 from spikewright.report.page import page
 from spikewright.report.read import Measured, Run, measured_of

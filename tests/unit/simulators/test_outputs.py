@@ -12,7 +12,7 @@ from torch import Tensor
 import spikewright as sw
 from spikewright.simulators import decided
 from spikewright.simulators.agreement import FreeRun
-from tests.unit.measure.answering import FORMS, converted, inputs
+from tests.unit.evaluation.answering import FORMS, converted, inputs
 
 
 def test_decisions_need_class_scores() -> None:

@@ -60,8 +60,8 @@ def diagnose(
     from spikewright.cli.report import fit
     from spikewright.cli.sources import batches, describe, spread
     from spikewright.cli.tried import trials_text, trials_to_dict, try_suggestions
+    from spikewright.diagnosis import Diagnosis
     from spikewright.errors import ConfigError
-    from spikewright.measure import Diagnosis
     from spikewright.network import SpikingNetwork
 
     terminal = Terminal(common.json, common.quiet)

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a network beside its original and split every neuron's error by cause.
+
+Converting makes errors of three kinds (Li & Zeng, IJCAI 2022): charge that is left in membranes,
+spikes of neurons that should have been silent, and max pooling; where a scale is small, clipping
+joins them. Everything here is in the original network's numbers.
+
+Units. A site of scale λ that sends n units in a run stands for r = λ·n/S, with S the value of a
+full train. What entered it, summed over the run, is in the same units in both schedules: biases of
+a layered network stand for a whole train, S ticks' worth; those of a synchronous one for a tick,
+and T = S ticks add up. So its drive is z = λ·(entered/θ)/S, less what the method itself adds to
+currents (a shift, a correction of biases): the value that the original activation would have been
+given, had its inputs been what the layers before really sent. What a method adds counts like the
+potential that neurons start with, as part of what the layer does.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.collect import read_inputs
+from spikewright.diagnosis.diagnosis import Diagnosis
+from spikewright.diagnosis.full_scale import full_scale
+from spikewright.diagnosis.layer_error import Kind, LayerDiagnosis, Part
+from spikewright.diagnosis.split_error import split_error
+from spikewright.errors import CalibrationError, ConfigError, VerificationError
+from spikewright.graph import Graph, Node, Program, ops
+from spikewright.graph.activation import activate
+from spikewright.graph.batch import batch_of, element_count, sizes
+from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.network import SpikingNetwork
+from spikewright.network.twin import check_equality
+from spikewright.progress import Interrupts
+from spikewright.simulators import decided, difference
+from spikewright.simulators import simulator as simulator_of
+from spikewright.simulators.stages import pool_operator
+
+__all__ = ["diagnose"]
+
+
+@dataclass
+class _Sums:
+    """What has been added up for a layer so far."""
+
+    samples: int = 0
+    activity: Part = field(default_factory=Part)
+    error: Part = field(default_factory=Part)
+    parts: dict[str, Part] = field(default_factory=dict)
+    fired: Tensor | None = None
+    active: Tensor | None = None
+    clipped: Tensor | None = None
+    awake: Tensor | None = None
+    equal: int | None = None
+
+    def add(self, a: Tensor, error: Tensor, parts: Mapping[str, Tensor], inputs: int) -> None:
+        """Add what a batch did: the original values, their errors, the errors' parts."""
+        self.samples += inputs
+        self.activity += _sums(a)
+        self.error += _sums(error)
+        for name, part in parts.items():
+            self.parts[name] = self.parts.get(name, Part()) + _sums(part)
+
+    def add_neurons(self, a: Tensor, sent: Tensor, clipping: Tensor) -> None:
+        """Note which neurons spiked and clipped, and how active the original ones were."""
+        fired = (sent != 0).any(0)
+        self.fired = fired if self.fired is None else self.fired | fired
+        self.active = _plus(self.active, a.abs().sum(0))
+        self.clipped = _plus(self.clipped, (clipping != 0).sum(0))
+        self.awake = _plus(self.awake, (a != 0).sum(0))
+
+
+def _plus(total: Tensor | None, more: Tensor) -> Tensor:
+    return more if total is None else total + more
+
+
+def _sums(value: Tensor) -> Part:
+    return Part(
+        sum=float(value.sum()),
+        absolute=float(value.abs().sum()),
+        squared=float(value.square().sum()),
+        count=int((value != 0).sum()),
+    )
+
+
+class _Comparison:
+    """A network beside its original; adds up what it is shown."""
+
+    def __init__(self, network: SpikingNetwork, name: str | None, reference: Graph) -> None:
+        _check(network, reference)
+        self.network, self.reference = network, reference
+        self.simulator = simulator_of(network, name)
+        self.samples = 0
+        self.agreeing: int | None = None
+        self.sums: dict[str, _Sums] = {}
+        cpu, device = network.to("cpu"), network.device
+        scale = {
+            n.name: full_scale(cpu, n.name)
+            for n in network.graph
+            if n.op in ops.SPIKING_OPS or _is_gate(network.graph, n)
+        }
+        self._scale = {n: s.double().to(device) for n, s in scale.items()}
+        self._added = {
+            n: s.broadcast(s.shift.double(), len(network.graph[n].shape or ())).to(device)
+            for n, s in network.sites.items()
+        }
+        self._batch = {n.name: batch_of(n.shape) for n in network.graph}
+        params = {n: t.to(device) for n, t in reference.params.items()}
+        self._pools = {
+            n.name: pool_operator(reference, n) for n in reference if ops.kind(n) == "pool"
+        }
+        self._original = Program(reference, site=self._site, params=params, pools=True)
+        self._found: dict[str, Tensor] = {}
+
+    def add(self, x: Inputs) -> None:
+        """Run one batch through both."""
+        x = self.network.check_input(x)
+        if not self.samples:
+            self._check_law(x)
+        with torch.no_grad():
+            for part in self.simulator.split(x):
+                wanted = self._original(*as_inputs(part))
+                (outputs,) = deque(self.simulator.over_time(part, probe=self._probe), maxlen=1)
+                self._compare(len(as_inputs(part)[0]), wanted, outputs)
+                self._found = {}
+        self.samples += len(as_inputs(x)[0])
+
+    def _check_law(self, x: Inputs) -> None:
+        """Refuse another model: with exact neurons the network must compute the original.
+
+        Raises:
+            ConfigError: If it does not.
+        """
+        few = tuple(value[:4] for value in as_inputs(x))
+        try:
+            check_equality(self.network, self.reference, few)
+        except VerificationError as error:
+            raise ConfigError(
+                "reference: expected the weights that the network was converted from, got others: "
+                f"{error} Load the original model's weights."
+            ) from error
+
+    def _compare(self, inputs: int, wanted: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        """Compare the outputs for some inputs: errors, equal elements, equal decisions."""
+        named = zip(self.network.graph.outputs, wanted, outputs, strict=True)
+        for name, (a, value) in {n: (a, value) for n, a, value in named}.items():
+            sums = self._sums_of(name)
+            if a.is_floating_point():
+                error = difference(value, a)
+                sums.add(a.double(), error, {"inherited": error}, inputs)
+            else:
+                sums.samples += inputs
+                sums.equal = (sums.equal or 0) + int((a == value).sum())
+        mine, theirs = (
+            decided(self.network.samples_first(found), inputs) for found in (outputs, wanted)
+        )
+        if mine is not None and theirs is not None:
+            self.agreeing = (self.agreeing or 0) + int((mine == theirs).sum())
+
+    def layers(self) -> tuple[LayerDiagnosis, ...]:
+        """Return what has been added up, in the order of execution."""
+        full, graph = self.network.code.max_value, self.network.graph
+        found = []
+        for node in graph:
+            sums = self.sums.get(node.name)
+            if sums is None:
+                continue
+            unit = None if sums.fired is None else self._unit(node, full)
+            found.append(
+                LayerDiagnosis(
+                    name=node.name,
+                    kind="output" if node.name in graph.outputs else _kind(node),
+                    samples=sums.samples,
+                    values=element_count(node.shape),
+                    activity=sums.activity,
+                    error=sums.error,
+                    parts=sums.parts,
+                    fired=_moved(sums.fired),
+                    active=_moved(sums.active),
+                    clipped=_moved(sums.clipped),
+                    awake=_moved(sums.awake),
+                    unit=unit,
+                    levels=int(node.kwargs.get("levels") or 0),
+                    equal=sums.equal,
+                )
+            )
+        return tuple(found)
+
+    def _unit(self, node: Node, full: float) -> Tensor:
+        """Return what one unit stands for, "*neuron" or broadcastable with it."""
+        unit, at = (self._scale[node.name] / full).cpu(), self._batch[node.name]
+        if at.is_plain:
+            return unit if unit.ndim < len(node.shape or ()) else unit[0]
+        return at.first(unit.expand(sizes(node.shape or ())))[0]
+
+    def _sums_of(self, name: str) -> _Sums:
+        return self.sums.setdefault(name, _Sums())
+
+    def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
+        """Do what the original network does, and keep what will be compared."""
+        pool = self._pools.get(node.name)
+        value = activate(node, x) if pool is None else pool(x)
+        if node.name in self._scale:
+            self._found[node.name] = value
+        return value
+
+    def _probe(self, name: str, entered: Tensor, sent: Tensor) -> None:
+        """Compare one population or gate over a whole run."""
+        a, sums = self._found.pop(name).double(), self._sums_of(name)
+        scale, full = self._scale[name], self.network.code.max_value
+        node = self.reference[name]
+        if ops.kind(node) == "pool":
+            ideal, value = (v.double() * scale / full for v in (entered, sent))
+            parts = {"inherited": ideal - a, "pooling": value - ideal}
+            sums.add(a, value - a, parts, self._batch[name].size(a))
+            return
+        site, added, at = self.network.sites[name], self._added[name], self._batch[name]
+        split = split_error(node, site, scale, full, entered, sent, added)
+        sums.add(a, split.value - a, {"inherited": split.ideal - a, **split.own}, at.size(a))
+        if node.op != ops.INPUT_SITE:
+            sums.add_neurons(*map(at.first, (a, sent, split.own["clipping"])))
+
+
+def diagnose(
+    network: SpikingNetwork,
+    batches: Iterable[Any],
+    *,
+    simulator: str | None = None,
+    reference_graph: Graph,
+) -> Diagnosis:
+    """Find out, layer by layer, where the difference to the original network comes from.
+
+    Args:
+        network: A converted network, in floating point.
+        batches: Tensors or (input, …) pairs.
+        simulator: Name of the simulator; the fastest of the network's schedule by default.
+        reference_graph: The original network with its sites placed as in the converted one.
+
+    Returns:
+        Sums over all inputs. Ctrl-C finishes the batch at hand and returns what is done so far.
+
+    Raises:
+        ConfigError: If the network is an integer one, the original is another model or has other
+            weights, or the schedule has no such simulator.
+        CalibrationError: If there is no batch, or one holds NaN or infinity.
+        ShapeError: If an input has another shape than the network takes.
+
+    References:
+        Y. Li, Y. Zeng, Efficient and accurate conversion of spiking neural network with burst
+        spikes, IJCAI 2022 (the sources of error). Clipping as a cause of its own and the split by
+        the drive that really entered are ours.
+    """
+    comparison = _Comparison(network, simulator, reference_graph)
+    with Interrupts() as interrupts:
+        for index, batch in enumerate(batches):
+            comparison.add(read_inputs(network.graph, batch, f"batch {index}")[0])
+            if interrupts.requested:
+                break
+    if not comparison.samples:
+        if interrupts.requested:
+            raise KeyboardInterrupt
+        raise CalibrationError("diagnose: expected at least one batch, got none. Check the loader.")
+    return Diagnosis(
+        layers=comparison.layers(),
+        samples=comparison.samples,
+        agreeing=comparison.agreeing,
+        T=network.T,
+        k=network.code.k,
+        schedule=network.schedule_kind,
+        neuron=network.neuron,
+        simulator=comparison.simulator.name,
+        interrupted=interrupts.requested,
+        provenance=dict(network.provenance),
+    )
+
+
+def _check(network: SpikingNetwork, reference: Graph) -> None:
+    if network.integer:
+        raise ConfigError(
+            "diagnose: expected a network in floating point, got an integer one, whose neurons "
+            "start with what its biases lack. Diagnose the network that it was rounded from."
+        )
+    mine, theirs = (
+        {n.name: n.shape for n in g if ops.kind(n) in ("site", "pool")}
+        for g in (network.graph, reference)
+    )
+    if mine != theirs:
+        different = sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n))
+        raise ConfigError(
+            "reference: expected the model that the network was converted from, got one whose "
+            f"sites differ: {', '.join(different[:5])}{' …' if len(different) > 5 else ''}. "
+            "Name the original model."
+        )
+
+
+def _moved(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.cpu()
+
+
+def _kind(node: Node) -> Kind:
+    if ops.kind(node) == "pool":
+        return "gate"
+    if node.op == ops.INPUT_SITE:
+        return "input"
+    if node.op == ops.RELAY:
+        return "relay"
+    return "neurons"
+
+
+def _is_gate(graph: Graph, node: Node) -> bool:
+    """Tell whether a node takes maxima of what a population sends."""
+    if ops.kind(node) != "pool":
+        return False
+    while ops.kind(node) not in ("site", "input"):
+        node = graph[node.inputs[0]]
+    return ops.kind(node) == "site" and node.op != ops.READOUT

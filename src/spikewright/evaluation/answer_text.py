@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network answered, in words and columns: only what means something for its outputs."""
+
+from collections.abc import Iterator
+
+from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.output_error import OutputError
+from spikewright.text import counted, percent, shorten
+
+__all__ = ["answer_cells", "answer_notes", "answer_titles", "every_output", "off_text"]
+
+_SHOWN = 3
+"""Outputs that have a column each; of more the one is shown that is furthest off."""
+
+_NAME = 14
+
+
+def off_text(share: float | None) -> str:
+    """Write an error in per cent with three digits, or a dash.
+
+    Example:
+        >>> [off_text(x) for x in (None, 0.0, 0.0123456, 3.2e-6, 45.6)]
+        ['-', '0 %', '1.23 %', '0.00032 %', '4,560 %']
+    """
+    if share is None:
+        return "-"
+    value = 100 * share
+    return f"{value:,.0f} %" if value >= 1000 else f"{value:.3g} %"
+
+
+def answer_titles(length: LengthResult, agrees: str = "agrees") -> tuple[str, ...]:
+    """Return the titles of the columns of :func:`answer_cells`.
+
+    Args:
+        length: What was measured.
+        agrees: What equal decisions are called.
+    """
+    if length.has_scores:
+        return "accuracy", agrees
+    if len(length.errors) > _SHOWN:
+        return ("largest error",)
+    kinds = ("error" if x.is_floating else "equal" for x in length.errors)
+    if len(length.errors) == 1:
+        return tuple(kinds)
+    named = zip((shorten(x.name, _NAME) for x in length.errors), kinds, strict=True)
+    return tuple(f"{name} {kind}" for name, kind in named)
+
+
+def answer_cells(length: LengthResult, t: int | None = None) -> tuple[str, ...]:
+    """Return what may be said of the outputs after ``t`` steps, all by default."""
+    if length.has_scores:
+        return percent(length.accuracy(t)), percent(length.agreement(t))
+    if len(length.errors) > _SHOWN:
+        return (off_text(length.error(t)),)
+    return tuple(_figure(x, t) for x in length.errors)
+
+
+def every_output(length: LengthResult) -> list[list[str]]:
+    """Return name, elements and figure of each output at the end, where columns do not show it."""
+    if len(length.errors) <= _SHOWN:
+        return []
+    return [[x.name, f"{x.elements:,}", f"{_figure(x)} {_kind(x)}"] for x in length.errors]
+
+
+def answer_notes(length: LengthResult) -> Iterator[str]:
+    """Yield what must be known to read the figures of outputs that are no class scores."""
+    if length.has_scores:
+        return
+    text = f"No class scores: {length.outputs}."
+    if length.unused_labels:
+        text += " Accuracy is not shown, labels were not read."
+    if any(x.is_floating for x in length.errors):
+        text += " Error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs."
+    if not all(x.is_floating for x in length.errors):
+        text += " Equal: elements that are the ANN's."
+    yield text
+    for each in length.errors:
+        if each.is_floating and each.odd[-1]:
+            yield (
+                f"{each.name} has no error: of {counted(each.elements, 'element')}, "
+                f"{each.odd[-1]:,} differ by what is not finite."
+            )
+        elif each.is_floating and each.off() is None:
+            yield f"{each.name} has no error: the ANN's is 0 throughout."
+
+
+def _figure(each: OutputError, t: int | None = None) -> str:
+    return off_text(each.relative_error(t)) if each.is_floating else percent(each.equality(t))
+
+
+def _kind(each: OutputError) -> str:
+    return "error" if each.is_floating else "equal"

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A few inputs looked at closely: what they are, what both networks answered, which neurons fired.
+
+They run once more, tick by tick, on the reference simulator, so that a train is seen as it is sent.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.evaluation.layer_count import MOST, not_ours
+from spikewright.graph.batch import batch_of, element_count
+from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.network import LayeredSchedule, SpikingNetwork
+from spikewright.simulators import LayeredReference, decided, simulator
+
+__all__ = ["Example", "Picture", "Track", "look_at"]
+
+SHOWN = 12
+"""Neurons of a population whose spikes are kept."""
+
+_SIDE = 96
+"""Most pixels of a picture along a side."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An input as pixels.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        channels: 1 (grey) or 3 (red, green, blue).
+        data: The bytes, "height width channel", in base64; the input's own lowest value is 0, its
+            highest 255.
+    """
+
+    height: int
+    width: int
+    channels: int
+    data: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """What some neurons of a population sent.
+
+    Attributes:
+        name: The population.
+        total: Values that it stands for.
+        shown: Places of the neurons shown, evenly spread.
+        spikes: (row in ``shown``, tick from 1, value) of every spike, ticks since the input began.
+    """
+
+    name: str
+    total: int
+    shown: tuple[int, ...]
+    spikes: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input.
+
+    Attributes:
+        index: Its place in the data.
+        target: Its class, if it is known.
+        ann: The original network's decision, if it was run.
+        decided: The spiking network's decision after each step of the read-out; empty, and the two
+            above None, where outputs are no class scores.
+        picture: The input, if it has the shape of an image.
+        tracks: What its neurons sent.
+    """
+
+    index: int
+    target: int | None
+    ann: int | None
+    decided: tuple[int, ...]
+    picture: Picture | None
+    tracks: tuple[Track, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Example":
+        """Rebuild what ``dataclasses.asdict`` wrote, also after it has been JSON.
+
+        Raises:
+            FileFormatError: If a field is missing or unknown.
+        """
+        try:
+            picture = None if data["picture"] is None else Picture(**data["picture"])
+            tracks = tuple(
+                Track(
+                    name=t["name"],
+                    total=t["total"],
+                    shown=tuple(t["shown"]),
+                    spikes=tuple((row, tick, value) for row, tick, value in t["spikes"]),
+                )
+                for t in data["tracks"]
+            )
+            if not data["decided"] and not data["target"] is data["ann"] is None:
+                raise ValueError("decided is empty")
+            whole = [data["index"], *data["decided"]]
+            whole += [data[key] for key in ("target", "ann") if data[key] is not None]
+            for track in tracks:
+                whole += [track.total, *track.shown, *(n for spike in track.spikes for n in spike)]
+            texts = [track.name for track in tracks]
+            if picture is not None:
+                whole += [picture.height, picture.width, picture.channels]
+                texts.append(picture.data)
+            if any(type(n) is not int or abs(n) >= MOST for n in whole):
+                raise ValueError("a number is no whole number")
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("a name is no text")
+            return cls(
+                index=data["index"],
+                target=data["target"],
+                ann=data["ann"],
+                decided=tuple(data["decided"]),
+                picture=picture,
+                tracks=tracks,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise not_ours(f"an example's field is missing or unknown ({error})") from error
+
+
+def look_at(
+    network: SpikingNetwork,
+    x: Inputs,
+    *,
+    first: int = 0,
+    target: Tensor | None = None,
+    reference: Tensor | None = None,
+) -> tuple[Example, ...]:
+    """Run some inputs tick by tick and keep what is seen.
+
+    Args:
+        network: A converted network.
+        x: Inputs, "batch *feature".
+        first: Place of the first one in the data.
+        target: Class numbers, "batch", if known.
+        reference: The original network's class scores, if it was run and they are such.
+    """
+    given, shown_input = network.check_input(x), as_inputs(x)[0]
+    count_of = len(shown_input)
+    ticks: list[list[Track]] = [[] for _ in range(count_of)]
+    events: dict[str, list[list[tuple[int, int, int]]]] = {}
+    shown = {name: _spread(_values(network, name)) for name in network.neurons()}
+    schedule = network.schedule()
+    start = (
+        {s: d * schedule.steps for s, d in schedule.depth.items()}
+        if isinstance(schedule, LayeredSchedule)
+        else {}
+    )
+
+    def watch(name: str, t: int, sent: Tensor) -> None:
+        if name not in shown:
+            return
+        own = events.setdefault(name, [[] for _ in range(count_of)])
+        picked = sent.flatten(1)[:, list(shown[name])]
+        for i, row in picked.nonzero().tolist():
+            own[i].append((row, start.get(name, 0) + t, int(picked[i, row])))
+
+    def count(name: str, t: int, sent: Tensor) -> None:
+        for step in range(sent.shape[0]):
+            watch(name, t + step, sent[step])
+
+    with torch.no_grad():
+        if network.schedule_kind == "layered":  # its simulators count whole trains
+            at = {n.name: batch_of(n.shape) for n in network.graph}
+            LayeredReference(network)(given, lambda n, t, s: watch(n, t, at[n].first(s)))
+            runs = simulator(network).over_time(given)
+        else:
+            runs = simulator(network, "reference").over_time(given, count)
+        steps = [
+            classes.tolist()
+            for outputs in runs
+            if (classes := decided(network.samples_first(outputs), count_of)) is not None
+        ]
+    for name, own in events.items():
+        for i, spikes in enumerate(own):
+            total = _values(network, name)
+            ticks[i].append(Track(name, total, shown[name], tuple(sorted(spikes))))
+    order = {name: place for place, name in enumerate(network.graph.nodes)}
+    return tuple(
+        Example(
+            index=first + i,
+            target=None if target is None else int(target[i]),
+            ann=None if reference is None else int(reference[i].argmax()),
+            decided=tuple(classes[i] for classes in steps),
+            picture=picture_of(shown_input[i]),
+            tracks=tuple(sorted(ticks[i], key=lambda track: order[track.name])),
+        )
+        for i in range(count_of)
+    )
+
+
+def picture_of(x: Tensor) -> Picture | None:
+    """Return an input "channel height width" as pixels; None if it has another form."""
+    if x.ndim != 3 or x.shape[0] not in (1, 3) or min(x.shape[1:]) < 2:
+        return None
+    step = -(-max(x.shape[1:]) // _SIDE)
+    image = x[:, ::step, ::step].detach().cpu().double()
+    low, high = image.min(), image.max()
+    pixels = ((image - low) / (high - low).clamp_min(1e-12) * 255).round().to(torch.uint8)
+    data = base64.b64encode(pixels.permute(1, 2, 0).contiguous().numpy().tobytes()).decode()
+    return Picture(image.shape[1], image.shape[2], image.shape[0], data)
+
+
+def _values(network: SpikingNetwork, name: str) -> int:
+    return element_count(network.graph[name].shape)
+
+
+def _spread(size: int) -> tuple[int, ...]:
+    count = min(SHOWN, size)
+    return tuple((2 * i + 1) * size // (2 * count) for i in range(count))

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a network over data and count: accuracy at every step, spikes, additions, agreement."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.collect import read_inputs
+from spikewright.codes import Tally
+from spikewright.errors import CalibrationError
+from spikewright.evaluation.answers import Answers, Beside, Decisions, answers_for, labels_of
+from spikewright.evaluation.close_look import Example, look_at
+from spikewright.evaluation.fan_out import FanOut
+from spikewright.evaluation.layer_count import LayerCount
+from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.outputs import Form, Wanted, form_of, wanted_of
+from spikewright.evaluation.result import Result
+from spikewright.evaluation.work import work_of
+from spikewright.graph import Node, ops
+from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.network import SpikingNetwork
+from spikewright.progress import Interrupts
+from spikewright.simulators import Stages, simulator
+
+__all__ = ["Counter", "evaluate"]
+
+
+class Counter:
+    """Everything that one network does on the batches it is shown.
+
+    Args:
+        network: A converted network.
+        simulator_name: Which simulator runs it, the fastest if None; their spikes are the same.
+        counting: Whether spikes and additions are counted; answers are looked at anyway.
+
+    Raises:
+        ConfigError: If the network's schedule has no such simulator.
+    """
+
+    def __init__(
+        self, network: SpikingNetwork, simulator_name: str | None, *, counting: bool = True
+    ) -> None:
+        self.network = network
+        self.simulator = simulator(network, simulator_name)
+        self._fan_out = FanOut(network) if counting else None
+        self._by_step = counting and network.schedule_kind != "layered"
+        self._sleeps = counting and network.schedule_kind == "wake-sleep"
+        ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
+        self._ways = {name: _flat(w.unsqueeze(0))[0] for name, w in ways.items()}
+        plan = Stages(network)
+        emitters = [n.name for group in plan.emitters.values() for n in group]
+        self._signed = {n for n in emitters if self._sleeps or plan.is_signed(n)}
+        self._last = torch.zeros(0, dtype=torch.int64)  # step of each input's last spike
+        self.at_rest = [0] * (network.code.steps + 1 if self._sleeps else 0)
+        self._tallies: dict[str, Tally] = {}  # of whole trains
+        self._counts: dict[str, Tensor] = {}  # step by step, "*neuron"
+        self.samples = 0
+        self.answers: Answers | None = None
+        self.spikes = [0] * network.code.steps
+        self.additions = [0] * network.code.steps
+
+    def add(self, x: Inputs, form: Form, beside: Beside) -> None:
+        """Run one batch and add what it does.
+
+        Args:
+            x: Input (or inputs), "batch *feature".
+            form: What the outputs are, the same for all batches.
+            beside: What the answers are held against.
+
+        Raises:
+            ConfigError: If what the original network returned does not fit the outputs.
+        """
+        x = self.network.check_input(x)
+        if self.answers is None:
+            self.answers = answers_for(form, self.network.code.steps)
+        parts = self.simulator.split(x)
+        lengths = [len(as_inputs(part)[0]) for part in parts]
+        with torch.no_grad():
+            for part, size, own in zip(parts, lengths, beside.cut(lengths), strict=True):
+                self._run(part, size, self.answers.watch(size, own))
+        self.samples += sum(lengths)
+
+    def _run(self, x: Inputs, size: int, watch: Callable[[int, Sequence[Tensor]], None]) -> None:
+        """Run a part of a batch."""
+        count = self._count if self._fan_out is not None else None
+        self._last = torch.zeros(size, dtype=torch.int64, device=self.network.device)
+        for step, outputs in enumerate(self.simulator.over_time(x, count)):
+            watch(step, self.network.samples_first(outputs))
+        for step in self._last.tolist() if self._sleeps else ():
+            self.at_rest[step] += 1
+
+    def _count(self, name: str, first: int, sent: Tensor) -> None:
+        """Add what a source sent in some steps, "time batch *neuron"; see ``simulators.Count``."""
+        if not self._by_step:
+            if name not in self._tallies and self._fan_out is not None:
+                alike = self._fan_out.ways_of(name)
+                self._tallies[name] = self.network.code.tally(name in self._signed, alike)
+            self._tallies[name].add(sent[0])
+            return
+        sent = sent.abs() if name in self._signed and sent.is_floating_point() else sent
+        lying = sent.permute(0, 1, 3, 4, 2) if sent.ndim == 5 else sent
+        per_step = lying.sum(1, dtype=None if sent.is_floating_point() else torch.int64)
+        total = per_step[0] if len(per_step) == 1 else per_step.sum(0, dtype=torch.float64)
+        total = (total.permute(2, 0, 1) if sent.ndim == 5 else total).double()
+        before = self._counts.get(name)
+        self._counts[name] = total if before is None else before.add_(total)
+        per_step = per_step.reshape(len(per_step), -1)
+        ways = self._ways.get(name)
+        added = None if ways is None else per_step.double() @ ways
+        own = ops.kind(self.network.graph[name]) != "pool"
+        if self._sleeps and own:
+            fired = (sent != 0).reshape(*sent.shape[:2], -1).any(2)
+            steps = torch.arange(first, first + len(fired), device=fired.device)
+            torch.maximum(self._last, (fired * steps[:, None]).amax(0), out=self._last)
+        sums = per_step.sum(1, dtype=torch.float64).tolist() if own else [0.0] * len(per_step)
+        for i, spikes in enumerate(sums):
+            self.spikes[first - 1 + i] += round(spikes)
+            self.additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
+
+    def result(self) -> LengthResult:
+        """Return what has been counted so far."""
+        network, schedule = self.network, self.network.schedule()
+        return LengthResult(
+            T=network.T,
+            steps=network.code.steps,
+            k=network.code.k,
+            samples=self.samples,
+            **(self.answers or Decisions(network.code.steps)).facts(),
+            latency_ticks=schedule.latency_ticks,
+            ticks_per_input=schedule.ticks_per_input(2),
+            layers=self._layers(self._fan_out) if self._fan_out is not None else (),
+            code=network.code.name,
+            schedule=network.schedule_kind,
+            spikes_by_step=tuple(accumulate(self.spikes)) if self._by_step else (),
+            additions_by_step=tuple(accumulate(self.additions)) if self._by_step else (),
+            at_rest=tuple(self.at_rest),
+            awake=network.awake,
+            largest=network.code.max_value * max(s.gamma for s in network.sites.values()),
+            plan=schedule.to_dict(),
+            settles=network.provenance.get("config", {}).get("sleep") == "settle",
+        )
+
+    def _layers(self, fan_out: FanOut) -> tuple[LayerCount, ...]:
+        graph, neurons = self.network.graph, self.network.neurons()
+        counts = {**self._counts, **{n: t.total() for n, t in self._tallies.items()}}
+        additions = fan_out.additions(counts)
+        found: dict[str, list[LayerCount]] = {name: [] for name in graph.nodes}
+        for r in fan_out.receivers:
+            weighted = ops.weighted(graph[r.name]) is not None
+            layer = LayerCount(
+                name=(r.module or r.name) if weighted else f"{r.name} (shortcut)",
+                kind="layer" if weighted else "shortcut",
+                additions=additions.get(r.name, 0),
+                macs=r.macs,
+                analog_macs=r.analog_macs,
+                inputs=r.inputs,
+                values=r.values,
+                weights=r.weights,
+                biases=r.biases,
+            )
+            found[r.name].append(layer)
+        for name, work in work_of(self.network).items():
+            layer = LayerCount(
+                name=name,
+                kind=_kind(graph[name]),
+                spikes=int(counts[name].sum()) if name in counts else 0,
+                neurons=neurons.get(name, 0),
+                **dataclasses.asdict(work),
+            )
+            found[name].append(layer)
+        return _told_apart([layer for layers in found.values() for layer in layers])
+
+
+def _flat(x: Tensor) -> Tensor:
+    """Return "some *neuron" as "some neuron", maps with channels last, which is how they lie."""
+    return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).reshape(len(x), -1)
+
+
+def _told_apart(layers: Sequence[LayerCount]) -> tuple[LayerCount, ...]:
+    """Number the places of a module that is used several times: "conv", "conv (2)"."""
+    used: set[tuple[str, str]] = set()
+    found = []
+    for layer in layers:
+        name, count = layer.name, 1
+        while (name, layer.kind) in used:
+            count += 1
+            name = f"{layer.name} ({count})"
+        used.add((name, layer.kind))
+        found.append(dataclasses.replace(layer, name=name))
+    return tuple(found)
+
+
+def _kind(node: Node) -> str:
+    if ops.kind(node) == "pool":
+        return "gate"
+    if node.op == ops.READOUT:
+        return "read-out"
+    return "relay left analog" if node.op == ops.ANALOG_RELAY else "neurons"
+
+
+def evaluate(
+    networks: Iterable[SpikingNetwork],
+    batches: Iterable[Any],
+    *,
+    reference: Callable[[Inputs], Any] | None = None,
+    simulator: str | None = None,
+    counting: bool = True,
+    examples: int = 0,
+) -> Result:
+    """Measure one or several code lengths of a network on the same inputs.
+
+    Args:
+        networks: The network at each code length.
+        batches: Tensors or (input, label) pairs; labels are read where the outputs are class
+            scores.
+        reference: The original network as a function of the input; its tensors may be nested.
+        simulator: Name of the simulator; the fastest of the networks' schedule by default.
+        counting: Whether spikes and additions are counted.
+        examples: How many of the first inputs to look at closely, on the longest code.
+
+    Raises:
+        ConfigError: If the schedule has no such simulator, labels of class scores are no classes,
+            or the original's outputs are not those of the network in number or shape.
+        CalibrationError: If there is no batch, or one holds NaN or infinity.
+        ShapeError: If an input has another shape than the network takes.
+    """
+    counters = [
+        Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
+    ]
+    form: Form | None = None
+    seen: list[Example] = []
+    with Interrupts() as interrupts:
+        for index, batch in enumerate(batches if counters else ()):
+            network = counters[0].network
+            x, target = read_inputs(network.graph, batch, f"batch {index}")
+            form = form or form_of(counters[0].simulator, network.check_input(x))
+            beside = Beside(
+                target=labels_of(target, form, len(as_inputs(x)[0]), index),
+                wanted=None if reference is None else _wanted(network, reference(x)),
+                labelled=target is not None,
+            )
+            for counter in counters:
+                counter.add(x, form, beside)
+            if len(seen) < examples:
+                seen += _look(counters[-1], x, form, beside, examples - len(seen))
+            if interrupts.requested:
+                break
+    if not counters or not counters[0].samples:
+        if interrupts.requested:
+            raise KeyboardInterrupt
+        raise CalibrationError("evaluate: expected at least one batch, got none. Check the loader.")
+    answers = counters[0].answers
+    right, known = (0, 0) if answers is None else answers.reference
+    return Result(
+        lengths=tuple(c.result() for c in counters),
+        reference_correct=right,
+        reference_samples=known,
+        simulator=counters[0].simulator.name,
+        interrupted=interrupts.requested,
+        provenance=dict(counters[-1].network.provenance),
+        examples=tuple(seen),
+    )
+
+
+def _wanted(network: SpikingNetwork, returned: Any) -> Wanted:  # noqa: ANN401 - a user's
+    """Return what the original network returned, samples first as the network's own outputs."""
+    found = wanted_of(returned)
+    if len(found.values) != len(network.graph.outputs):
+        return found  # refused where it is compared
+    return dataclasses.replace(found, values=network.samples_first(found.values))
+
+
+def _look(
+    counter: Counter, x: Inputs, form: Form, beside: Beside, most: int
+) -> tuple[Example, ...]:
+    """Look closely at the first inputs of the batch that was counted last."""
+    scores = beside.wanted.values[0] if form.classes and beside.wanted is not None else None
+    return look_at(
+        counter.network,
+        x[:most] if isinstance(x, Tensor) else tuple(value[:most] for value in x),
+        first=counter.samples - len(as_inputs(x)[0]),
+        target=None if beside.target is None else beside.target[:most],
+        reference=None if scores is None else scores[:most],
+    )

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work of one layer, population or gate: what was counted, and what any input costs."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spikewright.errors import FileFormatError
+from spikewright.evaluation.work import Work
+
+__all__ = ["KINDS", "MOST", "LayerCount", "not_ours"]
+
+MOST = 2**63
+"""No count of a result is as large."""
+
+KINDS = ("layer", "shortcut", "neurons", "gate", "relay left analog", "read-out")
+
+
+@dataclass(frozen=True)
+class LayerCount(Work):
+    """Work of one layer: spikes and additions over all samples, everything else for one input.
+
+    What does not depend on spikes is that of :class:`Work`; ``values`` of a layer are those that
+    the original one writes.
+
+    Attributes:
+        name: Module path, or the site's name for shortcut wires.
+        kind: ``"layer"`` and ``"shortcut"`` receive spikes; ``"neurons"`` and ``"gate"`` send
+            them; a ``"read-out"`` only accumulates, a ``"relay left analog"`` passes values on.
+        spikes: Unit spikes sent.
+        neurons: Neurons (neurons only); an ON/OFF pair counts as two.
+        additions: Additions caused by spikes (layers and shortcuts only).
+        macs: Multiply-adds of the original layer.
+        analog_macs: Multiply-adds that remain.
+        inputs: Values that the original layer reads.
+        weights: Weights it stores; a layer that is used twice is stored twice where the scales
+            of its places differ.
+        biases: Biases it stores, likewise.
+    """
+
+    name: str
+    kind: str
+    spikes: int = 0
+    neurons: int = 0
+    additions: int = 0
+    macs: int = 0
+    analog_macs: int = 0
+    inputs: int = 0
+    weights: int = 0
+    biases: int = 0
+
+    def is_same(self, other: "LayerCount") -> bool:
+        """Tell whether it is the same layer, whatever was counted."""
+        mine, theirs = (dataclasses.replace(x, spikes=0, additions=0) for x in (self, other))
+        return mine == theirs
+
+    def merge(self, other: "LayerCount") -> "LayerCount":
+        """Add what the same layer did for other samples."""
+        return dataclasses.replace(
+            self, spikes=self.spikes + other.spikes, additions=self.additions + other.additions
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "LayerCount":
+        """Rebuild what ``dataclasses.asdict`` wrote.
+
+        Raises:
+            FileFormatError: If a field is missing, unknown or no whole number.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != names:
+            raise not_ours("a field is missing or unknown in a layer")
+        if data["kind"] not in KINDS or not isinstance(data["name"], str):
+            raise not_ours(f"a layer is of unknown kind {data['kind']!r}")
+        counts = [data[n] for n in names - {"name", "kind"}]
+        if any(type(n) is not int or not 0 <= n < MOST for n in counts):
+            raise not_ours("a count is no whole number")
+        return cls(**data)
+
+
+def not_ours(what: str) -> FileFormatError:
+    """Return the error for a result that this package has not written."""
+    return FileFormatError(f"result: expected what to_dict() wrote, but {what}. Measure it again.")

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was measured at one code length: whole numbers that add up, and the ratios of them."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikewright.errors import ConfigError
+from spikewright.evaluation.layer_count import LayerCount, not_ours
+from spikewright.evaluation.length_check import check_plain
+from spikewright.evaluation.output_error import OutputError
+from spikewright.evaluation.outputs import SCORES
+from spikewright.evaluation.work import equal_bits
+
+__all__ = ["LengthResult"]
+
+_PARTS = ("layers", "errors")
+
+
+@dataclass(frozen=True)
+class LengthResult:
+    """Everything measured at one code length; sums over samples, so results can be merged.
+
+    Attributes:
+        T: Nominal time steps.
+        steps: Steps of a train (one more with an extra step).
+        k: Inflation of the code.
+        samples: Inputs evaluated.
+        labelled: Inputs whose class was known.
+        correct: Right decisions after each step 1..steps of the read-out.
+        agree: Decisions equal to the original network's, after each step.
+        compared: Inputs whose decision was compared with the original network's.
+        latency_ticks: Ticks from input to decision.
+        ticks_per_input: Ticks between inputs in steady state, two membranes a neuron.
+        layers: Work per layer and per population.
+        code: Name of the code.
+        schedule: ``"layered"``, ``"synchronous"`` or ``"wake-sleep"``.
+        spikes_by_step: Unit spikes of all neurons up to each step (not for the layered schedule:
+            such a network sends everything before the read-out's last train ends).
+        additions_by_step: Additions up to each step, likewise.
+        at_rest: How many inputs had their last spike, of any neuron, in step 0 (none at all), 1, …
+            (wake-sleep schedule only).
+        awake: Steps in which the input is on; all of them if 0 is given.
+        largest: Largest number that a train stands for, in units, bursts included.
+        plan: The schedule, as its ``to_dict`` writes it.
+        settles: Whether a run ends with the first tick asleep in which nothing spikes; its
+            ``steps`` are then a bound that no input has to reach.
+        outputs: What the outputs are, in words; decisions are those from ``"class scores"`` only.
+        unused_labels: Inputs that came with labels that were not read, because the outputs are no
+            class scores.
+        errors: How far each output is from the original network's, if that was run and the outputs
+            are no class scores.
+    """
+
+    T: int
+    steps: int
+    k: float
+    samples: int
+    labelled: int
+    correct: tuple[int, ...]
+    agree: tuple[int, ...]
+    compared: int
+    latency_ticks: int
+    ticks_per_input: int
+    layers: tuple[LayerCount, ...]
+    code: str = "radix"
+    schedule: str = "layered"
+    spikes_by_step: tuple[int, ...] = ()
+    additions_by_step: tuple[int, ...] = ()
+    at_rest: tuple[int, ...] = ()
+    awake: int = 0
+    largest: float = 0.0
+    plan: dict[str, Any] = field(default_factory=dict)
+    settles: bool = False
+    outputs: str = SCORES
+    unused_labels: int = 0
+    errors: tuple[OutputError, ...] = ()
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether the outputs are class scores, from which classes are decided."""
+        return self.outputs == SCORES
+
+    def error(self, t: int | None = None) -> float | None:
+        """Return how far the output is off that is furthest from the original's, after ``t`` steps.
+
+        The relative error of a floating output, the share of unequal elements of others; None
+        without any, and where one is not known.
+        """
+        found = [each.off(t) for each in self.errors]
+        known = [off for off in found if off is not None]
+        return max(known) if found and len(known) == len(found) else None
+
+    def accuracy(self, t: int | None = None) -> float | None:
+        """Return the share of right decisions after ``t`` steps, all by default."""
+        return self.correct[(t or self.steps) - 1] / self.labelled if self.labelled else None
+
+    def agreement(self, t: int | None = None) -> float | None:
+        """Return the share of decisions equal to the original network's after ``t`` steps."""
+        return self.agree[(t or self.steps) - 1] / self.compared if self.compared else None
+
+    def rest_step(self, share: float) -> int | None:
+        """Return the step after which so large a share of the inputs is at rest.
+
+        Args:
+            share: In (0, 1], e.g. 0.5 for the median.
+
+        Returns:
+            A step, None if the schedule has no rest. An input whose last spike comes in the very
+            last step counts as at rest from there on, whether or not it is.
+        """
+        total, seen = sum(self.at_rest), 0
+        for step, count in enumerate(self.at_rest):
+            seen += count
+            if total and seen >= share * total:
+                return step
+        return None
+
+    @property
+    def last_step(self) -> int:
+        """The step after which nothing changes for any input; the last one without a rest."""
+        rest = self.rest_step(1.0)
+        return self.steps if rest is None else max(rest, self.awake or self.steps)
+
+    @property
+    def mean_ticks(self) -> float:
+        """Mean ticks from input to decision; up to the last spike of a run that settles.
+
+        The bound where it was not counted when they come.
+        """
+        if not self.settles or not self.at_rest:
+            return float(self.latency_ticks)
+        ticks = sum(self._ticks(step) * count for step, count in enumerate(self.at_rest))
+        return ticks / max(1, sum(self.at_rest))
+
+    @property
+    def most_ticks(self) -> int:
+        """Ticks from input to decision of the input that takes longest."""
+        last = self.rest_step(1.0) if self.settles else None
+        return self.latency_ticks if last is None else self._ticks(last)
+
+    @property
+    def worked_ticks(self) -> float:
+        """Mean ticks in which neurons work: the silent one that ends a run that settles, too."""
+        return min(self.mean_ticks + 1.0, self.steps) if self.settles else float(self.steps)
+
+    def _ticks(self, rest: int) -> int:
+        """Return when a run is decided whose last spike comes in a step; awake nothing is."""
+        return max(rest, self.awake)
+
+    def total(self, what: str) -> int:
+        """Return the sum of a field of :class:`LayerCount` over all layers."""
+        return sum(int(getattr(layer, what)) for layer in self.layers)
+
+    @property
+    def neurons(self) -> int:
+        """Neurons that spike; an ON/OFF pair counts as two."""
+        return self.total("neurons")
+
+    @property
+    def spikes(self) -> int:
+        """Unit spikes of all neurons over all samples; what gates pass on is theirs."""
+        return sum(layer.spikes for layer in self.layers if layer.kind == "neurons")
+
+    @property
+    def spikes_per_neuron(self) -> float:
+        """Mean unit spikes of a neuron for one input."""
+        return self.spikes / max(1, self.neurons * self.samples)
+
+    @property
+    def additions_per_sample(self) -> float:
+        """Mean additions for one input."""
+        return self.total("additions") / max(1, self.samples)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the original network for one input."""
+        return self.total("macs")
+
+    @property
+    def analog_macs(self) -> int:
+        """Multiply-adds that remain for one input."""
+        return self.total("analog_macs")
+
+    @property
+    def bits(self) -> int:
+        """Bits of an activation that can take as many values as a train: ⌈log2(largest + 1)⌉."""
+        return equal_bits(self.largest)
+
+    def merge(self, other: "LengthResult") -> "LengthResult":
+        """Add another part of the same evaluation.
+
+        Raises:
+            ConfigError: If it is of another network or code.
+        """
+        by_name = {(x.name, x.kind): x for x in other.layers}
+        pairs = [(x, by_name.get((x.name, x.kind))) for x in self.layers]
+        settings = ("T", "steps", "awake", "k", "code", "schedule", "largest", "plan", "settles")
+        if (
+            any(getattr(self, name) != getattr(other, name) for name in (*settings, "outputs"))
+            or len(self.errors) != len(other.errors)
+            or len(by_name) != len(pairs)
+            or not all(theirs is not None and mine.is_same(theirs) for mine, theirs in pairs)
+        ):
+            raise ConfigError(
+                f"merge: expected results of one network, got T={self.T}, k={self.k:g} and "
+                f"T={other.T}, k={other.k:g} or different layers."
+            )
+        layers = tuple(x.merge(by_name[x.name, x.kind]) for x in self.layers)
+        return dataclasses.replace(
+            self,
+            samples=self.samples + other.samples,
+            labelled=self.labelled + other.labelled,
+            compared=self.compared + other.compared,
+            correct=_sums(self.correct, other.correct),
+            agree=_sums(self.agree, other.agree),
+            spikes_by_step=_sums(self.spikes_by_step, other.spikes_by_step),
+            additions_by_step=_sums(self.additions_by_step, other.additions_by_step),
+            at_rest=_sums(self.at_rest, other.at_rest),
+            layers=layers,
+            unused_labels=self.unused_labels + other.unused_labels,
+            errors=tuple(a.merge(b) for a, b in zip(self.errors, other.errors, strict=True)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON-able data, ratios included."""
+        plain = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _PARTS
+        }
+        plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
+        plain["errors"] = [x.to_dict() for x in self.errors]
+        plain.update(
+            accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
+            agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
+            spikes_per_neuron=self.spikes_per_neuron,
+            additions_per_sample=self.additions_per_sample,
+            macs=self.macs,
+            analog_macs=self.analog_macs,
+            bits=self.bits,
+            mean_ticks=self.mean_ticks,
+            most_ticks=self.most_ticks,
+        )
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "LengthResult":
+        """Rebuild what :meth:`to_dict` wrote, also after it has been JSON.
+
+        Raises:
+            FileFormatError: If a field is missing, unknown or of another kind, or a ratio does not
+                follow from the counts.
+        """
+        try:
+            plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name not in _PARTS}
+            layers = tuple(LayerCount.from_dict(x) for x in data["layers"])
+            errors = tuple(data["errors"])
+        except (KeyError, TypeError) as error:
+            raise not_ours(f"a field is missing or unknown ({error})") from error
+        check_plain(plain)
+        if plain["outputs"] != SCORES and (plain["labelled"] or plain["compared"]):
+            raise not_ours("decisions were compared of outputs that are no class scores")
+        errors = tuple(OutputError.from_dict(x, plain["steps"]) for x in errors)
+        result = cls(layers=layers, errors=errors, **plain)
+        if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
+            raise not_ours("its ratios do not follow from its counts")
+        return result
+
+
+def _sums(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
