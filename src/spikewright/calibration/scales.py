@@ -8,7 +8,7 @@ clips nothing and is coarse, a small one is fine and clips.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -27,8 +27,8 @@ _REACH = 32.0  # the smallest λ tried is this many times below the maximum
 _FINER = 15  # λ tried between the neighbours of the best one
 
 
-@runtime_checkable
-class ScaleRule(Protocol):
+@dataclass(frozen=True)
+class ScaleRule:
     """A frozen choice of how λ follows from what was seen at a site."""
 
     name: ClassVar[str]
@@ -62,20 +62,36 @@ class ScaleRule(Protocol):
             CalibrationError: If a channel has seen no value.
             ConfigError: If the cap is not above zero.
         """
-        ...
+        pooled = _prepare(histogram, per_channel, cap)
+        scales = _finish(self._choose(histogram, pooled, code, rounding, cap), pooled, cap)
+        return scales if per_channel else scales[0]
+
+    def _choose(
+        self,
+        histogram: RangeHistogram,
+        pooled: RangeHistogram,
+        code: Code,
+        rounding: bool,
+        cap: float | None,
+    ) -> Tensor:
+        """Return λ of every channel of ``pooled``, where one λ is wanted the only one.
+
+        Inactive channels and the cap are not yet looked at.
+        """
+        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        ...
+        """Return name, version and settings as plain values."""
+        return to_plain(self, _VERSION)
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "ScaleRule":
-        """Build the rule from what ``to_dict`` wrote."""
-        ...
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
+        return from_plain(cls, plain, _VERSION)
 
 
 @dataclass(frozen=True)
-class Max:
+class Max(ScaleRule):
     """λ is the largest value seen: nothing is clipped.
 
     Example:
@@ -88,31 +104,19 @@ class Max:
 
     name: ClassVar[str] = "max"
 
-    def scale(
+    def _choose(
         self,
         histogram: RangeHistogram,
+        pooled: RangeHistogram,
         code: Code,
-        *,
-        per_channel: bool,
         rounding: bool,
         cap: float | None,
     ) -> Tensor:
-        """Choose λ; see ``ScaleRule.scale``."""
-        pooled = _prepare(histogram, per_channel, cap)
-        return _finish(pooled.max, pooled, per_channel, cap)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name and version."""
-        return to_plain(self, _VERSION)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "Max":
-        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
-        return from_plain(cls, plain, _VERSION)
+        return pooled.max
 
 
 @dataclass(frozen=True)
-class Percentile:
+class Percentile(ScaleRule):
     """λ is the value below which q per cent of the values lie.
 
     Where that value is zero although the channel was active (silent for more than q per cent),
@@ -141,32 +145,20 @@ class Percentile:
                 f"percentile rule: expected q in (0, 100], got q={self.q}. 100 is the maximum."
             )
 
-    def scale(
+    def _choose(
         self,
         histogram: RangeHistogram,
+        pooled: RangeHistogram,
         code: Code,
-        *,
-        per_channel: bool,
         rounding: bool,
         cap: float | None,
     ) -> Tensor:
-        """Choose λ; see ``ScaleRule.scale``."""
-        pooled = _prepare(histogram, per_channel, cap)
         values = pooled.percentile(self.q, nonzero=self.nonzero)
-        return _finish(torch.where(values > 0.0, values, pooled.max), pooled, per_channel, cap)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name, version and settings as plain values."""
-        return to_plain(self, _VERSION)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "Percentile":
-        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
-        return from_plain(cls, plain, _VERSION)
+        return torch.where(values > 0.0, values, pooled.max)
 
 
 @dataclass(frozen=True)
-class MinError:
+class MinError(ScaleRule):
     """λ is the one with the least mean squared error of the decoded values.
 
     Values that calibration has not seen count too, or long codes would clip them: to the n values
@@ -204,36 +196,25 @@ class MinError:
                 f"min-error rule: expected unseen ≥ 0, got {self.unseen}. 0 leaves it out."
             )
 
-    def scale(
+    def _choose(
         self,
         histogram: RangeHistogram,
+        pooled: RangeHistogram,
         code: Code,
-        *,
-        per_channel: bool,
         rounding: bool,
         cap: float | None,
     ) -> Tensor:
-        """Choose λ; see ``ScaleRule.scale``."""
-        pooled = _prepare(histogram, per_channel, cap)
         active = _active(histogram)
         scales = pooled.max.clone()
         if bool(active.any()):
             seen = histogram.select(active.nonzero().squeeze(1))
-            top = seen.max if per_channel else seen.max.max().view(1)
+            every = pooled.channels == histogram.channels
+            top = seen.max if every else seen.max.max().view(1)
             top = top * _HEADROOM if self.unseen else top
             top = top if cap is None else top.clamp(max=cap)
             best = self._search(seen, code, rounding, top)
             scales[_active(pooled)] = best
-        return _finish(scales, pooled, per_channel, cap)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name, version and settings as plain values."""
-        return to_plain(self, _VERSION)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "MinError":
-        """Build the rule from what ``to_dict`` wrote; ConfigError for unknown keys."""
-        return from_plain(cls, plain, _VERSION)
+        return scales
 
     def _search(self, histogram: RangeHistogram, code: Code, rounding: bool, top: Tensor) -> Tensor:
         """Return the best λ up to ``top``, which is per channel or "1" for all, float64."""
@@ -304,9 +285,7 @@ def _prepare(histogram: RangeHistogram, per_channel: bool, cap: float | None) ->
     return histogram if per_channel else histogram.pooled()
 
 
-def _finish(
-    scales: Tensor, histogram: RangeHistogram, per_channel: bool, cap: float | None
-) -> Tensor:
+def _finish(scales: Tensor, histogram: RangeHistogram, cap: float | None) -> Tensor:
     """Give inactive channels their λ and hold all to the cap."""
     active = _active(histogram)
     if bool(active.any()):
@@ -316,4 +295,4 @@ def _finish(
     filled = torch.where(active, scales, silent).float()
     if cap is not None:
         filled = filled.clamp_(max=cap)
-    return filled if per_channel else filled[0]
+    return filled

@@ -9,7 +9,7 @@ from spikewright.codes.base import Code as Code
 from spikewright.codes.lookup import Lookup as Lookup
 from spikewright.codes.lookup import classes_in as classes_in
 from spikewright.codes.lookup import discover as discover
-from spikewright.codes.lookup import with_entry_points as with_entry_points
+from spikewright.codes.lookup import registered as registered
 from spikewright.codes.plain import from_plain as from_plain
 from spikewright.codes.plain import to_plain as to_plain
 from spikewright.codes.radix import Radix as Radix
@@ -28,8 +28,7 @@ def codes() -> Lookup[type[Code]]:
     Raises:
         ConfigError: If an entry point names something else than a code, or a name is taken.
     """
-    found = discover("code", __name__, __path__, Code)  # type: ignore[type-abstract]
-    known = with_entry_points(found, ENTRY_POINTS, object)
+    known = registered("code", __name__, __path__, Code, ENTRY_POINTS, object)  # type: ignore[type-abstract]
     wanted = [n for n in (*vars(Code), *Code.__annotations__) if not n.startswith("_")]
     for name in known:
         has = {*dir(known[name]), *getattr(known[name], "__dataclass_fields__", ())}

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from spikewright.errors import ConfigError, unknown_name
 
-__all__ = ["Lookup", "classes_in", "discover", "named", "with_entry_points"]
+__all__ = ["Lookup", "classes_in", "discover", "named", "registered", "with_entry_points"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -107,6 +107,24 @@ def discover(where: str, package: str, path: Iterable[str], kind: type[T_co]) ->
         for module in sorted(pkgutil.iter_modules(list(path)), key=lambda m: m.name)
     ]
     return Lookup(where, cast("dict[str, type[T_co]]", classes_in(modules)))
+
+
+def registered(
+    where: str,
+    package: str,
+    path: Iterable[str],
+    kind: type[T_co],
+    group: str,
+    base: type | tuple[type, ...],
+) -> Lookup[type[T_co]]:
+    """Look up the classes of a package and those that other packages register.
+
+    The arguments are those of `discover` and `with_entry_points`.
+
+    Raises:
+        ConfigError: If an entry point names something else, or a name is taken.
+    """
+    return with_entry_points(discover(where, package, path, kind), group, base)
 
 
 def named(where: str) -> Any:  # noqa: ANN401 - whatever is there

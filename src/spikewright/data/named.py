@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from spikewright.data.ag_news import TextSet, load_ag_news
 from spikewright.data.cifar import load_cifar10
@@ -39,6 +40,27 @@ class _Named:
     root: str | None  # what the root folder must hold; None: ships with the package
 
 
+_PHOTOGRAPHS = "photographs in 10 classes, 32 x 32 colour"
+_DIGITS = "handwritten digits, 28 x 28 grey"
+_CIFAR_FOLDER = "cifar-10-batches-py"
+
+
+def _two_parts(
+    name: str,
+    sizes: tuple[int, int],
+    text: str,
+    preprocess: Preprocess,
+    load: Callable[[Path, Literal["train", "test"], Preprocess], ImageSet],
+    folder: str,
+) -> dict[str, _Named]:
+    """Return the two parts of a set that are published together."""
+
+    def part(which: Literal["train", "test"], size: int) -> _Named:
+        return _Named(f"{size} {text}", preprocess, lambda root, p: load(root, which, p), folder)
+
+    return {f"{name}-train": part("train", sizes[0]), f"{name}-test": part("test", sizes[1])}
+
+
 _SETS: Mapping[str, _Named] = MappingProxyType(
     {
         "digits-train": _Named(
@@ -53,30 +75,8 @@ _SETS: Mapping[str, _Named] = MappingProxyType(
             lambda _, preprocess: load_digits("test", preprocess=preprocess),
             None,
         ),
-        "cifar10-train": _Named(
-            "50000 photographs in 10 classes, 32 x 32 colour",
-            CIFAR10,
-            lambda root, preprocess: load_cifar10(root, "train", preprocess),
-            "cifar-10-batches-py",
-        ),
-        "cifar10-test": _Named(
-            "10000 photographs in 10 classes, 32 x 32 colour",
-            CIFAR10,
-            lambda root, preprocess: load_cifar10(root, "test", preprocess),
-            "cifar-10-batches-py",
-        ),
-        "mnist-train": _Named(
-            "60000 handwritten digits, 28 x 28 grey",
-            MNIST,
-            lambda root, preprocess: load_mnist(root, "train", preprocess),
-            "MNIST/raw",
-        ),
-        "mnist-test": _Named(
-            "10000 handwritten digits, 28 x 28 grey",
-            MNIST,
-            lambda root, preprocess: load_mnist(root, "test", preprocess),
-            "MNIST/raw",
-        ),
+        **_two_parts("cifar10", (50000, 10000), _PHOTOGRAPHS, CIFAR10, load_cifar10, _CIFAR_FOLDER),
+        **_two_parts("mnist", (60000, 10000), _DIGITS, MNIST, load_mnist, "MNIST/raw"),
         "imagenet-val": _Named(
             "50000 photographs in 1000 classes (ILSVRC 2012), crop 0.875 to 224 x 224 colour",
             IMAGENET,

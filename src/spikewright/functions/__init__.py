@@ -5,7 +5,7 @@
 ``spikewright.functions`` included.
 """
 
-from spikewright.codes.lookup import Lookup, discover, with_entry_points
+from spikewright.codes.lookup import Lookup, registered
 from spikewright.functions.base import Function as Function
 from spikewright.functions.clip import Clip as Clip
 from spikewright.functions.identity import Identity as Identity
@@ -21,5 +21,4 @@ def functions() -> Lookup[type[Function]]:
     Raises:
         ConfigError: If an entry point names something else than a function, or a name is taken.
     """
-    found = discover("function", __name__, __path__, Function)
-    return with_entry_points(found, ENTRY_POINTS, Function)
+    return registered("function", __name__, __path__, Function, ENTRY_POINTS, Function)

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from spikewright.codes.lookup import Lookup, discover, with_entry_points
+from spikewright.codes.lookup import Lookup, registered
 from spikewright.methods.base import MethodConfig as MethodConfig
 from spikewright.methods.base import Prepared as Prepared
 
@@ -18,8 +18,7 @@ def methods() -> Lookup[type[MethodConfig]]:
     Raises:
         ConfigError: If an entry point names something else than a method, or a name is taken.
     """
-    found = discover("method", __name__, __path__, MethodConfig)
-    return with_entry_points(found, ENTRY_POINTS, MethodConfig)
+    return registered("method", __name__, __path__, MethodConfig, ENTRY_POINTS, MethodConfig)
 
 
 def configure(method: str | MethodConfig, **options: Any) -> MethodConfig:  # noqa: ANN401 - any setting

@@ -7,7 +7,7 @@ point group ``spikewright.neurons`` included.
 
 from typing import TypeVar
 
-from spikewright.codes.lookup import Lookup, discover, with_entry_points
+from spikewright.codes.lookup import Lookup, registered
 from spikewright.errors import ConfigError
 from spikewright.neurons.base import Accumulating as Accumulating
 from spikewright.neurons.base import Firing as Firing
@@ -29,8 +29,8 @@ def neurons() -> Lookup[type[Neuron]]:
     Raises:
         ConfigError: If an entry point names something else than a neuron, or a name is taken.
     """
-    found = discover("neuron", __name__, __path__, Neuron)  # type: ignore[type-abstract]
-    return with_entry_points(found, ENTRY_POINTS, (Stepping, Accumulating))
+    bases = (Stepping, Accumulating)
+    return registered("neuron", __name__, __path__, Neuron, ENTRY_POINTS, bases)  # type: ignore[type-abstract]
 
 
 def accumulating(name: str) -> type[Accumulating]:

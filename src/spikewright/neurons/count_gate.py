@@ -35,17 +35,7 @@ class AccumulatedCountGate:
     def step(
         state: GateState | None, spikes: Tensor, pool: Callable[[Tensor], Tensor], base: float = 1.0
     ) -> tuple[Tensor, GateState]:
-        """Pool the spikes of one step.
-
-        Args:
-            state: What the previous step returned, None at the first; its memory is used again.
-            spikes: Input spikes, "batch *map". Not changed.
-            pool: The network's max pool.
-            base: 1, the base of trains whose steps weigh the same.
-
-        Returns:
-            Output spikes "batch *pooled" and the state for the next step.
-        """
+        """Pool the spikes of one step; see :meth:`LateralInhibition.step`."""
         if state is None:
             gate = torch.zeros_like(spikes)
             state = (gate, pool(gate))

@@ -3,16 +3,14 @@
 
 from typing import ClassVar
 
-from torch import Tensor
-
-from spikewright.neurons.base import Effort, Firing, State, Stepping
-from spikewright.neurons.if_soft import fire_once_
+from spikewright.neurons.base import Effort, Firing, State
+from spikewright.neurons.if_hard import HardResetIF
 from spikewright.shapes import Current, Spikes
 
 __all__ = ["LIF"]
 
 
-class LIF(Stepping):
+class LIF(HardResetIF):
     """v ← τ·v·(1 - s') + I;  s = [v ≥ θ], s' the spike of the step before (τ = ``Firing.leak``).
 
     The potential is set to zero where a spike was, at once: the same, since a spike of the step
@@ -40,8 +38,5 @@ class LIF(Stepping):
     @staticmethod
     def step_(state: State, current: Current, firing: Firing, out: Spikes) -> Spikes:
         """Advance one step; see :meth:`Stepping.step_`."""
-        v: Tensor = state["v"]
-        v.mul_(firing.leak).add_(current)
-        fire_once_(v, firing, out)
-        v.addcmul_(out.abs() if firing.signed else out, v, value=-1.0)
-        return out
+        state["v"].mul_(firing.leak)
+        return HardResetIF.step_(state, current, firing, out)

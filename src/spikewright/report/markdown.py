@@ -5,20 +5,11 @@ import re
 from collections.abc import Callable, Iterable
 
 from spikewright.energy.energy_text import memory_text
-from spikewright.report import findings
+from spikewright.report import findings, tables
 from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.merit import merit_of
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
-from spikewright.report.tables import (
-    Table,
-    energy_table,
-    key_figures,
-    layer_table,
-    output_table,
-    row_table,
-    step_table,
-)
 
 __all__ = ["markdown"]
 
@@ -31,17 +22,17 @@ def markdown(found: Content) -> str:
         parts.append("**Interrupted:** only what was finished is shown.")
     parts += ["## Verdict", "\n".join(f"{i}. {_plain(s)}" for i, s in enumerate(found.verdict, 1))]
     if not measured.compares:
-        keys = key_figures(found.main, measured.ann_accuracy)
+        keys = tables.key_figures(found.main, measured.ann_accuracy)
         parts += [f"### {_plain(found.main.run.label)} in numbers"]
         parts += ["\n".join(f"- {name}: **{value}** ({why})" for name, value, why in keys)]
     if len(found.runs) > 1:
-        parts += ["### All runs", _table(row_table(found))]
+        parts += ["### All runs", _table(tables.row_table(found))]
     over_steps = findings.accuracy_over_steps(measured)
     parts += [f"## {over_steps.plot.title}", _plain(over_steps.finding)]
     for priced in found.runs:
         parts += [f"### {_plain(priced.run.label)}, step by step"]
-        parts += [_table(step_table(priced.run.result))]
-        if outputs := output_table(priced.run.result):
+        parts += [_table(tables.step_table(priced.run.result))]
+        if outputs := tables.output_table(priced.run.result):
             parts += [_table(outputs)]
     if measured.compares:
         what = "accuracy" if merit_of(measured.runs).rises else "precision"
@@ -80,12 +71,12 @@ def _each(found: Content, write: Callable[[Content, Priced], str]) -> list[str]:
 
 def _energy(_: Content, priced: Priced) -> str:
     finding = _plain(findings.ratio_finding(priced.energies))
-    table = _table(energy_table(priced.energies))
+    table = _table(tables.energy_table(priced.energies))
     return f"{finding}\n\n{table}\n\n{_plain(memory_text(priced.run.result))}"
 
 
 def _layers(found: Content, priced: Priced) -> str:
-    return _table(layer_table(priced.run.result, found.models[0]))
+    return _table(tables.layer_table(priced.run.result, found.models[0]))
 
 
 def _pipeline(_: Content, priced: Priced) -> str:
@@ -108,7 +99,7 @@ def _provenance(measured: Measured) -> list[str]:
     return parts
 
 
-def _table(table: Table) -> str:
+def _table(table: tables.Table) -> str:
     """Write a table under its caption."""
     rule = ["---" if i < table.left else "---:" for i in range(len(table.head))]
     lines: list[Iterable[str]] = [map(_plain, table.head), rule]

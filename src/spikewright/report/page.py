@@ -7,21 +7,12 @@ from spikewright import __version__
 from spikewright.energy.energy_text import memory_text
 from spikewright.errors import ConfigError
 from spikewright.evaluation.close_look import Example
-from spikewright.report import drawings, findings
+from spikewright.report import drawings, findings, tables
 from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.inline import Drawing
 from spikewright.report.merit import merit_of
 from spikewright.report.pictures import data_uri
 from spikewright.report.record import record_of
-from spikewright.report.tables import (
-    Table,
-    energy_table,
-    key_figures,
-    layer_table,
-    output_table,
-    row_table,
-    step_table,
-)
 
 __all__ = ["page"]
 
@@ -42,12 +33,12 @@ class _Part:
     """What is shown of one run."""
 
     label: str
-    steps: Table
-    outputs: Table | None
-    energy: Table
+    steps: tables.Table
+    outputs: tables.Table | None
+    energy: tables.Table
     memory: str
     ratios: Drawing
-    layers: Table
+    layers: tables.Table
     pipeline: Drawing
     samples: tuple[_Sample, ...]
 
@@ -85,8 +76,8 @@ def page(found: Content) -> str:
         models=found.models,
         verdict=found.verdict,
         version=__version__,
-        key_figures=() if several else key_figures(found.main, measured.ann_accuracy),
-        rows=row_table(found) if len(found.runs) > 1 else None,
+        key_figures=() if several else tables.key_figures(found.main, measured.ann_accuracy),
+        rows=tables.row_table(found) if len(found.runs) > 1 else None,
         over_steps=over_steps,
         merit=merit_of(measured.runs),
         accuracy=_curves(over_steps, "accuracy") if over_steps.plot.series else None,
@@ -111,9 +102,9 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
     )
     return _Part(
         label=priced.run.label,
-        steps=step_table(result),
-        outputs=output_table(result),
-        energy=energy_table(priced.energies),
+        steps=tables.step_table(result),
+        outputs=tables.output_table(result),
+        energy=tables.energy_table(priced.energies),
         memory=memory_text(result),
         ratios=drawings.ratios(
             priced.energies,
@@ -121,7 +112,7 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
             title=f"Energy of {priced.run.label} relative to the ANN, by model",
             finding=findings.ratio_finding(priced.energies),
         ),
-        layers=layer_table(result, found.models[0]),
+        layers=tables.layer_table(result, found.models[0]),
         pipeline=drawings.pipeline(
             result,
             name=f"{name}-pipeline",

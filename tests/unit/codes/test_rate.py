@@ -9,56 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikewright.codes import Code, Rate, codes
-from spikewright.errors import ConfigError, UnknownNameError
+from spikewright.codes import Rate
 from spikewright.neurons import Firing, stepping
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("T", [0, -3, True, 2.0, 1 << 24])
-def test_steps_must_be_a_positive_whole_number_that_float32_counts(T: int) -> None:
-    with pytest.raises(
-        ConfigError,
-        match=f"rate code: expected a whole number of time steps T from 1 to 16777215, got T={T}",
-    ):
-        Rate(T=T)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32])
-def test_other_number_types_are_refused(dtype: torch.dtype) -> None:
-    code, values = Rate(T=2), torch.ones(2, 3).to(dtype)
-    for call in (code.encode, code.decode, code.quantise_):
-        with pytest.raises(ConfigError, match="expected float32 or float64, got"):
-            call(values)
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("shape", [(3, 4), ()])
-def test_a_train_of_another_length_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match="rate code: expected a train of 2 steps, got shape"):
-        Rate(T=2).decode(torch.ones(shape))
-
-
-@pytest.mark.parametrize("t", [-1, 5])
-def test_steps_outside_the_train_are_refused(t: int) -> None:
-    with pytest.raises(ConfigError, match="rate code: expected t from 0 to 4 steps, got t="):
-        Rate(T=4).share(t)
-    with pytest.raises(ConfigError, match="rate code: expected t from 0 to 4 steps, got t="):
-        Rate(T=4).prefix(torch.ones(1), t)
-
-
-def test_it_is_a_code_found_by_name() -> None:
-    assert codes()["rate"] is Rate
-    assert isinstance(Rate(), Code)
-    with pytest.raises(UnknownNameError, match="Did you mean 'rate'"):
-        codes()["rat"]
-
-
-def test_every_step_weighs_one() -> None:
-    code = Rate(T=3)
-    assert (code.T, code.steps, code.k, code.max_value) == (3, 3, 1.0, 3.0)
-    assert code.weights == (1.0, 1.0, 1.0)
-    assert code.pool_base == 1.0
 
 
 def test_spikes_are_spread_evenly() -> None:
@@ -122,27 +74,6 @@ def test_levels_are_listed_up_to_a_limit() -> None:
 
 def test_a_constant_current_enters_evenly() -> None:
     assert [Rate(T=4).share(t) for t in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
-
-
-def test_settings_survive_a_round_trip() -> None:
-    plain = Rate(T=5).to_dict()
-    assert plain == {"name": "rate", "version": 1, "T": 5}
-    assert codes()[plain["name"]].from_dict(plain) == Rate(T=5)
-    assert Rate.from_dict({"name": "rate"}) == Rate()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"k": 2.0}, "got unknown 'k'"),
-        ({"name": "radix"}, "expected settings with name 'rate', got 'radix'"),
-        ({"version": 2}, "expected settings of version 1, got 2"),
-        ({"T": 0}, "T from 1 to"),
-    ],
-)
-def test_foreign_settings_are_refused(change: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        Rate.from_dict({**Rate().to_dict(), **change})
 
 
 @given(T=st.integers(1, 70), share=st.fractions(-2, 2, max_denominator=97), signed=st.booleans())

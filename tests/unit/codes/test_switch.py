@@ -9,56 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikewright.codes import Code, Switch, codes
-from spikewright.errors import ConfigError, UnknownNameError
+from spikewright.codes import Switch
 from spikewright.neurons import Firing, stepping
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("T", [0, -3, True, 2.0, 1 << 24])
-def test_steps_must_be_a_positive_whole_number_that_float32_counts(T: int) -> None:
-    with pytest.raises(
-        ConfigError,
-        match=f"switch code: expected a whole number of time steps T from 1 to 16777215, got T={T}",
-    ):
-        Switch(T=T)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32])
-def test_other_number_types_are_refused(dtype: torch.dtype) -> None:
-    code, values = Switch(T=2), torch.ones(2, 3).to(dtype)
-    for call in (code.encode, code.decode, code.quantise_):
-        with pytest.raises(ConfigError, match="expected float32 or float64, got"):
-            call(values)
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("shape", [(3, 4), ()])
-def test_a_train_of_another_length_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match="switch code: expected a train of 2 steps, got shape"):
-        Switch(T=2).decode(torch.ones(shape))
-
-
-@pytest.mark.parametrize("t", [-1, 5])
-def test_steps_outside_the_train_are_refused(t: int) -> None:
-    with pytest.raises(ConfigError, match="switch code: expected t from 0 to 4 steps, got t="):
-        Switch(T=4).share(t)
-    with pytest.raises(ConfigError, match="switch code: expected t from 0 to 4 steps, got t="):
-        Switch(T=4).prefix(torch.ones(1), t)
-
-
-def test_it_is_a_code_found_by_name() -> None:
-    assert codes()["switch"] is Switch
-    assert isinstance(Switch(), Code)
-    with pytest.raises(UnknownNameError, match="Did you mean 'switch'"):
-        codes()["swich"]
-
-
-def test_every_step_weighs_one() -> None:
-    code = Switch(T=3)
-    assert (code.T, code.steps, code.k, code.max_value) == (3, 3, 1.0, 3.0)
-    assert code.weights == (1.0, 1.0, 1.0)
-    assert code.pool_base == 1.0
 
 
 def test_a_value_is_one_run_from_the_start() -> None:
@@ -120,25 +72,6 @@ def test_levels_and_share() -> None:
     assert Switch(T=2).levels(3) == (0.0, 1.0, 2.0)
     assert Switch(T=2).levels(2) is None
     assert [Switch(T=2).share(t) for t in range(3)] == [0.0, 0.5, 1.0]
-
-
-def test_settings_survive_a_round_trip() -> None:
-    plain = Switch(T=5).to_dict()
-    assert plain == {"name": "switch", "version": 1, "T": 5}
-    assert codes()[plain["name"]].from_dict(plain) == Switch(T=5)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"k": 2.0}, "got unknown 'k'"),
-        ({"name": "rate"}, "expected settings with name 'switch', got 'rate'"),
-        ({"version": 2}, "expected settings of version 1, got 2"),
-    ],
-)
-def test_foreign_settings_are_refused(change: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        Switch.from_dict({**Switch().to_dict(), **change})
 
 
 @given(T=st.integers(1, 70), share=st.fractions(-2, 2, max_denominator=97), signed=st.booleans())

@@ -3,7 +3,6 @@
 
 import copy
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from spikewright.training.images import source
 from spikewright.training.result import EpochRecord
 from spikewright.training.run import Run
 from tests.unit.training.nets import Residual, built
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only wait for a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def rings(count: int = 240, seed: int = 0) -> TensorDataset:
