@@ -96,8 +96,10 @@ def main(arguments: list[str]) -> int:
         return 2
     own = {"test": test, "docs": docs}.get(arguments[0])
     if own is not None and arguments[1:]:
-        print(f"run.py {arguments[0]}: takes no arguments. For a part of the tests: "
-              ".venv/bin/pytest PATH")
+        print(
+            f"run.py {arguments[0]}: takes no arguments. For a part of the tests: "
+            ".venv/bin/pytest PATH"
+        )
         return 2
     if own is not None:
         return own()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the papers' methods.
 
-Papers report on different networks and data, and count differently. Here all methods get the same trained
-network, the same calibration data and the same test inputs, and are counted in the same way.
+Papers report on different networks and data, and count differently. Here all methods get the same
+trained network, the same calibration data and the same test inputs, and are counted in the same
+way.
 """
 
 # %% [markdown]
@@ -27,11 +28,11 @@ model = sw.train(digits_cnn(), scans, activation="relu", config=settings).model
 # %% [markdown]
 # ## The comparison
 #
-# A method is written as text: its name, options after a colon, its own time steps after `@`, and a label before `=`. Methods
-# without time steps of their own get those of `T`.
+# A method is written as text: its name, options after a colon, its own time steps after `@`, and
+# a label before `=`. Methods without time steps of their own get those of `T`.
 #
-# - `rueckauer` normalises weights by a percentile of the activations; with `reset=hard` (the row `hard`) a neuron starts from zero after
-#   a spike and forgets what was left over.
+# - `rueckauer` normalises weights by a percentile of the activations; with `reset=hard` (the row
+#   `hard`) a neuron starts from zero after a spike and forgets what was left over.
 # - `burst` lets a neuron send several spikes in a step.
 # - `tsc` sends two events a value, "on" and "off".
 # - `spikeconverter` gives spikes weights, most significant first. Eight steps hold 256 values.
@@ -50,12 +51,14 @@ print(comparison.table())
 # %% [markdown]
 # ## How to read it
 #
-# - **T is not time.** A synchronous method decides after T ticks. A layered one (`tsc`, `spikeconverter`) passes whole trains from
-#   layer to layer, so its latency is T for each layer, and one more. The column `latency` has ticks from input to decision.
-# - **Additions are the work.** One spike that reaches one neuron through one synapse is one addition. `÷ MACs` compares with the
-#   multiply-adds of the original network.
+# - **T is not time.** A synchronous method decides after T ticks. A layered one (`tsc`,
+#   `spikeconverter`) passes whole trains from layer to layer, so its latency is T for each layer,
+#   and one more. The column `latency` has ticks from input to decision.
+# - **Additions are the work.** One spike that reaches one neuron through one synapse is one
+#   addition. `÷ MACs` compares with the multiply-adds of the original network.
 # - **Accuracy is that of the last step,** never the best of all steps.
-# - The second table says from which T on a method stays within half a point, one point or two of the original.
+# - The second table says from which T on a method stays within one point or half a point of
+#   the original.
 #
 # Rows are data, too. The cheapest row that loses at most one point:
 
@@ -66,8 +69,8 @@ cheapest = min(good, key=lambda row: row.additions)
 print(f"{cheapest.label} at T={cheapest.T}: {100 * cheapest.accuracy:.2f} %")
 
 # %% [markdown]
-# Small networks on easy data are kind to every method. On a trained ResNet-20 the differences are larger:
-# [Results](../results.md#methods-compared).
+# Small networks on easy data are kind to every method. On a trained ResNet-20 the differences are
+# larger: [Results](../results.md#methods-compared).
 #
 # ## Why is a method worse?
 #
@@ -90,9 +93,10 @@ print(f"{diagnosis.suggestions[0].text}: {100 * before:.2f} % before, {100 * aft
 # %% [markdown]
 # ## Files
 #
-# `comparison.to_csv("all.csv")` writes every step of every method, `comparison.figures("folder")` draws curves, and `write_report` makes
-# the page. With `store="folder"` finished cells are kept, so that a longer comparison can be stopped and resumed. The command line
-# has the same: `spikewright compare --methods rueckauer burst spikeconverter@4,8 …`.
+# `comparison.to_csv("all.csv")` writes every step of every method, `comparison.figures("folder")`
+# draws curves, and `write_report` makes the page. With `store="folder"` finished cells are kept,
+# so that a longer comparison can be stopped and resumed. The command line has the same:
+# `spikewright compare --methods rueckauer burst spikeconverter@4,8 …`.
 
 # %%
 from pathlib import Path

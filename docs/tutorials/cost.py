@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does it cost.
 
-A spiking network replaces multiply-adds by additions, and one pass by many ticks. Whether that saves energy depends on what
-is counted and what it is compared with. This page counts, prices, and asks where it would pay.
+A spiking network replaces multiply-adds by additions, and one pass by many ticks. Whether that
+saves energy depends on what is counted and what it is compared with. This page counts, prices,
+and asks where it would pay.
 """
 
 # %% [markdown]
@@ -26,14 +27,15 @@ result = sw.evaluate(snn, loader(test_scans, 64), reference=model, code_lengths=
 print(result.table(layers=True))
 
 # %% [markdown]
-# The first table is the trade: a longer train is more exact, needs more spikes and more ticks. The last one says where the
-# additions are. A convolution that reads the analog input keeps its multiply-adds ("MACs left"), once an input.
+# The first table is the trade: a longer train is more exact, needs more spikes and more ticks.
+# The last one says where the additions are. A convolution that reads the analog input keeps its
+# multiply-adds ("MACs left"), once an input.
 #
 # ## Counts are not energy
 #
-# A price list turns counts into picojoules. There are several, and none is the truth, so all of them are used. The opponents are
-# the original network in FP32 and the original **with equally many bits**: a train of T = 8 carries 8 bits, so the fair
-# opponent multiplies 8-bit activations.
+# A price list turns counts into picojoules. There are several, and none is the truth, so all of
+# them are used. The opponents are the original network in FP32 and the original **with equally
+# many bits**: a train of T = 8 carries 8 bits, so the fair opponent multiplies 8-bit activations.
 
 # %%
 from spikewright.energy import choose_models, energy_of, verdict
@@ -46,7 +48,8 @@ for energy in energies:
     print(f"{energy.model.name:14s}{energy.total / 1000:8.1f}{fp32:12.2f}{equal:13.2f}")
 
 # %% [markdown]
-# A number above 1 means that the spiking network needs more. What that comes to, in three sentences:
+# A number above 1 means that the spiking network needs more. What that comes to, in three
+# sentences:
 
 # %%
 print("\n".join(verdict(measured, result.reference_accuracy, energies)))
@@ -65,8 +68,8 @@ print(f"{'proportional':16s}{energy.variable / 1000:8.2f} nJ of {energy.total / 
 # %% [markdown]
 # ## Where would it pay?
 #
-# `break_even` is the number of spikes a neuron at which both need the same. None means that even a silent network would need
-# as much.
+# `break_even` is the number of spikes a neuron at which both need the same. None means that even
+# a silent network would need as much.
 
 # %%
 print(f"spikes a neuron now: {measured.spikes_per_neuron:.2f}")
@@ -77,8 +80,8 @@ for energy in energies:
 # %% [markdown]
 # ## Your own prices
 #
-# A price list is a TOML file. Write down what your chip's operations cost and price with it. A report takes such files, too, and
-# lists the parts layer by layer:
+# A price list is a TOML file. Write down what your chip's operations cost and price with it. A
+# report takes such files, too, and lists the parts layer by layer:
 
 # %%
 from pathlib import Path
@@ -111,9 +114,11 @@ sw.write_report(result, folder / "cost.html", energy=[str(folder / "mine.toml"),
 # %% [markdown]
 # ## What to take home
 #
-# - Against FP32 almost everything looks cheap, because a FP32 multiply-add is dear. Against equal bits less is left.
-# - With memory counted, fetching weights and potentials for each spike outweighs the arithmetic. Few spikes then matter more
-#   than cheap additions.
-# - Shorter trains cost less: T = 3 above needs about a third of the additions of T = 8. How short a train can be is a
-#   question of accuracy, and of [training](train_lossless.py).
-# - What is counted, and what is **not**, is on the page [What is counted](../conventions.md#energy).
+# - Against FP32 almost everything looks cheap, because a FP32 multiply-add is dear. Against equal
+#   bits less is left.
+# - With memory counted, fetching weights and potentials for each spike outweighs the arithmetic.
+#   Few spikes then matter more than cheap additions.
+# - Shorter trains cost less: T = 3 above needs about a third of the additions of T = 8. How short
+#   a train can be is a question of accuracy, and of [training](train_lossless.py).
+# - What is counted, and what is **not**, is on the page [What is
+#   counted](../conventions.md#energy).

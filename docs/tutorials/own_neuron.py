@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Your own neuron and method.
 
-A neuron is one file and a method is one file. They live in a package of yours; nothing in Spikewright is edited. This page
-adds a neuron that must rest for one step after each spike, sees what that breaks, and mends it with a method.
+A neuron is one file and a method is one file. They live in a package of yours; nothing in
+Spikewright is edited. This page adds a neuron that must rest for one step after each spike, sees
+what that breaks, and mends it with a method.
 """
 
 # %% [markdown]
 # ## The neuron
 #
-# A neuron gives its name, the initial value of each state, and `step_`, which overwrites the state that it is handed. It keeps
-# nothing itself, so every run starts fresh.
+# A neuron gives its name, the initial value of each state, and `step_`, which overwrites the
+# state that it is handed. It keeps nothing itself, so every run starts fresh.
 #
 # ```python title="my_spikes/resting_if.py"
 # --8<-- "tutorials/my-spikes/my_spikes/resting_if.py"
@@ -17,9 +18,10 @@ adds a neuron that must rest for one step after each spike, sees what that break
 #
 # ## The method
 #
-# A resting neuron sends at most every other step, so half of a full train is its largest value. The method makes room: it doubles the
-# scale λ of every population, the value that a full train stands for. All other settings (`T`, `scale`, `input`, `pool`, …) and the
-# conversion itself are inherited.
+# A resting neuron sends at most every other step, so half of a full train is its largest value.
+# The method makes room: it doubles the scale λ of every population, the value that a full train
+# stands for. All other settings (`T`, `scale`, `input`, `pool`, …) and the conversion itself are
+# inherited.
 #
 # ```python title="my_spikes/resting.py"
 # --8<-- "tutorials/my-spikes/my_spikes/resting.py"
@@ -33,11 +35,13 @@ adds a neuron that must rest for one step after each spike, sees what that break
 # --8<-- "tutorials/my-spikes/pyproject.toml"
 # ```
 #
-# You would now run `pip install -e my-spikes`. So that this page runs without changing what is installed, it does what pip does: it
-# writes the entry points to a folder of its own and puts both folders where Python looks for packages.
+# You would now run `pip install -e my-spikes`. So that this page runs without changing what is
+# installed, it does what pip does: it writes the entry points to a folder of its own and puts
+# both folders where Python looks for packages.
 
 # %%
 import importlib
+import itertools
 import sys
 import tomllib
 from pathlib import Path
@@ -71,10 +75,11 @@ for _ in range(8):
     spikes = neuron.step_(state, current, firing, out=torch.empty(1, 1))
     train.append(int(spikes))
 print(train, "charge left:", state["v"].item())
-assert all(a * b == 0 for a, b in zip(train, train[1:], strict=False))
+assert all(a * b == 0 for a, b in itertools.pairwise(train))
 
 # %% [markdown]
-# The charge that could not leave is still there. A larger current than half a threshold a step piles up.
+# The charge that could not leave is still there. A larger current than half a threshold a step
+# piles up.
 #
 # ## Convert with it
 #
@@ -103,8 +108,8 @@ print(f"ANN: {100 * result.reference_accuracy:.2f} %")
 # %% [markdown]
 # ## Everything else comes with it
 #
-# The simulators, `verify`, `diagnose`, `compare`, files and reports know nothing of this neuron, and need not. Where does the error
-# arise with `room=1`, and where with `room=2`?
+# The simulators, `verify`, `diagnose`, `compare`, files and reports know nothing of this neuron,
+# and need not. Where does the error arise with `room=1`, and where with `room=2`?
 
 # %%
 for room in (1.0, 2.0):
@@ -131,7 +136,9 @@ comparison = sw.compare(
 print(comparison.table())
 
 # %% [markdown]
-# A saved network names its neurons. On a machine without your package `load` refuses the file and says what is missing.
+# A saved network names its neurons. On a machine without your package `load` refuses the file and
+# says what is missing.
 #
-# What a neuron must keep to, and what else a method may override: [A package of your own](../extending.md). A method that belongs
-# into Spikewright itself is one file, too: see `CONTRIBUTING.md` in the repository.
+# What a neuron must keep to, and what else a method may override: [A package of your
+# own](../extending.md). A method that belongs into Spikewright itself is one file, too: see
+# `CONTRIBUTING.md` in the repository.
