@@ -212,7 +212,7 @@ def convert(
         >>> from torch.nn import Linear, ReLU, Sequential
         >>> model = Sequential(Linear(4, 8), ReLU(), Linear(8, 3))
         >>> snn = sw.convert(model, T=8, calibration=torch.rand(64, 4))
-        >>> snn.schedule().latency_ticks
+        >>> snn.timing().latency_ticks
         16
     """
     config = configure(method, **options)
@@ -402,12 +402,7 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
             "diagnose: expected the original network, got a converted one that was read from a "
             "file or rounded to integers, which does not hold it. Pass reference=model."
         )
-    settings = snn.provenance["config"]
-    return place_sites(
-        graph,
-        encode_input=settings.get("input", "analog") != "analog",
-        analog_relays=settings.get("analog_relays", ()),
-    )
+    return place_sites(graph, encode_input=snn.input != "analog", analog_relays=snn.analog_relays)
 
 
 def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None) -> Verification:

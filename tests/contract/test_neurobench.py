@@ -52,7 +52,7 @@ def spikes_of(snn: SpikingNetwork, x: Tensor) -> dict[str, list[Tensor]]:
         found.setdefault(name, []).append(sent.clone())
 
     given = snn.check_input(x)
-    if snn.schedule_kind == "layered":
+    if snn.schedule.name == "layered":
         LayeredReference(snn)(given, watch)
     else:
         run = simulator(snn, "reference").over_time(given, lambda n, t, s: watch(n, t, s[0]))

@@ -25,7 +25,7 @@ def spikes_of(network: SpikingNetwork, x: Tensor) -> dict[str, Tensor]:
     def watch(name: str, t: int, spikes: Tensor) -> None:
         counts[name] = counts.get(name, 0) + spikes.abs().sum(0)
 
-    if network.schedule_kind == "layered":
+    if network.schedule.name == "layered":
         LayeredReference(network)(network.check_input(x), watch)
     else:
         run = SynchronousReference(network).over_time(

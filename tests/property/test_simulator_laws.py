@@ -166,7 +166,7 @@ def test_inputs_in_flight_do_not_disturb_each_other(
 ) -> None:
     """A pipelined run gives each input the output of a run of its own, at the stated tick."""
     network, x = integer(net, chosen)
-    schedule, inputs = network.schedule(), [x[i : i + 2] for i in range(0, 6, 2)]
+    schedule, inputs = network.timing(), [x[i : i + 2] for i in range(0, 6, 2)]
     run = sw.run_pipelined(network, inputs, membranes=membranes)
     every = schedule.ticks_per_input(membranes)
     for i, (one, outputs) in enumerate(zip(inputs, run.outputs, strict=True)):
@@ -208,7 +208,7 @@ def test_a_saved_network_fires_the_same_spikes(
     assert same_trains(trains(network, x[:3]), trains(again, x[:3]))
     assert torch.equal(simulate(network, x), simulate(again, x))
     assert again.provenance == network.provenance
-    assert again.schedule().to_dict() == network.schedule().to_dict()
+    assert again.timing().to_dict() == network.timing().to_dict()
 
 
 @settings(max_examples=EXAMPLES // 2, phases=PHASES)

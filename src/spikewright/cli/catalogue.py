@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikewright import data, models
-from spikewright.codes import CODES
+from spikewright.codes import codes
 from spikewright.energy.energy_model import choose_models
 from spikewright.methods import methods
 from spikewright.methods.page import default_text, option_texts
@@ -44,7 +44,7 @@ def everything() -> dict[str, list[dict[str, Any]]]:
     """Return all names by kind, each with a line on it, as JSON-able data."""
     return {
         "methods": [_method(name, cls) for name, cls in _items(methods())],
-        "codes": [{"name": n, "text": _module_line(c)} for n, c in _items(CODES)],
+        "codes": [{"name": n, "text": _module_line(c)} for n, c in _items(codes())],
         "neurons": [{"name": n, "text": _module_line(c)} for n, c in _items(neurons())],
         "energy": [{"name": m.name, "text": f"{m.title}. {m.source}"} for m in choose_models()],
         "data": [

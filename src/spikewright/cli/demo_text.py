@@ -54,7 +54,7 @@ def training(
 
 def conversion(snn: SpikingNetwork, samples: int) -> str:
     """Say what the conversion made."""
-    neurons, steps = snn.neurons(), snn.code.steps
+    neurons, steps = snn.neurons(), snn.steps
     return _block(
         "2. Convert it into a spiking network, the SNN",
         method=f"SpikeConverter (F. Liu et al., AAAI 2022) with T = {snn.T}: a number travels as a "

@@ -74,13 +74,13 @@ def try_suggestions(
         The network as it is, then one trial a suggestion. The list ends in front of a trial that
         the user stopped, since other inputs would be compared.
     """
-    trials = [Trial(None, snn.schedule().latency_ticks, diagnosis)]
+    trials = [Trial(None, snn.timing().latency_ticks, diagnosis)]
     for suggestion in diagnosis.suggestions[:count]:
         network = api.apply(snn, suggestion)
         found = diagnose(network)
         if found.interrupted:
             break
-        trials.append(Trial(suggestion, network.schedule().latency_ticks, found))
+        trials.append(Trial(suggestion, network.timing().latency_ticks, found))
     return trials
 
 

@@ -21,11 +21,14 @@ class Code(Protocol):
 
     Attributes:
         name: Public name.
+        greedy: Whether a train is written greedily, the largest step weight first, as an
+            inverse-LIF neuron emits it.
         holds: Whether the receiver keeps the weights that are switched on and adds their sum to its
             potential in every step, instead of adding a weight for each spike.
     """
 
     name: ClassVar[str]
+    greedy: ClassVar[bool]
     holds: ClassVar[bool]
 
     @property

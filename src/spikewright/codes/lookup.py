@@ -11,11 +11,11 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from types import ModuleType
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from spikewright.errors import ConfigError, unknown_name
 
-__all__ = ["Lookup", "classes_in", "discover", "with_entry_points"]
+__all__ = ["Lookup", "classes_in", "discover", "named", "with_entry_points"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -109,13 +109,26 @@ def discover(where: str, package: str, path: Iterable[str], kind: type[T_co]) ->
     return Lookup(where, cast("dict[str, type[T_co]]", classes_in(modules)))
 
 
-def with_entry_points(known: Lookup[type[T_co]], group: str, base: type) -> Lookup[type[T_co]]:
+def named(where: str) -> Any:  # noqa: ANN401 - whatever is there
+    """Return what ``"package.module:name"`` names, which may be in a room above.
+
+    Example:
+        >>> named("spikewright.codes.rate:Rate").name
+        'rate'
+    """
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def with_entry_points(
+    known: Lookup[type[T_co]], group: str, base: type | tuple[type, ...]
+) -> Lookup[type[T_co]]:
     """Add the classes that other packages have registered under a group of entry points.
 
     Args:
         known: This package's own.
         group: Name of the entry point group.
-        base: What every registered class must be a subclass of.
+        base: What every registered class must be a subclass of, or one of several.
 
     Returns:
         A lookup of both.
@@ -124,12 +137,14 @@ def with_entry_points(known: Lookup[type[T_co]], group: str, base: type) -> Look
         ConfigError: If an entry point names something else, or a name is taken.
     """
     entries = {name: known[name] for name in known}
+    kinds = base if isinstance(base, tuple) else (base,)
     for entry in metadata.entry_points(group=group):
         cls = entry.load()
         named = isinstance(cls, type) and getattr(cls, "name", None) == entry.name
         if not named or not issubclass(cls, base):
             raise ConfigError(
-                f"entry point {entry.name!r} of {group}: expected a {base.__name__} of that name, "
+                f"entry point {entry.name!r} of {group}: expected a "
+                f"{' or '.join(k.__name__ for k in kinds)} of that name, "
                 f"got {cls!r}. Correct the package that registers it."
             )
         if entries.setdefault(entry.name, cls) is not cls:

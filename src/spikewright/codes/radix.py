@@ -68,6 +68,7 @@ class Radix:
     """
 
     name: ClassVar[str] = "radix"
+    greedy: ClassVar[bool] = True
     holds: ClassVar[bool] = False
 
     k: float = 2.0

@@ -40,6 +40,7 @@ class Switch(UniformCode):
     """
 
     name: ClassVar[str] = "switch"
+    greedy: ClassVar[bool] = True
     holds: ClassVar[bool] = True
 
     def encode(self, target: Decoded, signed: bool = False) -> Train:

@@ -31,6 +31,7 @@ class UniformCode:
         ConfigError: If T < 1, or T ≥ 2^24, beyond which float32 does not count exactly.
     """
 
+    greedy: ClassVar[bool] = False
     holds: ClassVar[bool] = False
 
     T: int = 64

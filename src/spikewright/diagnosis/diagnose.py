@@ -162,13 +162,13 @@ class _Comparison:
 
     def layers(self) -> tuple[LayerDiagnosis, ...]:
         """Return what has been added up, in the order of execution."""
-        full, graph = self.network.code.max_value, self.network.graph
+        graph = self.network.graph
         found = []
         for node in graph:
             sums = self.sums.get(node.name)
             if sums is None:
                 continue
-            unit = None if sums.fired is None else self._unit(node, full)
+            unit = None if sums.fired is None else self._unit(node)
             found.append(
                 LayerDiagnosis(
                     name=node.name,
@@ -189,12 +189,16 @@ class _Comparison:
             )
         return tuple(found)
 
-    def _unit(self, node: Node, full: float) -> Tensor:
+    def _unit(self, node: Node) -> Tensor:
         """Return what one unit stands for, "*neuron" or broadcastable with it."""
-        unit, at = (self._scale[node.name] / full).cpu(), self._batch[node.name]
+        unit, at = (self._scale[node.name] / self._full(node.name)).cpu(), self._batch[node.name]
         if at.is_plain:
             return unit if unit.ndim < len(node.shape or ()) else unit[0]
         return at.first(unit.expand(sizes(node.shape or ())))[0]
+
+    def _full(self, name: str) -> float:
+        """Return S, the value of a full train in units."""
+        return self.network.code_of(name).max_value
 
     def _sums_of(self, name: str) -> _Sums:
         return self.sums.setdefault(name, _Sums())
@@ -210,7 +214,7 @@ class _Comparison:
     def _probe(self, name: str, entered: Tensor, sent: Tensor) -> None:
         """Compare one population or gate over a whole run."""
         a, sums = self._found.pop(name).double(), self._sums_of(name)
-        scale, full = self._scale[name], self.network.code.max_value
+        scale, full = self._scale[name], self._full(name)
         node = self.reference[name]
         if ops.kind(node) == "pool":
             ideal, value = (v.double() * scale / full for v in (entered, sent))
@@ -268,9 +272,9 @@ def diagnose(
         samples=comparison.samples,
         agreeing=comparison.agreeing,
         T=network.T,
-        k=network.code.k,
-        schedule=network.schedule_kind,
-        neuron=network.neuron,
+        k=network.k,
+        schedule=str(network.schedule.name),
+        neuron=network.neuron_name,
         simulator=comparison.simulator.name,
         interrupted=interrupts.requested,
         provenance=dict(network.provenance),

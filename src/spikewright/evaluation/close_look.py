@@ -15,7 +15,7 @@ from torch import Tensor
 from spikewright.evaluation.layer_count import MOST, not_ours
 from spikewright.graph.batch import batch_of, element_count
 from spikewright.graph.ir import Inputs, as_inputs
-from spikewright.network import LayeredSchedule, SpikingNetwork
+from spikewright.network import LayeredTiming, SpikingNetwork
 from spikewright.simulators import LayeredReference, decided, simulator
 
 __all__ = ["Example", "Picture", "Track", "look_at"]
@@ -149,10 +149,10 @@ def look_at(
     ticks: list[list[Track]] = [[] for _ in range(count_of)]
     events: dict[str, list[list[tuple[int, int, int]]]] = {}
     shown = {name: _spread(_values(network, name)) for name in network.neurons()}
-    schedule = network.schedule()
+    timing = network.timing()
     start = (
-        {s: d * schedule.steps for s, d in schedule.depth.items()}
-        if isinstance(schedule, LayeredSchedule)
+        {p.site: p.start for p in timing.phases() if p.action == "fire"}
+        if isinstance(timing, LayeredTiming)
         else {}
     )
 
@@ -169,7 +169,7 @@ def look_at(
             watch(name, t + step, sent[step])
 
     with torch.no_grad():
-        if network.schedule_kind == "layered":  # its simulators count whole trains
+        if network.schedule.counting == "trains":  # its simulators count whole trains
             at = {n.name: batch_of(n.shape) for n in network.graph}
             LayeredReference(network)(given, lambda n, t, s: watch(n, t, at[n].first(s)))
             runs = simulator(network).over_time(given)

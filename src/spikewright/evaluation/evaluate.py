@@ -3,28 +3,26 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.collect import read_inputs
-from spikewright.codes import Tally
 from spikewright.errors import CalibrationError
 from spikewright.evaluation.answers import Answers, Beside, Decisions, answers_for, labels_of
 from spikewright.evaluation.close_look import Example, look_at
-from spikewright.evaluation.fan_out import FanOut
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.outputs import Form, Wanted, form_of, wanted_of
 from spikewright.evaluation.result import Result
+from spikewright.evaluation.spike_counts import SpikeCounts, counts_for
 from spikewright.evaluation.work import work_of
 from spikewright.graph import Node, ops
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
-from spikewright.simulators import Stages, simulator
+from spikewright.simulators import simulator
 
 __all__ = ["Counter", "evaluate"]
 
@@ -46,22 +44,9 @@ class Counter:
     ) -> None:
         self.network = network
         self.simulator = simulator(network, simulator_name)
-        self._fan_out = FanOut(network) if counting else None
-        self._by_step = counting and network.schedule_kind != "layered"
-        self._sleeps = counting and network.schedule_kind == "wake-sleep"
-        ways = self._fan_out.ways() if self._fan_out and self._by_step else {}
-        self._ways = {name: _flat(w.unsqueeze(0))[0] for name, w in ways.items()}
-        plan = Stages(network)
-        emitters = [n.name for group in plan.emitters.values() for n in group]
-        self._signed = {n for n in emitters if self._sleeps or plan.is_signed(n)}
-        self._last = torch.zeros(0, dtype=torch.int64)  # step of each input's last spike
-        self.at_rest = [0] * (network.code.steps + 1 if self._sleeps else 0)
-        self._tallies: dict[str, Tally] = {}  # of whole trains
-        self._counts: dict[str, Tensor] = {}  # step by step, "*neuron"
+        self._counts = counts_for(network) if counting else None
         self.samples = 0
         self.answers: Answers | None = None
-        self.spikes = [0] * network.code.steps
-        self.additions = [0] * network.code.steps
 
     def add(self, x: Inputs, form: Form, beside: Beside) -> None:
         """Run one batch and add what it does.
@@ -76,7 +61,7 @@ class Counter:
         """
         x = self.network.check_input(x)
         if self.answers is None:
-            self.answers = answers_for(form, self.network.code.steps)
+            self.answers = answers_for(form, self.network.steps)
         parts = self.simulator.split(x)
         lengths = [len(as_inputs(part)[0]) for part in parts]
         with torch.no_grad():
@@ -86,67 +71,43 @@ class Counter:
 
     def _run(self, x: Inputs, size: int, watch: Callable[[int, Sequence[Tensor]], None]) -> None:
         """Run a part of a batch."""
-        count = self._count if self._fan_out is not None else None
-        self._last = torch.zeros(size, dtype=torch.int64, device=self.network.device)
-        for step, outputs in enumerate(self.simulator.over_time(x, count)):
+        counts = self._counts
+        if counts is not None:
+            counts.begin(size)
+        told = None if counts is None else counts.add
+        for step, outputs in enumerate(self.simulator.over_time(x, told)):
             watch(step, self.network.samples_first(outputs))
-        for step in self._last.tolist() if self._sleeps else ():
-            self.at_rest[step] += 1
-
-    def _count(self, name: str, first: int, sent: Tensor) -> None:
-        """Add what a source sent in some steps, "time batch *neuron"; see ``simulators.Count``."""
-        if not self._by_step:
-            if name not in self._tallies and self._fan_out is not None:
-                alike = self._fan_out.ways_of(name)
-                self._tallies[name] = self.network.code.tally(name in self._signed, alike)
-            self._tallies[name].add(sent[0])
-            return
-        sent = sent.abs() if name in self._signed and sent.is_floating_point() else sent
-        lying = sent.permute(0, 1, 3, 4, 2) if sent.ndim == 5 else sent
-        per_step = lying.sum(1, dtype=None if sent.is_floating_point() else torch.int64)
-        total = per_step[0] if len(per_step) == 1 else per_step.sum(0, dtype=torch.float64)
-        total = (total.permute(2, 0, 1) if sent.ndim == 5 else total).double()
-        before = self._counts.get(name)
-        self._counts[name] = total if before is None else before.add_(total)
-        per_step = per_step.reshape(len(per_step), -1)
-        ways = self._ways.get(name)
-        added = None if ways is None else per_step.double() @ ways
-        own = ops.kind(self.network.graph[name]) != "pool"
-        if self._sleeps and own:
-            fired = (sent != 0).reshape(*sent.shape[:2], -1).any(2)
-            steps = torch.arange(first, first + len(fired), device=fired.device)
-            torch.maximum(self._last, (fired * steps[:, None]).amax(0), out=self._last)
-        sums = per_step.sum(1, dtype=torch.float64).tolist() if own else [0.0] * len(per_step)
-        for i, spikes in enumerate(sums):
-            self.spikes[first - 1 + i] += round(spikes)
-            self.additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
+        if counts is not None:
+            counts.end()
 
     def result(self) -> LengthResult:
         """Return what has been counted so far."""
-        network, schedule = self.network, self.network.schedule()
+        network, timing, counts = self.network, self.network.timing(), self._counts
+        steps = network.steps
         return LengthResult(
             T=network.T,
-            steps=network.code.steps,
-            k=network.code.k,
+            steps=steps,
+            k=network.k,
             samples=self.samples,
-            **(self.answers or Decisions(network.code.steps)).facts(),
-            latency_ticks=schedule.latency_ticks,
-            ticks_per_input=schedule.ticks_per_input(2),
-            layers=self._layers(self._fan_out) if self._fan_out is not None else (),
-            code=network.code.name,
-            schedule=network.schedule_kind,
-            spikes_by_step=tuple(accumulate(self.spikes)) if self._by_step else (),
-            additions_by_step=tuple(accumulate(self.additions)) if self._by_step else (),
-            at_rest=tuple(self.at_rest),
+            **(self.answers or Decisions(steps)).facts(),
+            latency_ticks=timing.latency_ticks,
+            ticks_per_input=timing.ticks_per_input(2),
+            layers=() if counts is None else self._layers(counts),
+            code=network.code_name,
+            schedule=str(network.schedule.name),
+            spikes_by_step=() if counts is None else counts.spikes,
+            additions_by_step=() if counts is None else counts.additions,
+            at_rest=() if counts is None else counts.at_rest,
             awake=network.awake,
-            largest=network.code.max_value * max(s.gamma for s in network.sites.values()),
-            plan=schedule.to_dict(),
-            settles=network.provenance.get("config", {}).get("sleep") == "settle",
+            largest=max(c.max_value for c in network.codes)
+            * max(s.gamma for s in network.sites.values()),
+            plan=timing.to_dict(),
+            settles=getattr(network.schedule, "settles", False),
         )
 
-    def _layers(self, fan_out: FanOut) -> tuple[LayerCount, ...]:
+    def _layers(self, counted: SpikeCounts) -> tuple[LayerCount, ...]:
         graph, neurons = self.network.graph, self.network.neurons()
-        counts = {**self._counts, **{n: t.total() for n, t in self._tallies.items()}}
+        counts, fan_out = counted.totals(), counted.fan_out
         additions = fan_out.additions(counts)
         found: dict[str, list[LayerCount]] = {name: [] for name in graph.nodes}
         for r in fan_out.receivers:
@@ -173,11 +134,6 @@ class Counter:
             )
             found[name].append(layer)
         return _told_apart([layer for layers in found.values() for layer in layers])
-
-
-def _flat(x: Tensor) -> Tensor:
-    """Return "some *neuron" as "some neuron", maps with channels last, which is how they lie."""
-    return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).reshape(len(x), -1)
 
 
 def _told_apart(layers: Sequence[LayerCount]) -> tuple[LayerCount, ...]:

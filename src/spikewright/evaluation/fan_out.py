@@ -233,7 +233,7 @@ class FanOut:
         """Return how often an analog value is multiplied: once, or every tick if it changes."""
         network = self._plan.network
         changes = self._graph[constant].op == ops.ANALOG_RELAY
-        return float(network.code.steps) if changes and network.span == 1.0 else 1.0
+        return float(network.schedule.sums(network.graph, network.sites)) if changes else 1.0
 
     def _receivers(self) -> list[Receiver]:
         graph, constants = self._graph, self._plan.constants

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from spikewright.graph import Graph, Node, ops
 from spikewright.graph.batch import element_count, sizes
-from spikewright.network import LayeredSchedule, SpikingNetwork
-from spikewright.neurons import neurons, stepping
+from spikewright.network import LayeredTiming, SpikingNetwork
+from spikewright.neurons import Accumulating, neurons, stepping
 from spikewright.neurons.base import Effort
 from spikewright.simulators.stages import Stages, pool_operator
 
@@ -82,9 +82,9 @@ def work_of(network: SpikingNetwork) -> dict[str, Work]:
     plan = Stages(network)
     graph, constants = network.graph, plan.constants
     delays: dict[str, int] = {}
-    schedule = network.schedule()
-    if isinstance(schedule, LayeredSchedule):
-        for line in schedule.delays:  # one line with taps serves all that read it
+    timing = network.timing()
+    if isinstance(timing, LayeredTiming):
+        for line in timing.delays:  # one line with taps serves all that read it
             delays[line.source] = max(delays.get(line.source, 0), line.ticks)
     emitters = {n.name for group in plan.emitters.values() for n in group}
     found: dict[str, Work] = {}
@@ -95,37 +95,43 @@ def work_of(network: SpikingNetwork) -> dict[str, Work]:
             found[node.name] = _gate(network, node, delayed)
         elif ops.kind(node) == "site":
             constant = _is_constant(graph, node, emitters, constants)
-            found[node.name] = _site(network, node, constant, delayed)
+            found[node.name] = _site(network, node, plan, constant, delayed)
     return found
 
 
-def _site(network: SpikingNetwork, node: Node, constant: bool, delayed: int) -> Work:
-    code, steps = network.code, network.code.steps
+def _site(network: SpikingNetwork, node: Node, plan: Stages, constant: bool, delayed: int) -> Work:
+    code, site = network.sites[node.name].code, network.sites[node.name]
     values, fires = element_count(node.shape), node.op in ops.SPIKING_OPS
-    signed = fires and network.sites[node.name].signed
-    layered = network.schedule_kind == "layered"
-    at_input = node.op == ops.INPUT_SITE
-    if fires and not layered:
-        neuron = stepping(network.neuron_of(node.name))
-        effort, kept = neuron.effort(network.firing(node.name)), len(neuron.states)
-    else:
-        effort = Effort(comparisons=(2 if signed else 1) if fires else 0, per_spike=int(fires))
+    if not fires or issubclass(neurons()[site.neuron], Accumulating):
+        effort = Effort(comparisons=(2 if site.signed else 1) if fires else 0, per_spike=int(fires))
         kept = 1
-    loaded = layered and at_input  # an input's value is loaded at once, or drawn anew each tick
-    accumulating = 0 if loaded or not kept else 1
-    held = code.holds and accumulating == 1
-    inflations = (steps - 1) * (accumulating + int(fires)) if layered and code.k != 1.0 else 0
-    leaks = steps if effort.factor != 1.0 else 0
-    shifting = is_shift(code.k) if inflations else is_shift(effort.factor)
-    trains = accumulating + int(fires) if layered else 1  # takes in one, then sends one
+    else:
+        neuron = stepping(site.neuron)
+        effort, kept = neuron.effort(network.firing(node.name)), len(neuron.states)
+    trains = network.schedule.counting == "trains"  # takes in whole ones, then sends one
+    loaded = trains and node.op == ops.INPUT_SITE  # its value is loaded at once
+    depth = plan.depth[node.name]
+    if trains:
+        window = plan.stages[max(depth, 1) - 1].window
+        taking = 0 if loaded else window.length
+        sending = code.steps if fires else 0
+        inflations = (taking - 1) * int(taking > 0 and window.k != 1.0)
+        inflations += (sending - 1) * int(sending > 0 and code.k != 1.0)
+        shifting = is_shift(max(window.k, code.k))
+    else:
+        taking, sending = network.steps if kept else 0, 0
+        inflations = network.steps if effort.factor != 1.0 else 0
+        shifting = is_shift(effort.factor)
+    held = code.holds and taking > 0
+    entering = min(taking, network.awake) if not trains else taking
     return Work(
         values=values,
         potentials=values * (kept + int(held)),
-        updates=values * steps * trains if kept else 0,
-        constants=values * network.awake * accumulating * int(constant or held),
-        factors=values * (inflations + leaks) * int(not shifting),
-        shifts=values * (inflations + leaks) * int(shifting),
-        comparisons=values * steps * effort.comparisons,
+        updates=values * (taking + sending) if kept else 0,
+        constants=values * entering * int(constant or held),
+        factors=values * inflations * int(not shifting),
+        shifts=values * inflations * int(shifting),
+        comparisons=values * (code.steps if trains else network.steps) * effort.comparisons,
         per_spike=effort.per_spike,
         delayed=delayed,
     )
@@ -135,12 +141,12 @@ def _gate(network: SpikingNetwork, node: Node, delayed: int) -> Work:
     """Count a gate's members: each is compared, and a state kept for each and for the winner."""
     members = _members(network.graph, node)
     before, values = element_count(network.graph[node.inputs[0]].shape), element_count(node.shape)
-    kept = len(neurons()[network.gate].states)
+    kept, steps = len(neurons()[network.gate].states), network.code_of(node.name).steps
     return Work(
         values=values,
         potentials=before + values if kept else 0,
-        updates=values * network.code.steps if kept else 0,
-        comparisons=members * network.code.steps,
+        updates=values * steps if kept else 0,
+        comparisons=members * steps,
         delayed=delayed,
     )
 

@@ -5,33 +5,40 @@ import math
 
 from torch import Tensor
 
+from spikewright.functions import Clip, Function, Identity, ReLU, Staircase
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Ref
-from spikewright.graph.staircase import quantised
 
-__all__ = ["activate", "activation_range", "between_layers"]
+__all__ = ["activate", "activation_range", "between_layers", "function_of"]
+
+
+def function_of(node: Node) -> Function:
+    """Return the activation of a site in the original network.
+
+    A rectified site clips to [0, cap], a relay to ±cap if it has a cap; either applies the
+    staircase it was trained with if there is one. Everything else passes on what it is given.
+    """
+    cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
+    signed = node.op == ops.RELAY
+    if cap is not None and levels is not None:
+        offset = float(node.kwargs["offset"])
+        return Staircase(cap=float(cap), levels=int(levels), offset=offset, signed=signed)
+    if node.op == ops.RECTIFY:
+        return ReLU() if cap is None else Clip(high=float(cap))
+    if signed and cap is not None:
+        return Clip(low=-float(cap), high=float(cap))
+    return Identity()
 
 
 def activate(node: Node, x: Tensor, overwrite: bool = False) -> Tensor:
     """Apply a site's activation in the original network's numbers.
-
-    A rectified site clips to [0, cap], a relay to ±cap if it has a cap; either applies the
-    staircase it was trained with if there is one. Everything else passes through.
 
     Args:
         node: The site.
         x: Its input, "batch *neuron".
         overwrite: Whether the memory of ``x`` may be used.
     """
-    cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
-    if levels is not None:
-        signed = node.op == ops.RELAY
-        return quantised(x, node.kwargs["cap"], levels, node.kwargs["offset"], signed)
-    if node.op == ops.RECTIFY:
-        return x.clamp_(0, cap) if overwrite else x.clamp(0, cap)
-    if node.op == ops.RELAY and cap is not None:
-        return x.clamp(-cap, cap)
-    return x
+    return function_of(node)(x, overwrite)
 
 
 def activation_range(graph: Graph, node: Node) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from spikewright.graph.activation import activation_range, between_layers
 from spikewright.graph.build import Rewrite
 from spikewright.graph.chains import SNAP, chains
 from spikewright.graph.ir import Graph
-from spikewright.graph.staircase import Function, function_of, rounds, staircase_of
+from spikewright.graph.staircase import PointFunction, chain_function, rounds, staircase_of
 
 __all__ = ["find_shifted_staircases"]
 
@@ -36,7 +36,7 @@ def find_shifted_staircases(graph: Graph) -> None:
         for source, chain in reversed(found):
             if not (inside or any(activation_range(graph, n) for n in chain)):
                 continue
-            at = function_of(graph, source, chain)
+            at = chain_function(graph, source, chain)
             bottom = float(at([_FAR])[0].to(graph.dtype))
             levels = staircase_of(_lifted(at, bottom), graph.dtype) if bottom != 0 else None
             if levels is not None and not levels.pop("signed"):
@@ -49,7 +49,7 @@ def find_shifted_staircases(graph: Graph) -> None:
     graph.prune()
 
 
-def _lifted(at: Function, bottom: float) -> Function:
+def _lifted(at: PointFunction, bottom: float) -> PointFunction:
     def moved(points: Tensor | list[float], snap: float = SNAP) -> Tensor:
         return at(torch.as_tensor(points, dtype=torch.float64) + bottom, snap) - bottom
 

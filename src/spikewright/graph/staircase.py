@@ -17,11 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spikewright.functions.staircase import quantised
 from spikewright.graph import ops
 from spikewright.graph.chains import SNAP, chains, evaluate, rounder
 from spikewright.graph.ir import Arg, Graph, Node, Ref
 
-__all__ = ["find_staircases", "function_of", "quantised", "rounds", "staircase_of"]
+__all__ = ["chain_function", "find_staircases", "rounds", "staircase_of"]
 
 MAX_LEVELS = 4096
 """Finer staircases are left alone; the longest rate code in the papers has as many steps."""
@@ -30,37 +31,8 @@ _CLOSE = 1e-6  # what several constants in float32, each rounded by up to 6e-8, 
 _FAR = 1e6  # every staircase has reached its top here
 
 
-Function = Callable[..., Tensor]
+PointFunction = Callable[..., Tensor]
 """Points, and as ``snap`` how near to a whole number is one, to values."""
-
-
-def quantised(
-    x: Float[Tensor, "*neuron"], cap: float, levels: int, offset: float, signed: bool = False
-) -> Float[Tensor, "*neuron"]:
-    """Apply the quantised activation that a site was trained with.
-
-    a = θ · clip(⌊L·x/θ + φ⌋ / L, 0, 1), in this order of operations, which is that of the published
-    code; a value on an edge belongs to the upper level.
-
-    Args:
-        x: Input of the site, "batch *neuron"; not changed.
-        cap: θ > 0, the top, in the unit of ``x``.
-        levels: L ≥ 1.
-        offset: φ in [0, 1), in levels: ½ rounds, 0 floors.
-        signed: Whether the staircase goes on below zero, down to -θ.
-
-    Returns:
-        Multiples of θ/L between 0 (signed: -θ) and θ, same shape.
-
-    References:
-        T. Bu et al., QCFS, ICLR 2022, equation 8 (φ = ½); CASC, 2024 (φ = 0, θ = 1).
-
-    Example:
-        >>> quantised(torch.tensor([-1.0, 0.24, 0.26, 0.9, 7.0]), 2.0, 4, 0.5).tolist()
-        [0.0, 0.0, 0.5, 1.0, 2.0]
-    """
-    y = (x / cap).mul_(levels).add_(offset).floor_()
-    return y.div_(levels).clamp_(-1.0 if signed else 0.0, 1.0).mul_(cap)
 
 
 def find_staircases(graph: Graph) -> Graph:
@@ -102,7 +74,7 @@ def find_staircases(graph: Graph) -> Graph:
 
 def _replace(graph: Graph, name: str, source: str, chain: Sequence[Node]) -> bool:
     """Put a site in the place of a chain that is a staircase."""
-    found = staircase_of(function_of(graph, source, chain), graph.dtype)
+    found = staircase_of(chain_function(graph, source, chain), graph.dtype)
     if found is None:
         return False
     op = ops.RELAY if found.pop("signed") else ops.RECTIFY
@@ -129,7 +101,7 @@ def _merge_equal(graph: Graph) -> None:
     graph.prune()
 
 
-def function_of(graph: Graph, source: str, chain: Sequence[Node]) -> Function:
+def chain_function(graph: Graph, source: str, chain: Sequence[Node]) -> PointFunction:
     """Return what a chain computes, as a function of points."""
 
     def at(points: Tensor | Sequence[float], snap: float = SNAP) -> Tensor:
@@ -139,7 +111,7 @@ def function_of(graph: Graph, source: str, chain: Sequence[Node]) -> Function:
     return at
 
 
-def staircase_of(at: Function, dtype: torch.dtype) -> dict[str, Arg] | None:
+def staircase_of(at: PointFunction, dtype: torch.dtype) -> dict[str, Arg] | None:
     """Return cap, levels, offset and sign if a function is a staircase, else None.
 
     Args:

@@ -8,10 +8,10 @@ batch passes the network once; no spikes need to be simulated.
 import torch
 from torch import Tensor
 
+from spikewright.functions.staircase import quantised
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.graph.batch import batch_of
-from spikewright.graph.staircase import quantised
 from spikewright.methods.base import Prepared, shaped
 
 __all__ = ["adaptive_thresholds"]

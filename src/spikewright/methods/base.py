@@ -12,10 +12,11 @@ from torch import Tensor
 
 from spikewright import __version__
 from spikewright.calibration import RULES, SiteObserver, Statistics
+from spikewright.codes import Code
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import ops, place_sites
 from spikewright.graph.ir import Graph, Node
-from spikewright.network import Site, SpikingNetwork
+from spikewright.network import Schedule, Site, SpikingNetwork
 from spikewright.network.twin import check_equality
 
 __all__ = [
@@ -122,6 +123,16 @@ class MethodConfig:
     version: ClassVar[int] = 1
     anytime: ClassVar[bool] = False
 
+    @property
+    def input(self) -> str:
+        """How the input enters; methods with a choice have a setting of this name."""
+        return "analog"
+
+    @property
+    def analog_relays(self) -> tuple[str, ...]:
+        """Which relays stay analog; methods with a choice have a setting of this name."""
+        return ()
+
     def convert(self, prepared: Prepared) -> SpikingNetwork:
         """Build the spiking network from a prepared model; `Prepared.convert` calls and checks."""
         raise NotImplementedError
@@ -130,8 +141,36 @@ class MethodConfig:
         """Return the original network with the sites that the method gives it."""
         return place_sites(
             prepared.graph,
-            encode_input=getattr(self, "input", "analog") != "analog",
-            analog_relays=getattr(self, "analog_relays", ()),
+            encode_input=self.input != "analog",
+            analog_relays=self.analog_relays,
+        )
+
+    def network(
+        self,
+        prepared: Prepared,
+        graph: Graph,
+        sites: dict[str, Site],
+        schedule: Schedule,
+        gate: str = "streaming-max",
+    ) -> SpikingNetwork:
+        """Return the network of a folded graph and its populations, with its history.
+
+        Args:
+            prepared: What was converted.
+            graph: The graph in units of the sites.
+            sites: Site name to population.
+            schedule: When populations take in and fire.
+            gate: Name of the gate that takes maxima of spikes.
+        """
+        return SpikingNetwork(
+            graph=graph,
+            sites=sites,
+            schedule=schedule,
+            gate=gate,
+            input=self.input,
+            analog_relays=self.analog_relays,
+            analog_range=analog_range(prepared, graph),
+            provenance=provenance(prepared, self),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -226,11 +265,17 @@ def observer_of(prepared: Prepared, node: Node) -> SiteObserver:
     return prepared.statistics[name]
 
 
-def silent_site(node: Node) -> Site:
-    """Return the site of a read-out or of a relay left analog: nothing is encoded there."""
+def silent_site(node: Node, code: Code) -> Site:
+    """Return the site of a read-out or of a relay left analog: nothing is encoded there.
+
+    Args:
+        node: The site.
+        code: Over whose steps a constant current enters it.
+    """
     one = torch.tensor(1.0)
     return Site(
         name=node.name,
+        code=code,
         scale=one,
         threshold=one.clone(),
         pre_bias=torch.tensor(0.0),
@@ -252,7 +297,7 @@ def shaped(scale: Tensor, axis: int | None, node: Node) -> Tensor:
     return scale.reshape(size[1:] if axis > 0 else size)
 
 
-def provenance(prepared: Prepared, config: MethodConfig, graph: Graph) -> dict[str, Any]:
+def provenance(prepared: Prepared, config: MethodConfig) -> dict[str, Any]:
     """Return the history of a network: model, method, settings, versions, calibration."""
     return {
         "model": prepared.title,
@@ -261,9 +306,13 @@ def provenance(prepared: Prepared, config: MethodConfig, graph: Graph) -> dict[s
         "versions": versions(),
         "calibration_samples": prepared.statistics.samples,
         "statistics_digest": prepared.statistics.digest(),
-        "analog_range": {
-            n: float(o.histogram.max.max())
-            for n, o in prepared.statistics.items()
-            if n in graph.nodes and ops.kind(graph[n]) != "site"
-        },
+    }
+
+
+def analog_range(prepared: Prepared, graph: Graph) -> dict[str, float]:
+    """Return the largest value that calibration saw of each analog input of a network."""
+    return {
+        n: float(o.histogram.max.max())
+        for n, o in prepared.statistics.items()
+        if n in graph.nodes and ops.kind(graph[n]) != "site"
     }

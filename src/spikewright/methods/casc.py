@@ -20,7 +20,8 @@ from spikewright.graph import Graph, Node, ops
 from spikewright.methods.adaptive import adaptive_thresholds
 from spikewright.methods.base import Prepared
 from spikewright.methods.synchronous import ScaledConfig
-from spikewright.network import ScheduleKind
+from spikewright.network import Schedule
+from spikewright.network import WakeSleep as WakeSleepSchedule
 
 __all__ = ["CASC", "settling_bound"]
 
@@ -53,7 +54,6 @@ class CASC(ScaledConfig):
 
     name: ClassVar[str | None] = "casc"
     anytime: ClassVar[bool] = False
-    schedule_kind: ClassVar[ScheduleKind] = "wake-sleep"
 
     T: int = 8
     sleep: int | Literal["settle"] = "settle"
@@ -73,6 +73,10 @@ class CASC(ScaledConfig):
             WakeSleep(T=self.T, sleep=self.sleep)
         if type(self.samples) is not int or self.samples < 1:
             raise ConfigError(f"samples: expected 1 input or more, got {self.samples!r}.")
+
+    def schedule(self) -> Schedule:
+        """Return the wake-sleep schedule."""
+        return WakeSleepSchedule(settles=self.sleep == "settle")
 
     def neuron(self) -> str:
         """Return the consistent integrate-and-fire neuron."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from spikewright.calibration import MinError, ScaleRule, SiteObserver
 from spikewright.codes import Code
 from spikewright.graph import Graph, Node, fold_units, ops
+from spikewright.graph.activation import function_of
 from spikewright.methods.base import (
     MethodConfig,
     Prepared,
@@ -17,11 +18,10 @@ from spikewright.methods.base import (
     check_paths,
     check_scale,
     observer_of,
-    provenance,
     shaped,
     silent_site,
 )
-from spikewright.network import Site, SpikingNetwork
+from spikewright.network import Layered, Site, SpikingNetwork
 
 __all__ = ["LayeredConfig"]
 
@@ -72,30 +72,23 @@ class LayeredConfig(MethodConfig):
         sites, units = {}, {}
         for node in graph:
             if ops.kind(node) == "site":
-                site = self._site(graph, node, observers.get(node.name), code, prepared)
+                site = self._site(node, observers.get(node.name), code, prepared)
                 sites[node.name] = site
                 if node.op in ops.SPIKING_OPS:
                     units[node.name] = shaped(site.scale, site.channel_axis, node) / code.max_value
-        folded = fold_units(graph, units)
-        return SpikingNetwork(
-            graph=folded,
-            sites=sites,
-            code=code,
-            provenance=provenance(prepared, self, folded),
-        )
+        return self.network(prepared, fold_units(graph, units), sites, Layered())
 
     def _site(
         self,
-        graph: Graph,
         node: Node,
         observer: SiteObserver | None,
         code: Code,
         prepared: Prepared,
     ) -> Site:
         if observer is None:
-            return silent_site(node)
+            return silent_site(node, code)
         axis = observer.channel_axis
-        scale = self._trained_scale(node, observer, code)
+        scale = _level_scale(node, code)
         if scale is None:
             scale = self.scale.scale(
                 observer.histogram,
@@ -106,6 +99,9 @@ class LayeredConfig(MethodConfig):
             )
         return Site(
             name=node.name,
+            code=code,
+            neuron="inverse-lif" if code.greedy else "encoder",
+            function=function_of(node),
             signed=node.op == ops.RELAY or node.name in prepared.signed_inputs,
             channel_axis=1 if axis is None else axis,
             scale=scale,
@@ -113,18 +109,14 @@ class LayeredConfig(MethodConfig):
             pre_bias=torch.tensor(0.5 if self.rounding else 0.0),
         )
 
-    def _trained_scale(self, node: Node, observer: SiteObserver, code: Code) -> Tensor | None:
-        """Return the λ with which a site fires the levels it was trained with, if there is one.
 
-        Rounded levels of one height are made without error, which no other λ can do, if the code
-        counts as far and the clip at the top is the longest train's or was not met in calibration.
-        """
-        levels = node.kwargs.get("levels")
-        rounds = self.rounding and node.kwargs.get("offset") == 0.5
-        if levels is None or not rounds or not isinstance(self.scale, MinError):
-            return None
-        cap, full = float(node.kwargs["cap"]), code.max_value
-        met = float(observer.histogram.max.max()) >= cap * (1 - 0.5 / levels)
-        if code.k not in (1.0, 2.0) or full < levels or (met and full != levels):
-            return None
-        return torch.tensor(cap / levels * full)
+def _level_scale(node: Node, code: Code) -> Tensor | None:
+    """Return the λ with which a site fires the levels it was trained with, if it can.
+
+    A unit is then the height of a level, so no level is rounded; the site's function clips at the
+    top. None for codes that cannot write L levels of one height: k between 1 and 2, or S < L.
+    """
+    levels = node.kwargs.get("levels")
+    if levels is None or code.k not in (1.0, 2.0) or code.max_value < levels:
+        return None
+    return torch.tensor(float(node.kwargs["cap"]) / levels * code.max_value)

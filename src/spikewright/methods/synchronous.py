@@ -11,6 +11,7 @@ from torch import Tensor
 from spikewright.calibration import Percentile, ScaleRule
 from spikewright.codes import Code, Rate
 from spikewright.graph import Graph, Node, fold_units, ops
+from spikewright.graph.activation import function_of
 from spikewright.graph.bias import add_bias
 from spikewright.methods.base import (
     InputKind,
@@ -20,11 +21,10 @@ from spikewright.methods.base import (
     check_paths,
     check_scale,
     observer_of,
-    provenance,
     shaped,
     silent_site,
 )
-from spikewright.network import ScheduleKind, Site, SpikingNetwork
+from spikewright.network import Schedule, Site, SpikingNetwork, Synchronous
 
 __all__ = ["Gate", "ScaledConfig", "SynchronousConfig", "input_scale"]
 
@@ -53,7 +53,6 @@ class SynchronousConfig(MethodConfig):
     """
 
     anytime: ClassVar[bool] = True
-    schedule_kind: ClassVar[ScheduleKind] = "synchronous"
 
     T: int = 64
     v_init: float = 0.0
@@ -75,6 +74,10 @@ class SynchronousConfig(MethodConfig):
                 f"v_init: expected a share of the threshold in [0, 1), got {self.v_init}. "
                 "From 1 on a neuron would fire without input."
             )
+
+    def schedule(self) -> Schedule:
+        """Return the schedule."""
+        return Synchronous()
 
     def neuron(self) -> str:
         """Return the name of the neuron model."""
@@ -129,48 +132,40 @@ class SynchronousConfig(MethodConfig):
         graph = self.placed(prepared)
         self.check_graph(graph)
         scales, shifts = self.choose_scales(graph, prepared)
+        code = self.choose_code(graph)
         sites, units = {}, {}
         for node in graph:
             if ops.kind(node) == "site":
-                site = self._site(graph, node, scales, prepared)
+                site = self._site(node, code, scales, prepared)
                 sites[node.name] = site
                 if node.op in ops.SPIKING_OPS:
                     units[node.name] = shaped(site.scale, site.channel_axis, node)
         for name, shift in shifts.items():
             graph = add_bias(graph, name, shaped(shift, sites[name].channel_axis, graph[name]))
             sites[name] = dataclasses.replace(sites[name], shift=shift)
-        folded = fold_units(graph, units)
-        return SpikingNetwork(
-            graph=folded,
-            sites=sites,
-            code=self.choose_code(folded),
-            neuron=self.neuron(),
-            gate=self.pool,
-            schedule_kind=self.schedule_kind,
-            provenance=provenance(prepared, self, folded),
-        )
+        return self.network(prepared, fold_units(graph, units), sites, self.schedule(), self.pool)
 
     def check_graph(self, graph: Graph) -> None:
         """Refuse a network that the method cannot take; by default all can be."""
 
-    def _site(
-        self, graph: Graph, node: Node, scales: dict[str, Tensor], prepared: Prepared
-    ) -> Site:
+    def _site(self, node: Node, code: Code, scales: dict[str, Tensor], prepared: Prepared) -> Site:
         if node.op not in ops.SPIKING_OPS:
-            return silent_site(node)
+            return silent_site(node, code)
         axis = prepared.channel_axis(node)
         signed = node.op == ops.RELAY or node.name in prepared.signed_inputs
         at_input = node.op == ops.INPUT_SITE
         scale = input_scale(prepared, node) if at_input else scales[node.name]
         return Site(
             name=node.name,
+            code=code,
+            neuron=self.input_neuron() if at_input else self.neuron(),
+            function=function_of(node),
             signed=signed,
             channel_axis=1 if axis is None else axis,
             scale=scale,
             threshold=torch.tensor(1.0 if at_input else self.firing_threshold()),
             pre_bias=torch.tensor(0.0 if at_input else self.initial(node)),
             gamma=1 if at_input else self.largest_burst(),
-            neuron=self.input_neuron() if at_input else "",
             leak=1.0 if at_input else self.leakage(),
             seed=self.seed,
         )

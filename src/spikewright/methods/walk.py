@@ -18,10 +18,10 @@ from spikewright.graph.batch import element_count
 from spikewright.graph.ir import Inputs
 from spikewright.methods.base import Prepared, silent_site
 from spikewright.methods.synchronous import SynchronousConfig, input_scale
-from spikewright.network import SpikingNetwork
+from spikewright.network import SpikingNetwork, Synchronous
 from spikewright.neurons import Firing, stepping
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import TickPlan
+from spikewright.simulators.ticks import BASE, TickPlan
 from spikewright.simulators.timefold import scan, scan_gate
 
 __all__ = ["Fire", "Population", "input_population", "inputs_that_fit", "walk"]
@@ -88,16 +88,12 @@ def walk(graph: Graph, x: Inputs, T: int, gate: str, fire: Fire) -> None:
         train = value.expand(T, *value.shape) if constant else before.split(value, T)
         if ops.kind(node) != "pool":
             return at.unsplit(fire(node, train))
-        return at.unsplit(scan_gate(plan.gate, None, train, pools[node.name], 1.0)[0])
+        return at.unsplit(scan_gate(plan.gate, None, train, pools[node.name], BASE)[0])
 
-    network = SpikingNetwork(
-        graph=graph,
-        sites={n.name: silent_site(n) for n in graph if ops.kind(n) == "site"},
-        code=Rate(T=T),
-        neuron="if-soft",
-        gate=gate,
-        schedule_kind="synchronous",
+    code = Rate(T=T)
+    sites = {n.name: silent_site(n, code) for n in graph if ops.kind(n) == "site"}
+    plan = TickPlan(
+        SpikingNetwork(graph=graph, sites=sites, gate=gate, schedule=Synchronous()), site
     )
-    plan = TickPlan(network, site)
     with torch.no_grad():
         plan.run(plan.once(x), T)

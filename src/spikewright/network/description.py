@@ -8,26 +8,36 @@ graph is run without numbers (see :mod:`spikewright.graph.validate`).
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from spikewright.codes import CODES, Code
-from spikewright.errors import FileFormatError, SpikewrightError
+from spikewright.codes import Code, codes
+from spikewright.codes.lookup import Lookup
+from spikewright.errors import ConfigError, FileFormatError, SpikewrightError
+from spikewright.functions import Function, functions
 from spikewright.graph import ops
 from spikewright.graph.batch import Shape
 from spikewright.graph.decode import decode_graph
 from spikewright.graph.validate import validate
-from spikewright.network.spiking import ScheduleKind, Site, SpikingNetwork
-from spikewright.neurons import Stepping, neurons
+from spikewright.network.base import Network
+from spikewright.network.schedules import SCHEDULES, Schedule
+from spikewright.network.site import Site
+from spikewright.neurons import neurons
 
-__all__ = ["SITE_SETTINGS", "SITE_TENSORS", "build", "check"]
+__all__ = ["SITE_TENSORS", "build", "check", "describe"]
+
+N = TypeVar("N", bound=Network)
 
 SITE_TENSORS = ("scale", "threshold", "pre_bias", "shift")
 SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
 
-_FIELDS = ("graph", "sites", "code", "neuron", "gate", "schedule", "integer", "provenance")
+_FIELDS = (
+    *("graph", "sites", "schedule", "gate", "integer", "provenance"),
+    *("input", "analog_relays", "analog_range"),
+)
+_INPUTS = ("analog", "encoded", "poisson")
 _MOST_STEPS = 1 << 16  # of a train; the longest in the papers are 4096
 _MOST_GAMMA = 1 << 16
 _PROVENANCE: Mapping[str, tuple[type, ...]] = {
@@ -38,7 +48,6 @@ _PROVENANCE: Mapping[str, tuple[type, ...]] = {
     "calibration": (str,),
     "calibration_samples": (int,),
     "statistics_digest": (str,),
-    "analog_range": (dict,),
     "integer": (dict,),
     "equality": (dict, type(None)),
     "preprocess": (dict, type(None)),
@@ -48,12 +57,37 @@ _PROVENANCE: Mapping[str, tuple[type, ...]] = {
 _EQUALITY = ("difference", "original", "tolerance", "inputs")
 
 
-def build(data: Any, tensors: Mapping[str, Tensor]) -> SpikingNetwork:  # noqa: ANN401 - JSON
+def describe(network: Network) -> dict[str, Any]:
+    """Return everything about a network but its tensors, as JSON-able data."""
+    sites = [
+        {
+            "name": s.name,
+            "code": s.code.to_dict(),
+            "function": s.function.to_dict(),
+            **{k: getattr(s, k) for k in SITE_SETTINGS},
+        }
+        for s in network.sites.values()
+    ]
+    return {
+        "graph": network.graph.to_dict(),
+        "sites": sites,
+        "schedule": network.schedule.to_dict(),
+        "gate": network.gate,
+        "integer": network.integer,
+        "input": network.input,
+        "analog_relays": list(network.analog_relays),
+        "analog_range": network.analog_range,
+        "provenance": network.provenance,
+    }
+
+
+def build(data: Any, tensors: Mapping[str, Tensor], kind: type[N]) -> N:  # noqa: ANN401 - JSON
     """Make the network that a file describes.
 
     Args:
         data: Parsed JSON.
         tensors: ``param/NAME`` of the graph, ``site/NAME/scale`` and so on of the populations.
+        kind: The class of the network.
 
     Raises:
         FileFormatError: At the first thing that does not fit.
@@ -71,26 +105,28 @@ def build(data: Any, tensors: Mapping[str, Tensor]) -> SpikingNetwork:  # noqa: 
         )
     if len({s.name for s in sites}) < len(sites):
         raise FileFormatError("sites: expected different names, got one twice. Save it again.")
-    kind = _is(fields, "schedule", str)
-    if kind not in get_args(ScheduleKind):
+    input_kind, relays = _is(fields, "input", str), _is(fields, "analog_relays", list)
+    if input_kind not in _INPUTS or not all(isinstance(r, str) for r in relays):
         raise FileFormatError(
-            f"schedule: expected one of {', '.join(get_args(ScheduleKind))}, got {kind!r}."
+            f"input: expected one of {', '.join(_INPUTS)} and paths of relays, got "
+            f"{input_kind[:40]!r} and {str(relays)[:40]}. Save it again."
         )
-    network = SpikingNetwork(
+    network = kind(
         graph=graph,
         sites={s.name: s for s in sites},
-        code=_code(_is(fields, "code", dict)),
-        neuron=_is(fields, "neuron", str),
+        schedule=_schedule(_is(fields, "schedule", dict)),
         gate=_is(fields, "gate", str),
-        schedule_kind=kind,
         integer=_is(fields, "integer", bool),
+        input=input_kind,
+        analog_relays=tuple(relays),
+        analog_range=_ranges(_is(fields, "analog_range", dict)),
         provenance=_provenance(_is(fields, "provenance", dict)),
     )
     check(network)
     return network
 
 
-def check(network: SpikingNetwork) -> None:
+def check(network: Network) -> None:
     """Refuse a network that cannot be run, or not as it says.
 
     Raises:
@@ -139,35 +175,31 @@ def _check_site(site: Site, shape: Shape) -> None:
             )
 
 
-def _check_dynamics(network: SpikingNetwork) -> None:
+def _check_dynamics(network: Network) -> None:
     """Refuse neurons, gates and codes that the schedule cannot run."""
-    known, layered = neurons(), network.schedule_kind == "layered"
-    firing = {network.neuron_of(n.name) for n in network.spiking_nodes()}
-    for name in {network.neuron, network.gate, *firing}:
+    known, firing = neurons(), [network.sites[n.name] for n in network.spiking_nodes()]
+    for name in {network.gate, *(site.neuron for site in firing)}:
         if name not in known:
             raise FileFormatError(
                 f"neuron: expected one of {', '.join(known)}, got {name!r}. "
                 "Install the package that it comes from."
             )
-    for name in sorted(firing):
-        if issubclass(known[name], Stepping) is layered:
+    for site in firing:
+        if misfit := network.schedule.misfit(site):
             raise FileFormatError(
-                f"neuron: expected one for the {network.schedule_kind} schedule, got {name!r}. "
-                "Convert again."
+                f"site {site.name!r}: expected what the {network.schedule.name} schedule can run, "
+                f"got {misfit}. Convert again."
             )
-    if not callable(getattr(known[network.gate], "step", None)) and not layered:
+    if not callable(getattr(known[network.gate], "step", None)):
         raise FileFormatError(f"gate: expected a max-pool gate, got {network.gate!r}.")
-    if (network.schedule_kind == "wake-sleep") is not hasattr(network.code, "sleep") or (
-        not layered and (network.code.k != 1.0 or network.code.holds)
-    ):
-        raise FileFormatError(
-            f"code: expected one for the {network.schedule_kind} schedule, got "
-            f"{network.code.name!r}. Convert again."
-        )
+    try:
+        network.timing()
+    except ConfigError as error:
+        raise FileFormatError(str(error)) from error
 
 
 def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - JSON
-    fields = _table(entry, "site", ("name", *SITE_SETTINGS))
+    fields = _table(entry, "site", ("name", "code", "function", *SITE_SETTINGS))
     name = _is(fields, "name", str)
     missing = [k for k in SITE_TENSORS if f"site/{name}/{k}" not in tensors]
     if missing:
@@ -175,6 +207,8 @@ def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - 
     return Site(
         name=name,
         **{k: tensors[f"site/{name}/{k}"] for k in SITE_TENSORS},
+        code=_code(_is(fields, "code", dict)),
+        function=_function(_is(fields, "function", dict)),
         signed=_is(fields, "signed", bool),
         channel_axis=_whole(fields, "channel_axis", 0, 63),
         gamma=_whole(fields, "gamma", 1, _MOST_GAMMA),
@@ -186,32 +220,52 @@ def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - 
 
 def _code(plain: Mapping[str, Any]) -> Code:
     """Build a code; what its settings may be its own class says, which kinds its fields do."""
+    found: Code = _settings(plain, "code", codes())
+    return found
+
+
+def _function(plain: Mapping[str, Any]) -> Function:
+    found: Function = _settings(plain, "function", functions())
+    return found
+
+
+def _schedule(plain: Mapping[str, Any]) -> Schedule:
+    found: Schedule = _settings(plain, "schedule", SCHEDULES)
+    return found
+
+
+def _settings(plain: Mapping[str, Any], what: str, known: Lookup[Any]) -> Any:  # noqa: ANN401
+    """Build what a name and settings describe; every setting of the kind that its field says."""
     name = _is(plain, "name", str)
-    if name not in CODES:
-        raise FileFormatError(f"code: expected one of {', '.join(CODES)}, got {name!r}.")
-    cls = CODES[name]
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    if name not in known:
+        raise FileFormatError(f"{what}: expected one of {', '.join(known)}, got {name!r}.")
+    cls = known[name]
+    for field in dataclasses.fields(cls):
         if field.name not in plain:
-            raise FileFormatError(f"code: expected {field.name}, got none. Save it again.")
+            raise FileFormatError(f"{what}: expected {field.name}, got none. Save it again.")
         if field.type is int:
             _whole(plain, field.name, 0, _MOST_STEPS)
         elif field.type is float:
-            _real(plain, field.name, 0.0, 1e6)
+            _real(plain, field.name, -1e30, 1e30)
         else:
             _is(plain, field.name, field.type if isinstance(field.type, type) else object)
     try:
         return cls.from_dict(plain)
     except SpikewrightError as error:
-        raise FileFormatError(f"code: {error}") from error
+        raise FileFormatError(f"{what}: {error}") from error
+
+
+def _ranges(found: dict[str, Any]) -> dict[str, float]:
+    for name, size in found.items():
+        if type(size) not in (int, float) or not 0 <= size <= 1e300:
+            raise FileFormatError(f"analog_range: that of {name!r} is none. Save it again.")
+    return found
 
 
 def _provenance(history: dict[str, Any]) -> dict[str, Any]:
     for key, kinds in _PROVENANCE.items():
         if key in history and type(history[key]) not in kinds:
             raise FileFormatError(f"provenance: {key} is of another kind. Save it again.")
-    for name, size in history.get("analog_range", {}).items():
-        if type(size) not in (int, float) or not 0 <= size <= 1e300:
-            raise FileFormatError(f"provenance: the range of {name!r} is none. Save it again.")
     for name in _EQUALITY if history.get("equality") is not None else ():
         _real(history["equality"], name, 0.0, 1e300)
     return history

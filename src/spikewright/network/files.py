@@ -11,6 +11,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,18 +20,20 @@ from torch import Tensor
 
 from spikewright.errors import FileFormatError, SpikewrightWarning
 from spikewright.files import MOST_TEXT, parse_json, replacing
-from spikewright.network.description import SITE_SETTINGS, SITE_TENSORS, build, check
-from spikewright.network.spiking import SpikingNetwork
+from spikewright.network.base import Network
+from spikewright.network.description import SITE_TENSORS, build, check, describe
 
-__all__ = ["FORMAT", "VERSION", "load", "save"]
+__all__ = ["FORMAT", "VERSION", "from_bytes", "read", "save", "to_bytes"]
+
+N = TypeVar("N", bound=Network)
 
 FORMAT = "spikewright.network"
-VERSION = 3
+VERSION = 4
 _STORED = frozenset({"F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 """Types of tensors, in safetensors' names."""
 
 
-def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
+def save(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to one file; an existing file is replaced only when the new one is whole.
 
     Args:
@@ -49,20 +52,7 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
     for name, site in network.sites.items():
         tensors.update({f"site/{name}/{k}": getattr(site, k) for k in SITE_TENSORS})
     tensors = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
-    description = {
-        "graph": network.graph.to_dict(),
-        "sites": [
-            {"name": s.name, **{k: getattr(s, k) for k in SITE_SETTINGS}}
-            for s in network.sites.values()
-        ],
-        "code": network.code.to_dict(),
-        "neuron": network.neuron,
-        "gate": network.gate,
-        "schedule": network.schedule_kind,
-        "integer": network.integer,
-        "provenance": network.provenance,
-    }
-    text = json.dumps(description, sort_keys=True)
+    text = json.dumps(describe(network), sort_keys=True)
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -82,11 +72,12 @@ def save(network: SpikingNetwork, path: str | os.PathLike[str]) -> None:
         )
 
 
-def load(path: str | os.PathLike[str]) -> SpikingNetwork:
+def read(path: str | os.PathLike[str], kind: type[N]) -> N:
     """Read a network that :func:`save` wrote.
 
     Args:
         path: The file.
+        kind: The class of the network.
 
     Returns:
         A network that gives the same spikes.
@@ -132,7 +123,7 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
     except ValueError as error:
         raise FileFormatError(f"{path}: its description cannot be read ({error}).") from error
     try:
-        return build(data, tensors)
+        return build(data, tensors, kind)
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from error
 
@@ -160,7 +151,7 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
     return sha.hexdigest()
 
 
-def to_bytes(network: SpikingNetwork) -> bytes:
+def to_bytes(network: Network) -> bytes:
     """Return what :func:`save` would write."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.safetensors"
@@ -168,7 +159,7 @@ def to_bytes(network: SpikingNetwork) -> bytes:
         return path.read_bytes()
 
 
-def from_bytes(data: bytes) -> SpikingNetwork:
+def from_bytes(data: bytes, kind: type[N]) -> N:
     """Read what :func:`to_bytes` returned.
 
     Raises:
@@ -177,4 +168,4 @@ def from_bytes(data: bytes) -> SpikingNetwork:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.safetensors"
         path.write_bytes(data)
-        return load(path)
+        return read(path, kind)

@@ -6,8 +6,9 @@ for bit. Sums are held in float64, where integers below 2^53 are exact.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,18 +20,18 @@ from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.sites import Value, analog_inputs, flow
 from spikewright.graph.units import fold_units
 from spikewright.graph.windows import to_sum
+from spikewright.network.base import Network
 from spikewright.network.factors import absorb_factors
 from spikewright.network.rounding import round_inputs
-from spikewright.network.spiking import SpikingNetwork
 
 __all__ = ["to_integer"]
+
+N = TypeVar("N", bound=Network)
 
 _LIMIT = 2.0**53
 
 
-def to_integer(
-    network: SpikingNetwork, *, weight_bits: int = 8, input_bits: int = 8
-) -> SpikingNetwork:
+def to_integer(network: N, *, weight_bits: int = 8, input_bits: int = 8) -> N:
     """Round a network to integers.
 
     Weights are rounded per output channel to ``weight_bits`` signed bits (channels that are
@@ -57,13 +58,15 @@ def to_integer(
     graph = network.graph.copy()
     graph.params = {n: t.double() if t.is_floating_point() else t for n, t in graph.params.items()}
     units = _integer_sums(graph)
-    inputs = _integer_inputs(graph, network, input_bits)
+    spans = network.spans()
+    span = float(math.lcm(*map(int, spans.values())))  # a bias of one tick is whole in all of them
+    inputs = _integer_inputs(graph, network, span, input_bits)
     units.update(inputs)
     thresholds = {n: s.threshold.double() for n, s in network.sites.items()}
     graph = _fold(graph, units, thresholds)
-    absorb_factors(graph, inputs, network.span, weight_bits)
+    absorb_factors(graph, inputs, span, weight_bits)
     sites = dict(network.sites)
-    for name, (step, rest) in round_inputs(graph, inputs, network.span, weight_bits).items():
+    for name, (step, rest) in round_inputs(graph, inputs, span, weight_bits).items():
         node, site, threshold = graph[name], sites[name], thresholds[name]
         if node.op == ops.READOUT:
             _scale_readout(graph, node, step / threshold)
@@ -74,6 +77,13 @@ def to_integer(
             )
             continue
         threshold = torch.clamp(torch.round(threshold / step), min=1.0)
+        uneven = len(set(spans.values())) > 1 and bool((rest.abs() * 2 > threshold).any())
+        if site.signed and uneven:
+            raise ConfigError(
+                f"{node.where()}: expected biases that are spread evenly over trains of all "
+                "lengths, got more left over than a signed population can be given. Use codes of "
+                "one length in front of relays, or encode this input."
+            )
         half = torch.floor(threshold * (site.pre_bias.double() / site.threshold.double()))
         start = half if site.signed else half + rest
         sites[node.name] = dataclasses.replace(site, threshold=threshold, pre_bias=start)
@@ -83,9 +93,9 @@ def to_integer(
                 site, threshold=site.threshold.double(), pre_bias=site.pre_bias.double()
             )
     graph.prune()
-    largest = network.span * max(s.gamma for s in sites.values())
-    ranges = network.provenance.get("analog_range", {})
-    _check_range(graph, largest, ranges, _repeats(network))
+    largest = max(network.full(n) * s.gamma for n, s in sites.items())
+    sums = network.schedule.sums(network.graph, sites)
+    _check_range(graph, max(largest, span), network.analog_range, float(sums))
     provenance = {
         **network.provenance,
         "integer": {"weight_bits": weight_bits, "input_bits": input_bits},
@@ -95,20 +105,16 @@ def to_integer(
     )
 
 
-def _repeats(network: SpikingNetwork) -> float:
-    """Return how often sums of one span are added up."""
-    return 1.0 if network.schedule_kind == "layered" else float(network.code.steps)
-
-
-def _check(network: SpikingNetwork, weight_bits: int, input_bits: int) -> None:
+def _check(network: Network, weight_bits: int, input_bits: int) -> None:
     if network.integer:
         raise ConfigError(
             "to_integer: expected a network in floating point, got an integer one already."
         )
-    if network.code.k not in (1.0, 2.0):
+    uneven = [code.k for code in network.codes if code.k not in (1.0, 2.0)]
+    if uneven:
         raise ConfigError(
             "to_integer: expected k = 2 or 1, whose step weights are integers, got k = "
-            f"{network.code.k:g}. "
+            f"{uneven[0]:g}. "
             "Convert with k=2."
         )
     for what, bits in (("weight_bits", weight_bits), ("input_bits", input_bits)):
@@ -164,18 +170,17 @@ def _integer_sums(graph: Graph) -> dict[str, Tensor]:
     return units
 
 
-def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[str, Tensor]:
+def _integer_inputs(graph: Graph, network: Network, full: float, bits: int) -> dict[str, Tensor]:
     """Round analog inputs to a grid; return the unit of each rounded value."""
     values = flow(graph)
     units: dict[str, Tensor] = {}
-    ranges = network.provenance.get("analog_range", {})
+    ranges = network.analog_range
     for name in analog_inputs(graph):
         users = [u for u in graph.users()[name] if not values[u.name].prefix]
         readers = [u.name for u in users if u.op != ops.INPUT_SITE and ops.kind(u) != "shape"]
         if not readers:
             continue  # it enters as spikes
         step = (_range(graph, name, ranges) or 1.0) / (2 ** (bits - 1) - 1)
-        full = network.span
         new = [
             _scale_node(graph, graph[name], "grid", 1.0 / step),
             dataclasses.replace(
@@ -195,7 +200,7 @@ def _integer_inputs(graph: Graph, network: SpikingNetwork, bits: int) -> dict[st
     return units
 
 
-def _range(graph: Graph, name: str, ranges: Mapping[str, Any]) -> float:
+def _range(graph: Graph, name: str, ranges: Mapping[str, float]) -> float:
     """Return the largest absolute value of an analog input that calibration saw."""
     factor = 1.0
     while name not in ranges:

@@ -26,7 +26,7 @@ from spikewright.graph.equality import (
 )
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program, visit
-from spikewright.network.spiking import SpikingNetwork
+from spikewright.network.base import Network
 
 __all__ = [
     "AgainstOriginal",
@@ -54,16 +54,17 @@ class Equality:
     tolerance: float
 
 
-def units_of(network: SpikingNetwork) -> dict[str, Tensor]:
-    """Return what one unit at every population stands for in the original network, λ/span."""
+def units_of(network: Network) -> dict[str, Tensor]:
+    """Return what one unit at every population stands for in the original network."""
     found = {}
     for node in network.spiking_nodes():
         site = network.sites[node.name]
-        found[node.name] = site.broadcast(site.scale / network.span, len(node.shape or ()))
+        unit = site.scale / network.full(node.name)
+        found[node.name] = site.broadcast(unit, len(node.shape or ()))
     return found
 
 
-def check_equality(network: SpikingNetwork, original: Graph, x: Inputs) -> Equality:
+def check_equality(network: Network, original: Graph, x: Inputs) -> Equality:
     """Check that a converted network's twin computes the original network.
 
     Both are given the same values at all sites, those of the original. What a method adds to
@@ -151,7 +152,7 @@ class AgainstOriginal:
 
 
 def compare_original(
-    network: SpikingNetwork, captured: Graph, placed: Graph, x: Inputs
+    network: Network, captured: Graph, placed: Graph, x: Inputs
 ) -> AgainstOriginal:
     """Check the whole law on some inputs: from what was captured to the network's twin.
 
@@ -182,7 +183,7 @@ def compare_original(
     return AgainstOriginal(True, relative)
 
 
-def twin_outputs(network: SpikingNetwork, x: Inputs) -> tuple[Tensor, ...]:
+def twin_outputs(network: Network, x: Inputs) -> tuple[Tensor, ...]:
     """Return what the network would compute if its neurons sent exact values.
 
     Args:
@@ -201,7 +202,7 @@ def twin_outputs(network: SpikingNetwork, x: Inputs) -> tuple[Tensor, ...]:
     return outputs
 
 
-def _drive(network: SpikingNetwork, node: Node, value: Tensor, units: dict[str, Tensor]) -> Tensor:
+def _drive(network: Network, node: Node, value: Tensor, units: dict[str, Tensor]) -> Tensor:
     """Return what enters a site in the original numbers, without what its method adds."""
     if node.name not in units:
         return value
@@ -212,13 +213,13 @@ def _drive(network: SpikingNetwork, node: Node, value: Tensor, units: dict[str, 
     return drive
 
 
-def _axis(network: SpikingNetwork, node: Node) -> int | None:
+def _axis(network: Network, node: Node) -> int | None:
     site = network.sites[node.name]
     return site.channel_axis if site.scale.numel() > 1 else None
 
 
 def _error(
-    network: SpikingNetwork,
+    network: Network,
     original: Graph,
     x: tuple[Tensor, ...],
     site: str,
@@ -234,7 +235,7 @@ def _error(
     )
 
 
-def _first(network: SpikingNetwork, original: Graph, x: tuple[Tensor, ...]) -> Node | None:
+def _first(network: Network, original: Graph, x: tuple[Tensor, ...]) -> Node | None:
     """Return the first operator whose value is not the original one in its unit."""
     graph, units = network.graph, units_of(network)
     seen: dict[str, Tensor] = {}

@@ -5,8 +5,11 @@
 point group ``spikewright.neurons`` included.
 """
 
+from typing import TypeVar
+
 from spikewright.codes.lookup import Lookup, discover, with_entry_points
 from spikewright.errors import ConfigError
+from spikewright.neurons.base import Accumulating as Accumulating
 from spikewright.neurons.base import Firing as Firing
 from spikewright.neurons.base import Neuron as Neuron
 from spikewright.neurons.base import State as State
@@ -17,6 +20,8 @@ from spikewright.neurons.max_gate import StreamingMaxGate as StreamingMaxGate
 
 ENTRY_POINTS = "spikewright.neurons"
 
+K = TypeVar("K")
+
 
 def neurons() -> Lookup[type[Neuron]]:
     """Return every known neuron and gate: the files of this package and those of entry points.
@@ -25,7 +30,17 @@ def neurons() -> Lookup[type[Neuron]]:
         ConfigError: If an entry point names something else than a neuron, or a name is taken.
     """
     found = discover("neuron", __name__, __path__, Neuron)  # type: ignore[type-abstract]
-    return with_entry_points(found, ENTRY_POINTS, Stepping)
+    return with_entry_points(found, ENTRY_POINTS, (Stepping, Accumulating))
+
+
+def accumulating(name: str) -> type[Accumulating]:
+    """Return a neuron that fires after its whole input.
+
+    Raises:
+        UnknownNameError: If no neuron has this name.
+        ConfigError: If it spikes while its input arrives, or is a gate.
+    """
+    return _of_kind(name, Accumulating, "fires after its input", "the synchronous schedule")
 
 
 def stepping(name: str) -> type[Stepping]:
@@ -35,12 +50,16 @@ def stepping(name: str) -> type[Stepping]:
         UnknownNameError: If no neuron has this name.
         ConfigError: If it fires after its input only, or is a gate.
     """
+    return _of_kind(name, Stepping, "steps with its input", "the layered schedule")
+
+
+def _of_kind(name: str, kind: type[K], what: str, other: str) -> type[K]:
     table = neurons()
     cls = table[name]
-    if not issubclass(cls, Stepping):
-        able = ", ".join(n for n in table if issubclass(table[n], Stepping))
+    if not issubclass(cls, kind):
+        able = ", ".join(n for n in table if issubclass(table[n], kind))
         raise ConfigError(
-            f"neuron {name!r}: expected one that steps with its input ({able}), got one that "
-            "does not. Use the layered schedule for it."
+            f"neuron {name!r}: expected one that {what} ({able}), got one that does not. "
+            f"Use {other} for it."
         )
     return cls

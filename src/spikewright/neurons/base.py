@@ -2,8 +2,8 @@
 """What every neuron declares, so that a simulator can make fresh state for any of them and step it.
 
 Neurons that spike while their input arrives are ``Stepping``: all that a simulator needs is their
-``begin`` and ``step_``. The inverse-LIF neuron, which fires after its input, declares its state
-only; the layered simulators are built around its two phases.
+``begin`` and ``step_``. Those that first take in whole trains are ``Accumulating``: they say which
+codes' trains they emit and how.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from spikewright.shapes import Current, Spikes
+from spikewright.codes import Code
+from spikewright.shapes import Current, Potential, Spikes
 
-__all__ = ["Effort", "Firing", "Neuron", "State", "Stepping"]
+__all__ = ["Accumulating", "Effort", "Firing", "Neuron", "State", "Stepping"]
 
 State = dict[str, Any]
 """What a population carries from step to step: tensors "batch *neuron" by name."""
@@ -70,6 +71,41 @@ class Effort:
     comparisons: int = 1
     factor: float = 1.0
     per_spike: int = 1
+
+
+class Accumulating:
+    """Base of neurons that have their whole input before they fire (temporal separation).
+
+    A subclass gives ``name``, ``states``, ``emits`` and ``fire_``; it holds no state itself. Its
+    potential has been accumulated, with pre-bias and function, when firing begins.
+    """
+
+    name: ClassVar[str]
+    states: ClassVar[Mapping[str, float]] = {"v": 0.0}
+
+    @staticmethod
+    def emits(code: Code) -> bool:
+        """Tell whether its trains are those that a code writes."""
+        raise NotImplementedError
+
+    @staticmethod
+    def fire_(
+        v: Potential, threshold: float | Tensor, code: Code, t: int, signed: bool, out: Spikes
+    ) -> Spikes:
+        """Fire step ``t`` of the train of v/θ.
+
+        Args:
+            v: Potential, "batch *neuron"; the neuron's own to overwrite from step 1 to the last.
+            threshold: V_th > 0 in the unit of ``v``, scalar or broadcastable.
+            code: The population's code.
+            t: Step, from 1.
+            signed: Whether the neurons are ON/OFF pairs written as one signed potential.
+            out: Memory for the spikes, shape and type of ``v``.
+
+        Returns:
+            ``out``, holding the code's symbols of this step.
+        """
+        raise NotImplementedError
 
 
 class Stepping:

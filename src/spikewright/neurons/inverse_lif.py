@@ -5,30 +5,34 @@ First it accumulates a whole train without firing, then it fires a whole train w
 The functions work in place, because memory traffic is all that they cost.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from spikewright.codes import Code
+from spikewright.neurons.base import Accumulating
 from spikewright.shapes import Current, Potential, Spikes
 
 __all__ = ["InverseLIF", "accumulate_", "begin_fire_", "fire_"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class InverseLIF:
-    """What a simulator must keep for inverse-LIF neurons: one potential, zero at the start.
-
-    Attributes:
-        name: Public name.
-        states: Initial value of each state a neuron carries from step to step.
-    """
+class InverseLIF(Accumulating):
+    """Greedy trains of base k, the most significant step first: the radix and the switch code."""
 
     name: ClassVar[str] = "inverse-lif"
-    states: ClassVar[Mapping[str, float]] = MappingProxyType({"v": 0.0})
+
+    @staticmethod
+    def emits(code: Code) -> bool:
+        """Tell whether a code is greedy; see :class:`Accumulating`."""
+        return code.greedy
+
+    @staticmethod
+    def fire_(
+        v: Potential, threshold: float | Tensor, code: Code, t: int, signed: bool, out: Spikes
+    ) -> Spikes:
+        """Fire once and inflate what is left; see :func:`fire_`."""
+        return fire_(v, threshold * code.k ** (code.steps - 1), code.k, signed=signed, out=out)
 
 
 def accumulate_(v: Potential, current: Current, k: float) -> Potential:

@@ -24,20 +24,6 @@ GateState = tuple[Tensor, Tensor]
 _EXACT = {torch.float32: 24, torch.float64: 53}
 
 
-@dataclass(frozen=True, kw_only=True)
-class StreamingMaxGate:
-    """What a simulator must keep for a max-pool gate: two registers, zero at the start.
-
-    Attributes:
-        name: Public name.
-        states: Initial value of each register: ``prefix`` has the shape of the input,
-            ``pooled_prefix`` that of the output.
-    """
-
-    name: ClassVar[str] = "streaming-max"
-    states: ClassVar[Mapping[str, float]] = MappingProxyType({"prefix": 0.0, "pooled_prefix": 0.0})
-
-
 def step(
     state: GateState | None,
     spikes: Tensor,
@@ -77,6 +63,22 @@ def step(
     torch.add(spikes, prefix, alpha=base, out=prefix)
     pooled = pool(prefix)
     return torch.sub(pooled, pooled_before, alpha=base, out=pooled_before), (prefix, pooled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamingMaxGate:
+    """What a simulator must keep for a max-pool gate: two registers, zero at the start.
+
+    Attributes:
+        name: Public name.
+        states: Initial value of each register: ``prefix`` has the shape of the input,
+            ``pooled_prefix`` that of the output.
+    """
+
+    name: ClassVar[str] = "streaming-max"
+    states: ClassVar[Mapping[str, float]] = MappingProxyType({"prefix": 0.0, "pooled_prefix": 0.0})
+
+    step = staticmethod(step)
 
 
 def check_register(steps: int, dtype: torch.dtype, base: float = 2.0) -> None:

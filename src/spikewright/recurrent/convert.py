@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from spikewright import api
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.functions.staircase import quantised
 from spikewright.graph import capture, find_activations, ops, simplify
 from spikewright.graph.capture import evaluation_mode
-from spikewright.graph.staircase import quantised
 from spikewright.models.text_rnn import RecurrentCell, TextRNN
 from spikewright.recurrent.network import RecurrentSNN
 

@@ -131,7 +131,7 @@ class RecurrentSNN:
         h = self.embedding.new_zeros(texts, hidden)
         pooled = torch.zeros_like(h)
         spikes, additions, ticks = torch.zeros(3, texts, dtype=torch.int64)
-        at_rest = torch.zeros(self.network.code.steps + 1, dtype=torch.int64)
+        at_rest = torch.zeros(self.network.steps + 1, dtype=torch.int64)
         for t in range(int(lengths.max())):
             active = (lengths > t).nonzero().squeeze(1)
             joined = torch.cat([self.embedding[tokens[active, t]], h[active]], dim=1)

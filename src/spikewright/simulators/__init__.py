@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulators that must agree, by schedule: the tick-by-tick definition and a faster way to it.
 
-Layered networks have ``collapsed`` (one pass on decoded trains), synchronous ones ``timefold``
-(time folded into the batch); both have ``reference``. Wake-sleep networks are synchronous ones
-that end with ticks without input.
+A schedule says which it has. Layered networks have ``collapsed`` (one pass on decoded trains),
+synchronous ones ``timefold`` (time folded into the batch); both have ``reference``. Wake-sleep
+networks are synchronous ones that end with ticks without input.
 """
 
+from spikewright.codes.lookup import named
 from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.base import Count as Count
@@ -26,12 +27,6 @@ from spikewright.simulators.timefold import Timefold as Timefold
 from spikewright.simulators.verify import Verification as Verification
 from spikewright.simulators.verify import verify as verify
 
-_BY_SCHEDULE: dict[str, dict[str, type[Simulator]]] = {
-    "layered": {"collapsed": Collapsed, "reference": LayeredReference},
-    "synchronous": {"timefold": Timefold, "reference": SynchronousReference},
-    "wake-sleep": {"timefold": Timefold, "reference": SynchronousReference},
-}
-
 
 def simulator(network: SpikingNetwork, name: str | None = None) -> Simulator:
     """Compile a network for one of its simulators.
@@ -43,13 +38,13 @@ def simulator(network: SpikingNetwork, name: str | None = None) -> Simulator:
     Raises:
         ConfigError: If the network's schedule has no such simulator.
     """
-    known = _BY_SCHEDULE[network.schedule_kind]
+    found = (named(where) for where in network.schedule.simulators)
+    known = {cls.name: cls for cls in found}
     chosen = next(iter(known)) if name is None else name
     if chosen not in known:
         raise ConfigError(
             f"simulator: expected {' or '.join(map(repr, known))} for a network with the "
-            f"{network.schedule_kind} schedule, got {name!r}. Leave it out for the fastest."
+            f"{network.schedule.name} schedule, got {name!r}. Leave it out for the fastest."
         )
-    build: type = known[chosen]
-    made: Simulator = build(network)
+    made: Simulator = known[chosen](network)
     return made

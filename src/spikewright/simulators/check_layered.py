@@ -4,15 +4,16 @@
 import torch
 from torch import Tensor
 
+from spikewright.codes import Code
 from spikewright.graph import Node, ops
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
-from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
-from spikewright.neurons.max_gate import GateState
+from spikewright.neurons import accumulating
+from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.agreement import ROUNDING, FreeRun, SiteCheck, absolute
 from spikewright.simulators.collapsed import Collapsed
-from spikewright.simulators.layered import LayeredReference
+from spikewright.simulators.layered import LayeredReference, add_symbol_
 from spikewright.simulators.stages import Stages, pool_operator
 
 __all__ = ["check_layered"]
@@ -32,56 +33,44 @@ def check_layered(network: SpikingNetwork, x: Inputs) -> tuple[list[SiteCheck], 
 
     def watch(name: str, t: int, spikes: Tensor) -> None:
         nonlocal differ
-        if t == 1:
-            live[name] = spikes.clone()
-        else:
-            accumulate_(live[name], spikes, network.code.k)
-        if t == network.code.steps:
-            n = live.pop(name)
-            differ += int((~_same(n, seen[name], network)).sum())
+        code = network.code_of(name)
+        add_symbol_(live, name, spikes, code, t)
+        if t == code.steps:
+            differ += int((live.pop(name) != seen[name]).sum())
 
     ticked = LayeredReference(network)(x, watch)
     return checks, FreeRun(outputs, ticked, differ)
 
 
-def _same(a: Tensor, b: Tensor, network: SpikingNetwork) -> Tensor:
-    """Compare decoded trains; with k < 2 two equal trains decode equally up to rounding."""
-    return a == b if network.code.k in (1.0, 2.0) else (a - b).abs() < 1e-4 * network.code.max_value
-
-
 def _forced(network: SpikingNetwork, x: Inputs, seen: dict[str, Tensor]) -> list[SiteCheck]:
     """Feed each site the collapsed simulator's trains, tick by tick, and compare what it fires."""
-    plan, code = Stages(network), network.code
-    constant = {
-        name: value / plan.full
-        for name, value in zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True)
-    }
+    plan = Stages(network)
+    constant = dict(zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True))
     sizes = Stages(absolute(network), tick=False)
-    size_of = {
-        name: value.abs()
-        for name, value in zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True)
-    }
+    size_of = {name: value.abs() for name, value in constant.items()}
     checks = [_check_gate(network, plan, n, seen) for n in _gates(plan)]
     for stage in plan.stages:
-        residual = {s: seen[s].clone() for s in stage.sources if s in seen}
+        window = stage.window
         v: list[Tensor] = []
-        for t in range(code.steps):
-            values = [
-                _symbol(residual[s], code.weights[t], plan.is_signed(s))
-                if s in residual
-                else constant[s]
-                for s in stage.sources
-            ]
+        for t in range(1, window.length + 1):
+            values = []
+            for s in stage.sources:
+                if s not in seen:
+                    values.append(constant[s] / window.span)
+                    continue
+                code = network.code_of(s)
+                step = t - window.length + code.steps
+                values.append(_symbol(code, seen[s], step, weighed=window.mixed))
             currents = stage.program(*values)
-            if t == 0:
+            if not v:
                 v = [c.clone() for c in currents]
             else:
-                v = [accumulate_(a, c, code.k) for a, c in zip(v, currents, strict=True)]
+                v = [accumulate_(a, c, window.k) for a, c in zip(v, currents, strict=True)]
         size_of.update({s: seen[s].abs() for s in stage.sources if s in seen})
         sums = sizes.stages[stage.depth - 1].program(*(size_of[s] for s in stage.sources))
         for target, potential, size in zip(stage.targets, v, sums, strict=True):
             if target.op == ops.ANALOG_RELAY:
-                constant[target.name] = potential / plan.full
+                constant[target.name] = potential
                 size_of[target.name] = potential.abs()
             elif target.op != ops.READOUT:
                 n = seen[target.name]
@@ -89,14 +78,19 @@ def _forced(network: SpikingNetwork, x: Inputs, seen: dict[str, Tensor]) -> list
     return checks
 
 
-def _symbol(residual: Tensor, weight: float, signed: bool) -> Tensor:
-    """Take the next symbol off a decoded train, most significant first."""
-    near = weight * (1 - 1e-5)  # k < 2: decoded sums carry rounding errors
-    spikes = (residual >= near).to(residual.dtype)
-    if signed:
-        spikes -= (residual <= -near).to(residual.dtype)
-    residual.sub_(spikes, alpha=weight)
-    return spikes
+def _symbol(code: Code, n: Tensor, step: int, *, weighed: bool = False) -> Tensor:
+    """Return what step ``step`` of the train of each decoded value sends; nothing before the first.
+
+    Args:
+        code: The code.
+        n: Decoded values, "batch *neuron".
+        step: Step, from 1; less before the train begins.
+        weighed: Whether the symbol is multiplied by its step's weight.
+    """
+    if step < 1:
+        return torch.zeros_like(n)
+    symbol = code.prefix(n, step).sub_(code.prefix(n, step - 1))
+    return symbol if weighed else symbol.div_(code.weights[step - 1])
 
 
 def _gates(plan: Stages) -> list[Node]:
@@ -107,40 +101,48 @@ def _check_gate(
     network: SpikingNetwork, plan: Stages, gate: Node, seen: dict[str, Tensor]
 ) -> SiteCheck:
     program, pool = plan.pool_inputs[gate.name], pool_operator(network.graph, gate)
-    residual = {g: seen[g].clone() for g in program.given}
-    state: GateState | None = None
-    total: Tensor | None = None
-    for weight in network.code.weights:
-        spikes = [_symbol(residual[g], weight, plan.is_signed(g)) for g in program.given]
-        (wire,) = program(*spikes)
-        out, state = gate_step(state, wire, pool, network.code.pool_base)
-        total = out.clone() if total is None else accumulate_(total, out, network.code.k)
+    code, state, total = network.code_of(gate.name), None, dict[str, Tensor]()
+    for step in range(1, code.steps + 1):
+        (wire,) = program(*(_symbol(code, seen[g], step) for g in program.given))
+        out, state = gate_step(state, wire, pool, code.pool_base)
+        add_symbol_(total, gate.name, out, code, step)
     expected = seen[gate.name]
-    same = _same(total, expected, network) if total is not None else expected == expected
-    return SiteCheck(gate.name, expected.numel(), 0, int((~same).sum()), 0.0, 0.0)
+    wrong = int((total[gate.name] != expected).sum())
+    return SiteCheck(gate.name, expected.numel(), 0, wrong, 0.0, 0.0)
+
+
+def _fired(plan: Stages, node: Node, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a population fires from a potential, decoded, and the potential in units."""
+    site = plan.network.sites[node.name]
+    threshold = plan.threshold(node.name)
+    target = begin_fire_(plan.entered(v.clone(), node.name), plan.pre_bias(node.name), site.signed)
+    in_units, trains = target / threshold, dict[str, Tensor]()
+    neuron, out = accumulating(site.neuron), torch.empty_like(target)
+    for step in range(1, site.code.steps + 1):
+        out = neuron.fire_(target, threshold, site.code, step, site.signed, out)
+        add_symbol_(trains, node.name, out, site.code, step)
+    return trains[node.name], in_units
 
 
 def _check_site(
     network: SpikingNetwork, plan: Stages, node: Node, v: Tensor, expected: Tensor, size: Tensor
 ) -> SiteCheck:
-    code, site = network.code, network.sites[node.name]
-    threshold = plan.threshold(node.name)
-    target = v.clone()
-    begin_fire_(target, plan.pre_bias(node.name), site.signed)
-    in_units = target / threshold
-    n = torch.zeros_like(v)
-    for _ in range(code.steps):
-        accumulate_(
-            n,
-            fire_(target, threshold * code.k ** (code.steps - 1), code.k, signed=site.signed),
-            code.k,
-        )
-    differ = ~_same(n, expected, network)
+    site, threshold = network.sites[node.name], plan.threshold(node.name)
+    n, in_units = _fired(plan, node, v)
+    differ = n != expected
     if not bool(differ.any()):
         return SiteCheck(node.name, v.numel(), 0, 0, 0.0, 0.0)
-    rounding = 0.0 if network.integer else ROUNDING * torch.finfo(v.dtype).eps * code.steps**0.5
-    tolerance = (size / threshold + 1.0)[differ] * rounding
-    distance = _distance(in_units[differ], n[differ], expected[differ])
+    ticks = plan.stages[plan.depth[node.name] - 1].window.length if plan.depth[node.name] else 1
+    rounding = 0.0 if network.integer else ROUNDING * torch.finfo(v.dtype).eps * ticks**0.5
+    allowed = (size / threshold + 1.0) * rounding
+    tolerance = allowed[differ]
+    if site.function.by_firing:
+        distance = _distance(in_units[differ], n[differ], expected[differ])
+    else:  # an edge of the function lies between the potential and one as far off as allowed
+        around = [_fired(plan, node, v + s * allowed * threshold)[0] for s in (-1.0, 1.0)]
+        low, high = torch.minimum(*around)[differ], torch.maximum(*around)[differ]
+        within = (low <= expected[differ]) & (expected[differ] <= high)
+        distance = torch.where(within, tolerance, torch.inf)
     far = distance > tolerance
     return SiteCheck(
         node.name,

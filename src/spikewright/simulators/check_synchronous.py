@@ -11,7 +11,7 @@ from spikewright.neurons import State
 from spikewright.simulators.agreement import ROUNDING, FreeRun, SiteCheck, absolute
 from spikewright.simulators.stages import Stages, pool_operator
 from spikewright.simulators.synchronous import SynchronousReference
-from spikewright.simulators.ticks import TickPlan
+from spikewright.simulators.ticks import BASE, TickPlan
 from spikewright.simulators.timefold import Timefold
 
 __all__ = ["check_synchronous"]
@@ -55,7 +55,7 @@ def _trains(
 
 def _whole(train: Tensor, network: SpikingNetwork) -> Tensor:
     """Return a train with the steps after it came to rest, which nobody was told of."""
-    rest = network.code.steps - train.shape[0]
+    rest = network.steps - train.shape[0]
     return torch.cat([train, train.new_zeros(rest, *train.shape[1:])]) if rest else train
 
 
@@ -83,8 +83,8 @@ class _Forced:
             *as_inputs(x)
         )
         stages_now, sizes_now = stages.stages, self._sizes.stages
-        for t in range(self._network.code.steps):
-            if t == self._network.awake:
+        for t in range(self._plan.steps):
+            if t == self._plan.awake:
                 start = {n: torch.zeros_like(v) for n, v in start.items()}
                 entering = tuple(map(torch.zeros_like, entering))
                 stages_now = Stages(self._network, asleep=True).stages
@@ -145,7 +145,7 @@ class _Forced:
             self._gates.get(node.name),
             wire,
             pool_operator(self._network.graph, node),
-            self._network.code.pool_base,
+            BASE,
         )
         wrong = out != self._seen[node.name][t]
         before = self._wrong.get(node.name)

@@ -17,9 +17,11 @@ from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program
 from spikewright.graph.sites import flow
 from spikewright.network import SpikingNetwork, plain
+from spikewright.neurons.inverse_lif import begin_fire_
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.parts import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
+from spikewright.simulators.stages import Stages
 
 __all__ = ["Collapsed", "Observe"]
 
@@ -49,7 +51,8 @@ class Collapsed:
         fold: bool = True,
     ) -> None:
         self.network = network
-        self._code = network.code
+        self._code = {n: s.code for n, s in network.sites.items()}
+        self._functions = {n for n, s in network.sites.items() if not s.function.by_firing}
         self._batch = {n.name: batch_of(n.shape) for n in network.graph}
         self._signed = {n: s.signed for n, s in network.sites.items()}
         self._threshold = {n: plain(s.threshold) for n, s in network.sites.items()}
@@ -75,7 +78,7 @@ class Collapsed:
         params: dict[str, Tensor] = {}
         users = graph.users()
         for site in graph:
-            if site.op != ops.RECTIFY:
+            if site.op != ops.RECTIFY or site.name in self._functions:
                 continue
             name = site.inputs[0]
             while True:
@@ -125,6 +128,14 @@ class Collapsed:
         return split_for_cache(self.network, x, PART_ELEMENTS)
 
     @cached_property
+    def _plan(self) -> Stages:
+        return Stages(self.network)
+
+    @cached_property
+    def _emitters(self) -> tuple[str, ...]:
+        return tuple(n.name for group in self._plan.emitters.values() for n in group)
+
+    @cached_property
     def _readout(self) -> tuple["Collapsed", LayeredReadOut]:
         readout = LayeredReadOut(self.network)
         return Collapsed(self.network, outputs=readout.sources), readout
@@ -134,13 +145,13 @@ class Collapsed:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
         run, readout = self._readout
-        steps = self.network.code.steps
+        steps = {n: self.network.code_of(n).steps for n in self._emitters}
         if probe is not None:  # who asks what enters wants it without the pre-bias
             run = Collapsed(self.network, outputs=readout.sources, fold=False)
 
         def observe(name: str, n: Tensor) -> None:
             if count is not None:
-                count(name, steps, self._batch[name].first(n).unsqueeze(0))
+                count(name, steps[name], self._batch[name].first(n).unsqueeze(0))
 
         run._probe = probe
         try:
@@ -170,13 +181,10 @@ class Collapsed:
     def _encode(self, name: str, x: Tensor, overwrite: bool) -> Tensor:
         signed, pre, threshold = self._signed[name], self._pre_bias[name], self._threshold[name]
         target = x if overwrite else x.clone()
-        if signed:
-            if isinstance(pre, Tensor):
-                target.addcmul_(target.sign(), pre)
-            elif pre:
-                target.add_(target.sign(), alpha=pre)
-        elif isinstance(pre, Tensor) or pre:
-            target.add_(pre)
+        if name in self._functions:
+            target = self._plan.entered(target, name)
+        if isinstance(pre, Tensor) or pre:
+            begin_fire_(target, pre, signed)
         if isinstance(threshold, Tensor) or threshold != 1.0:
             target.div_(threshold)
-        return self._code.quantise_(target, signed=signed)
+        return self._code[name].quantise_(target, signed=signed)

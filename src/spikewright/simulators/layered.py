@@ -14,10 +14,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from spikewright.codes import Code
 from spikewright.graph import ops
 from spikewright.graph.ir import Inputs, Node, as_inputs
 from spikewright.network import SpikingNetwork
-from spikewright.neurons.inverse_lif import accumulate_, begin_fire_, fire_
+from spikewright.neurons import accumulating
+from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.base import Count, Probe
@@ -25,13 +27,13 @@ from spikewright.simulators.parts import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stage, Stages, pool_operator
 
-__all__ = ["LayeredReference", "Membranes", "Tick", "Watch"]
+__all__ = ["LayeredReference", "Membranes", "Tick", "Watch", "add_symbol_"]
 
 PART_ELEMENTS = 400_000
 """Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
 
 Watch = Callable[[str, int, Tensor], None]
-"""Called with a source's name, the step 1..steps of its train, and its spikes of that tick."""
+"""Called with a source's name, the step 1, 2, … of its train, and its spikes of that tick."""
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Membranes:
     Attributes:
         v: Membrane potential of each population.
         gates: Registers of the max-pool gates.
-        held: Delay lines: the train so far as a register, most significant symbol first.
+        held: Delay lines: the value of the train so far, from which its symbols can be read again.
         replay: Delay lines that are being read.
         constant: Currents of one tick of the input and of analog relays.
         entered: What populations have accumulated when they begin to fire, if anybody asks.
@@ -79,12 +81,16 @@ class LayeredReference:
     def __init__(self, network: SpikingNetwork) -> None:
         self.network = network
         self.plan = Stages(network)
+        emitters = [n for group in self.plan.emitters.values() for n in group]
         self._signed = {n: s.signed for n, s in network.sites.items()}
+        self._code = {n.name: network.code_of(n.name) for n in emitters}
         self._pool = {
-            n.name: pool_operator(network.graph, n)
-            for group in self.plan.emitters.values()
-            for n in group
-            if ops.kind(n) == "pool"
+            n.name: pool_operator(network.graph, n) for n in emitters if ops.kind(n) == "pool"
+        }
+        self._neuron = {
+            n.name: accumulating(network.sites[n.name].neuron)
+            for n in emitters
+            if ops.kind(n) == "site"
         }
 
     def __call__(self, x: Inputs, watch: Watch | None = None) -> tuple[Tensor, ...]:
@@ -118,16 +124,14 @@ class LayeredReference:
         self, x: Inputs, count: Count | None = None, probe: Probe | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
-        code, readout = self.network.code, self._readout
+        readout = self._readout
         trains: dict[str, Tensor] = {}
         entered: dict[str, Tensor] = {}
         state = Membranes(entered=entered if probe is not None else None)
 
         def watch(name: str, t: int, spikes: Tensor) -> None:
-            if t == 1:
-                trains[name] = spikes.clone()
-            else:
-                accumulate_(trains[name], spikes, code.k)
+            code = self._code[name]
+            add_symbol_(trains, name, spikes, code, t)
             if t == code.steps:
                 n = trains[name] if name in readout.sources else trains.pop(name)
                 if count is not None:
@@ -137,8 +141,7 @@ class LayeredReference:
 
         for _ in self.ticks(x, state, watch):
             pass
-        analog = {n: v * self.plan.full for n, v in state.constant.items()}
-        values = [trains[s] if s in trains else analog[s] for s in readout.sources]
+        values = [trains[s] if s in trains else state.constant[s] for s in readout.sources]
         yield from readout(x, values)
 
     def decide(self, x: Inputs, state: Membranes) -> tuple[Tensor, ...]:
@@ -156,19 +159,19 @@ class LayeredReference:
         Yields:
             Which depth has accumulated its t-th step.
         """
-        plan, steps = self.plan, self.network.code.steps
+        plan = self.plan
         for name, value in zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True):
-            state.constant[name] = value / plan.full
+            state.constant[name] = value
         for site in plan.emitters.get(0, ()):
             if site.op == ops.INPUT_SITE:
                 state.v[site.name] = self._input(site, state)
         for stage in plan.stages:
             self._open(stage, state)
             currents: tuple[Tensor, ...] | None = None
-            for t in range(1, steps + 1):
-                self._fire(stage.depth - 1, t, state, watch)
+            for t in range(1, stage.window.length + 1):
+                self._fire(stage, t, state, watch)
                 if currents is None or not stage.constant:
-                    currents = self._currents(stage, state)
+                    currents = self._currents(stage, t, state)
                 for target, current in zip(stage.targets, currents, strict=True):
                     v = state.v.get(target.name)
                     if v is None:
@@ -177,15 +180,20 @@ class LayeredReference:
                             current.clone() if stage.constant or shared else current
                         )
                     else:
-                        accumulate_(v, current, self.network.code.k)
+                        accumulate_(v, current, stage.window.k)
                 yield Tick(stage.depth, t)
             self._close(stage, state)
 
     def _input(self, site: Node, state: Membranes) -> Tensor:
-        value = state.constant[site.inputs[0]] * self.plan.full
+        value = state.constant[site.inputs[0]]
         if state.entered is not None:
             state.entered[site.name] = value.clone()
-        return begin_fire_(value.clone(), self.plan.pre_bias(site.name), self._signed[site.name])
+        return self._begin_fire(site.name, value.clone())
+
+    def _begin_fire(self, name: str, v: Tensor) -> Tensor:
+        """Turn what has entered into what is fired: first the function, then the pre-bias."""
+        v = self.plan.entered(v, name)
+        return begin_fire_(v, self.plan.pre_bias(name), self._signed[name])
 
     def _open(self, stage: Stage, state: Membranes) -> None:
         """Start reading the delay lines that this stage needs."""
@@ -201,74 +209,94 @@ class LayeredReference:
         """Let what has been accumulated fire next; drop what nobody reads any more."""
         for target in stage.targets:
             if target.op == ops.ANALOG_RELAY:
-                state.constant[target.name] = state.v.pop(target.name).div_(self.plan.full)
+                state.constant[target.name] = state.v.pop(target.name)
             elif target.op != ops.READOUT:
                 if state.entered is not None:
                     state.entered[target.name] = state.v[target.name].clone()
-                begin_fire_(
-                    state.v[target.name], self.plan.pre_bias(target.name), self._signed[target.name]
-                )
+                state.v[target.name] = self._begin_fire(target.name, state.v[target.name])
         for source in stage.sources:
             state.replay.pop(source, None)
         for site in self.plan.emitters.get(stage.depth - 1, ()):
             for table in (state.v, state.gates, state.spikes, state.buffers):
                 table.pop(site.name, None)
 
-    def _fire(self, depth: int, t: int, state: Membranes, watch: Watch | None) -> None:
-        """Let the populations of a depth fire step ``t`` and their gates pass it on."""
-        k, steps = self.network.code.k, self.network.code.steps
-        for node in self.plan.emitters.get(depth, ()):
-            name = node.name
+    def _fire(self, stage: Stage, t: int, state: Membranes, watch: Watch | None) -> None:
+        """Let the populations before a stage fire in its tick ``t``; gates pass it on."""
+        for node in self.plan.emitters.get(stage.depth - 1, ()):
+            name, code = node.name, self._code[node.name]
+            step = t - stage.window.length + code.steps  # a train ends with the stage
+            if step < 1:
+                continue
             if ops.kind(node) == "pool":
                 program = self.plan.pool_inputs[name]
                 (spikes,) = program(*(state.spikes[g] for g in program.given))
                 out, state.gates[name] = gate_step(
-                    state.gates.get(name), spikes, self._pool[name], self.network.code.pool_base
+                    state.gates.get(name), spikes, self._pool[name], code.pool_base
                 )
             else:
-                v = state.v[name]
+                v, threshold = state.v[name], self.plan.threshold(name)
                 if name not in state.buffers:
                     state.buffers[name] = torch.empty_like(v)
-                out = fire_(
-                    v,
-                    self.plan.threshold(name) * k ** (steps - 1),
-                    k,
-                    signed=self._signed[name],
-                    out=state.buffers[name],
+                out = self._neuron[name].fire_(
+                    v, threshold, code, step, self._signed[name], state.buffers[name]
                 )
             state.spikes[name] = out
-            if self.plan.last_reader.get(name, 0) > depth + 1:
-                self._hold(name, out, t, state)
+            if self.plan.last_reader.get(name, 0) > stage.depth:
+                add_symbol_(state.held, name, out, code, step)
             if watch is not None:
-                watch(name, t, out)
+                watch(name, step, out)
 
-    def _hold(self, name: str, spikes: Tensor, t: int, state: Membranes) -> None:
-        if t == 1:
-            state.held[name] = spikes.clone()
-        else:
-            accumulate_(state.held[name], spikes, self.network.code.pool_base)
-
-    def _currents(self, stage: Stage, state: Membranes) -> tuple[Tensor, ...]:
+    def _currents(self, stage: Stage, t: int, state: Membranes) -> tuple[Tensor, ...]:
+        window = stage.window
         values = []
         for source in stage.sources:
-            if source in state.replay:
-                values.append(self._replayed(source, state))
-            elif source in state.constant:
-                values.append(state.constant[source])
-            else:
-                values.append(state.spikes[source])
+            if source in state.constant:
+                values.append(state.constant[source] / window.span)
+                continue
+            code = self._code[source]
+            step = t - window.length + code.steps
+            late = source in state.replay
+            value = self._replayed(source, step, state) if late else state.spikes.get(source)
+            if value is None or step < 1:
+                value = self._silent(source, state)
+            values.append(value * code.weights[step - 1] if window.mixed and step > 0 else value)
         return stage.program(*values)
 
-    def _replayed(self, source: str, state: Membranes) -> Tensor:
-        """Read the next symbol of a delay line."""
-        signed = self.plan.is_signed(source)
-        key = f"{source}/replay"
-        register = state.replay[source]
-        if key not in state.buffers or state.buffers[key].shape != register.shape:
-            state.buffers[key] = torch.empty_like(register)
-        base = self.network.code.pool_base  # trains order like numbers of this base
-        first = base ** (self.network.code.steps - 1)
-        return fire_(register, first, base, signed=signed, out=state.buffers[key])
+    def _silent(self, source: str, state: Membranes) -> Tensor:
+        """Return no spikes of a source whose train has not begun."""
+        like = state.replay.get(source, state.v.get(source))
+        if like is not None:
+            return torch.zeros_like(like)
+        program = self.plan.pool_inputs[source]
+        (wire,) = program(*(self._silent(g, state) for g in program.given))
+        return self._pool[source](wire)
+
+    def _replayed(self, source: str, step: int, state: Membranes) -> Tensor:
+        """Read a symbol of a delay line: what the train carries beyond the steps before."""
+        code, register = self._code[source], state.replay[source]
+        if step < 1:
+            return torch.zeros_like(register)
+        symbol = code.prefix(register, step).sub_(code.prefix(register, step - 1))
+        return symbol.div_(code.weights[step - 1])
+
+
+def add_symbol_(
+    trains: dict[str, Tensor], name: str, spikes: Tensor, code: Code, step: int
+) -> None:
+    """Add a symbol to the value of a train, kept by name.
+
+    Args:
+        trains: Value of each train so far, in units.
+        name: The train.
+        spikes: Its symbol of this step, "batch *neuron".
+        code: The code that it is written in.
+        step: Step, from 1.
+    """
+    weight = code.weights[step - 1]
+    if step == 1:
+        trains[name] = spikes * weight
+    else:
+        trains[name].add_(spikes, alpha=weight)
 
 
 def _is_view(tensor: Tensor) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph.ir import Inputs
-from spikewright.network import LayeredSchedule, Phase, SpikingNetwork
+from spikewright.network import LayeredTiming, Phase, SpikingNetwork
 from spikewright.simulators.layered import LayeredReference, Membranes
 
 __all__ = ["PipelineRun", "run_pipelined"]
@@ -81,13 +81,13 @@ def run_pipelined(
             ``inputs`` is empty.
         ShapeError: If an input has another shape than the network takes.
     """
-    schedule = network.schedule()
-    if not isinstance(schedule, LayeredSchedule):
+    timing = network.timing()
+    if not isinstance(timing, LayeredTiming):
         raise ConfigError(
             "pipeline: expected a network with the layered schedule, got one whose layers all work "
             "on one input at every tick. Run its inputs one after the other."
         )
-    every = schedule.ticks_per_input(membranes) if ticks_per_input is None else ticks_per_input
+    every = timing.ticks_per_input(membranes) if ticks_per_input is None else ticks_per_input
     if not inputs:
         raise ConfigError("pipeline: expected at least one input, got none.")
     if every < 1:
@@ -97,10 +97,10 @@ def run_pipelined(
     states = [Membranes() for _ in stream]
     runs = [reference.ticks(x, s) for x, s in zip(stream, states, strict=True)]
     occupancy = _Occupancy(membranes)
-    changes = _changes(schedule, len(stream), every)
+    changes = _changes(timing, len(stream), every)
     outputs: dict[int, tuple[Tensor, ...]] = {}
     decided: dict[int, int] = {}
-    latency = schedule.latency_ticks
+    latency = timing.latency_ticks
     with torch.no_grad():
         for tick in range(latency + (len(stream) - 1) * every):
             for site, owner in changes[1].get(tick, []):
@@ -123,14 +123,14 @@ def run_pipelined(
 
 
 def _changes(
-    schedule: LayeredSchedule, inputs: int, every: int
+    timing: LayeredTiming, inputs: int, every: int
 ) -> tuple[dict[int, list[tuple[str, int]]], dict[int, list[tuple[str, int]]]]:
     """Return, by tick, which membranes are taken and which are given back."""
     take: dict[int, list[tuple[str, int]]] = {}
     back: dict[int, list[tuple[str, int]]] = {}
     for i in range(inputs):
         spans: dict[str, list[Phase]] = {}
-        for phase in schedule.phases(i * every):
+        for phase in timing.phases(i * every):
             spans.setdefault(phase.site, []).append(phase)
         for site, phases in spans.items():
             take.setdefault(min(p.start for p in phases), []).append((site, i))

@@ -27,15 +27,15 @@ class LayeredReadOut:
 
     def __init__(self, network: SpikingNetwork) -> None:
         self._plan = Stages(network, tick=False)
-        self._code = network.code
+        self._network = network
         graph, plan = network.graph, self._plan
         reading = {plan.depth[r] for r in plan.readouts}
         self._last = max(reading)
         stages = [stage for stage in plan.stages if stage.depth in reading]
         self.sources = tuple(dict.fromkeys(s for stage in stages for s in stage.sources))
         self._programs = []
-        for t in range(1, self._code.steps + 1):
-            share = self._code.share(t)
+        self._window = plan.stages[self._last - 1].window
+        for share in self._window.shares:
             self._programs.append(
                 Program(
                     graph,
@@ -52,14 +52,16 @@ class LayeredReadOut:
             x: The network's input.
             values: Decoded train (or analog total) of each source.
         """
-        code, plan = self._code, self._plan
+        plan, window = self._plan, self._window
         for t, program in enumerate(self._programs, start=1):
             given = []
             for source, value in zip(self.sources, values, strict=True):
                 if source in plan.constants:
-                    given.append(value * code.share(t))
+                    given.append(value * window.shares[t - 1])
                 elif plan.depth[source] == self._last - 1:
-                    given.append(value if t == code.steps else code.prefix(value, t))
+                    code = self._network.code_of(source)
+                    seen = max(0, t - window.length + code.steps)  # trains end with the stage
+                    given.append(value if seen == code.steps else code.prefix(value, seen))
                 else:
                     given.append(value)
             yield plan.tail(*program(*given), *as_inputs(x))

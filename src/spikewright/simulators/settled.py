@@ -49,17 +49,17 @@ class Settled:
 
     def __init__(self, network: SpikingNetwork) -> None:
         graph = network.graph
-        if network.schedule_kind != "wake-sleep":
+        if network.schedule.counting != "rest":
             raise ConfigError(
                 "settle: expected a network with the wake-sleep schedule, got one with the "
-                f"{network.schedule_kind} schedule, which does not come to rest."
+                f"{network.schedule.name} schedule, which does not come to rest."
             )
         if any(n.op == ops.INPUT_SITE for n in graph):
             raise ConfigError(
                 "settle: expected an analog input, got one that enters as spikes. Convert with "
                 "input='analog'."
             )
-        self.network = network
+        self.network, self._awake = network, network.awake
         self._inputs = analog_inputs(graph)
         self._prefix = Program(graph, outputs=self._inputs)
         self._readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
@@ -69,7 +69,7 @@ class Settled:
             outputs=self._readouts,
             given=self._given,
             site=self._site,
-            params={b: graph.params[b] * network.code.T for b in bias_params(graph)},
+            params={b: graph.params[b] * network.awake for b in bias_params(graph)},
         )
         self._tail = Program(graph, given=(*self._readouts, *graph.inputs))
         self._firing = {n: network.firing(n) for n in network.sites}
@@ -81,7 +81,7 @@ class Settled:
         Args:
             x: Inputs in the network's type and on its device, "batch *feature".
         """
-        T = self.network.code.T
+        T = self._awake
         values = dict(zip(self.network.graph.inputs, as_inputs(x), strict=True))
         constants = dict(zip(self._inputs, self._prefix(*as_inputs(x)), strict=True))
         given = [constants[n] * T if n in constants else values[n] for n in self._given]
@@ -97,7 +97,7 @@ class Settled:
             return x
         firing = self._firing[node.name]
         level = torch.floor((x + firing.v_init) / firing.threshold)
-        T = self.network.code.T
+        T = self._awake
         n = level.clamp_(-T if firing.signed else 0, T)
         self._counts[node.name] = n
         return n

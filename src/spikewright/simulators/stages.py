@@ -16,9 +16,13 @@ from spikewright.graph.batch import batch_of
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.program import Program, resolve_operator
 from spikewright.graph.sites import analog_inputs, flow
-from spikewright.network import SpikingNetwork, depths, plain
+from spikewright.network import LayeredTiming, SpikingNetwork, depths, plain
+from spikewright.network.schedules.layered import Window
 
 __all__ = ["Stage", "Stages", "bias_params", "pool_operator"]
+
+ONE_TICK = Window(0, 1, 1.0, 1.0, (1.0,))
+"""What a stage of a network without windows is: each tick by itself."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Stage:
     """Everything of one depth.
 
     Attributes:
-        depth: d ≥ 1; its populations accumulate in ticks [(d-1)·steps, d·steps).
+        depth: d ≥ 1; its populations accumulate in the d-th window.
+        window: Its ticks, and how what enters in them is weighed.
         targets: Sites that accumulate, in execution order.
         sources: Emitters, analog relays and analog inputs that the stage reads, at any depth
             below; in the order in which ``program`` takes them.
@@ -36,6 +41,7 @@ class Stage:
     """
 
     depth: int
+    window: Window
     targets: tuple[Node, ...]
     sources: tuple[str, ...]
     constant: bool
@@ -83,19 +89,18 @@ class Stages:
 
     Args:
         network: The network.
-        tick: Whether biases are those of one tick or totals over the network's ``span``.
+        tick: Whether biases are those of one tick or totals over a stage.
         asleep: Whether biases are off.
     """
 
     def __init__(self, network: SpikingNetwork, *, tick: bool = True, asleep: bool = False) -> None:
         graph = network.graph
-        self.network, self.graph, self.code = network, graph, network.code
+        self.network, self.graph = network, graph
         self.depth = depths(graph)
         values = flow(graph)
-        self.full = network.span
         self.biases = bias_params(graph)
-        share = 0.0 if asleep else 1.0 / self.full if tick else 1.0
-        params = {b: graph.params[b] * share for b in self.biases}
+        timing = network.timing()
+        windows = timing.windows if isinstance(timing, LayeredTiming) else ()
         self.inputs = analog_inputs(graph)
         self.prefix = Program(graph, outputs=self.inputs)
         self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
@@ -116,7 +121,12 @@ class Stages:
         self.pool_inputs = {
             n.name: self._wire(n.inputs[0], cut) for n in emitters if ops.kind(n) == "pool"
         }
-        self.stages = [self._stage(d, cut, params) for d in range(1, max(self.depth.values()) + 1)]
+        self.stages = []
+        for depth in range(1, max(self.depth.values()) + 1):
+            window = windows[depth - 1] if windows else ONE_TICK
+            share = 0.0 if asleep else 1.0 / window.span if tick else 1.0
+            params = {b: graph.params[b] * share for b in self.biases}
+            self.stages.append(self._stage(depth, window, cut, params))
         self.last_reader: dict[str, int] = {}
         for stage in self.stages:
             for source in stage.sources:
@@ -140,7 +150,9 @@ class Stages:
                 todo.extend(self.graph[name].inputs)
         return tuple(n for n in self.graph.nodes if n in found)
 
-    def _stage(self, depth: int, cut: set[str], params: Mapping[str, Tensor]) -> Stage:
+    def _stage(
+        self, depth: int, window: Window, cut: set[str], params: Mapping[str, Tensor]
+    ) -> Stage:
         targets = tuple(
             n
             for n in self.graph
@@ -149,6 +161,7 @@ class Stages:
         sources = self._sources([t.inputs[0] for t in targets], cut)
         return Stage(
             depth=depth,
+            window=window,
             targets=targets,
             sources=sources,
             constant=all(s in self.constants or s in self.graph.inputs for s in sources),
@@ -159,6 +172,23 @@ class Stages:
     def threshold(self, name: str) -> float | Tensor:
         """Return V_th of a site, as a number where it is one (cheaper arithmetic)."""
         return plain(self.network.sites[name].threshold)
+
+    def entered(self, v: Tensor, name: str) -> Tensor:
+        """Apply a population's function to its potential, in the potential's own unit.
+
+        Args:
+            v: All that has entered, "batch *neuron"; may be overwritten.
+            name: The population.
+        """
+        site = self.network.sites[name]
+        if site.function.by_firing:
+            return v
+        threshold = self.threshold(name)
+        scaled = threshold if isinstance(threshold, Tensor) or threshold != 1.0 else None
+        v = v if scaled is None else v.div_(scaled)
+        unit = site.broadcast(site.scale, v.ndim) / self.network.full(name)
+        v = site.function.in_units(v, unit)
+        return v if scaled is None else v.mul_(scaled)
 
     def is_signed(self, source: str) -> bool:
         """Tell whether the spikes of a population, or of a gate behind it, carry signs."""

@@ -18,7 +18,7 @@ from spikewright.neurons import State
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.parts import join, split_for_cache
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import TickPlan, Total
+from spikewright.simulators.ticks import BASE, TickPlan, Total
 
 __all__ = ["SynchronousReference"]
 
@@ -89,13 +89,13 @@ class SynchronousReference:
     ) -> Iterator[tuple[Tensor, ...] | None]:
         """Run tick by tick, yielding the read-outs' currents; None once all is at rest."""
         run, constants = _Run(), self.plan.once(x)
-        for t in range(1, self.network.code.steps + 1):
+        for t in range(1, self.plan.steps + 1):
             if run.at_rest:
                 yield None
                 continue
-            run.t, run.at_rest = t, t > self.network.awake
+            run.t, run.at_rest = t, t > self.plan.awake
             self._run, self._count, self._probe = run, count, probe
-            yield self.plan.run(constants, asleep=t > self.network.awake)
+            yield self.plan.run(constants, asleep=t > self.plan.awake)
         self._run, self._count, self._probe = _Run(), None, None
         if probe is not None:
             for name, entered in run.entered.items():
@@ -108,9 +108,7 @@ class SynchronousReference:
             return x
         name, run = node.name, self._run
         if ops.kind(node) == "pool":
-            out, run.gates[name] = self.plan.gate(
-                run.gates.get(name), x, self._pool[name], self.network.code.pool_base
-            )
+            out, run.gates[name] = self.plan.gate(run.gates.get(name), x, self._pool[name], BASE)
         else:
             neuron, firing = self.plan.neuron[name], self.plan.firing[name]
             if name not in run.neurons:

@@ -17,7 +17,10 @@ from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, Stepping, neurons, stepping
 from spikewright.simulators.stages import bias_params
 
-__all__ = ["GateStep", "TickPlan", "Total"]
+__all__ = ["BASE", "GateStep", "TickPlan", "Total"]
+
+BASE = 1.0
+"""What gates multiply their registers by: all steps weigh the same, so they add plain sums."""
 
 GateStep = Callable[..., tuple[Tensor, Any]]
 
@@ -37,6 +40,7 @@ class TickPlan:
 
     def __init__(self, network: SpikingNetwork, site: SiteFunction) -> None:
         self.network, graph = network, network.graph
+        self.steps, self.awake = network.steps, network.awake
         self._graph = graph
         fixed = _fixed(graph)
         users = graph.users()
@@ -55,9 +59,11 @@ class TickPlan:
         self.tail = Program(graph, given=(*self.readouts, *graph.inputs))
         self.batch = {n.name: batch_of(n.shape) for n in graph}
         self.firing: dict[str, Firing] = {n: network.firing(n) for n in network.sites}
-        names_of = {n.name: network.neuron_of(n.name) for n in network.spiking_nodes()}
-        known = {name: stepping(name) for name in set(names_of.values())}  # each looked up once
-        self.neuron: dict[str, type[Stepping]] = {n: known[name] for n, name in names_of.items()}
+        names_of = {n.name: network.sites[n.name].neuron for n in network.spiking_nodes()}
+        known = {name: stepping(name) for name in set(names_of.values()) if name}  # each once
+        self.neuron: dict[str, type[Stepping]] = {
+            n: known[name] for n, name in names_of.items() if name
+        }
         self.gate: GateStep = neurons()[network.gate].step  # type: ignore[attr-defined]
 
     def _program(self, params: Mapping[str, Tensor]) -> Program:
@@ -79,7 +85,7 @@ class TickPlan:
 
     def ticks_left_in_phase(self, t: int) -> int:
         """Return how many ticks after the first ``t`` belong to the same phase."""
-        awake, steps = self.network.awake, self.network.code.steps
+        awake, steps = self.awake, self.steps
         return awake - t if t < awake else steps - t
 
     def once(self, x: Inputs) -> tuple[Tensor, ...]:
@@ -160,7 +166,7 @@ class Total:
 
     def outputs(self) -> tuple[Tensor, ...]:
         """Return the network's outputs from the mean current so far."""
-        awake = min(self.t, self._plan.network.awake)
+        awake = min(self.t, self._plan.awake)
         return self._plan.tail(*(v / awake for v in self._v), *self._x)
 
     def each(self, currents: tuple[Tensor, ...], ticks: int) -> Iterator[None]:

@@ -22,7 +22,7 @@ from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.parts import equal_parts, join
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import GateStep, TickPlan, Total
+from spikewright.simulators.ticks import BASE, GateStep, TickPlan, Total
 
 __all__ = ["FOLDED_ELEMENTS", "Timefold", "scan", "scan_gate"]
 
@@ -87,15 +87,15 @@ class Timefold:
 
     def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch so that some ticks of a part fold into memory that stays in the cache."""
-        ticks = self._chunk or min(TICKS, self.network.code.steps)
+        ticks = self._chunk or min(TICKS, self.plan.steps)
         return equal_parts(x, FOLDED_ELEMENTS // (self._largest * ticks))
 
     def chunk(self, batch: int) -> int:
         """Return how many ticks are folded together for a batch."""
         if self._chunk is not None:
-            return min(self._chunk, self.network.code.steps)
+            return min(self._chunk, self.plan.steps)
         fit = FOLDED_ELEMENTS // (self._largest * batch)
-        return max(1, min(fit, self.network.code.steps))
+        return max(1, min(fit, self.plan.steps))
 
     def over_time(
         self, x: Inputs, count: Count | None = None, probe: Probe | None = None
@@ -110,9 +110,9 @@ class Timefold:
     ) -> Iterator[None]:
         """Run chunk by chunk, pausing after every tick that has been added to the total."""
         run, constants = _Run(), self.plan.once(x)
-        steps, chunk, done = self.network.code.steps, self.chunk(as_inputs(x)[0].shape[0]), 0
+        steps, chunk, done = self.plan.steps, self.chunk(as_inputs(x)[0].shape[0]), 0
         while done < steps and not run.at_rest:
-            asleep = done >= self.network.awake
+            asleep = done >= self.plan.awake
             run.t, run.ticks = done + 1, min(chunk, self.plan.ticks_left_in_phase(done))
             run.at_rest = asleep
             self._run, self._count, self._probe = run, count, probe
@@ -141,7 +141,7 @@ class Timefold:
                 run.gates.get(name),
                 train,
                 self._pool[name],
-                self.network.code.pool_base,
+                BASE,
             )
         else:
             neuron, firing = self.plan.neuron[name], self.plan.firing[name]

@@ -13,22 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.codes.lookup import named
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.network.twin import AgainstOriginal
 from spikewright.simulators.agreement import SiteCheck
-from spikewright.simulators.check_layered import check_layered
-from spikewright.simulators.check_synchronous import check_synchronous
 from spikewright.simulators.outputs import decided, difference
 from spikewright.text import counted, table
 
 __all__ = ["SiteCheck", "Verification", "verify"]
-
-_CHECKS = {
-    "layered": ("collapsed", check_layered),
-    "synchronous": ("timefold", check_synchronous),
-    "wake-sleep": ("timefold", check_synchronous),
-}
 
 
 @dataclass(frozen=True)
@@ -149,7 +142,7 @@ def verify(
         ShapeError: If the input has another shape than the network takes.
     """
     x = network.check_input(x)
-    fast, check = _CHECKS[network.schedule_kind]
+    fast, check = named(network.schedule.simulators[0]).name, named(network.schedule.check)
     with torch.no_grad():
         checks, run = check(network, x)
     pairs = list(zip(run.outputs, run.ticked, strict=True))

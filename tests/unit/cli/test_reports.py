@@ -12,7 +12,7 @@ import pytest
 
 from spikewright.cli import catalogue, terminal
 from spikewright.cli.report import fit, preprocessing
-from spikewright.codes import CODES
+from spikewright.codes import codes
 from spikewright.errors import SpikewrightWarning
 from spikewright.methods import methods
 from spikewright.neurons import neurons
@@ -39,7 +39,7 @@ def test_everything_that_can_be_chosen_is_listed_with_a_text() -> None:
     found = catalogue.everything()
     assert {kind: [e["name"] for e in found[kind]] for kind in ("methods", "codes", "neurons")} == {
         "methods": list(methods().names()),
-        "codes": list(CODES.names()),
+        "codes": list(codes().names()),
         "neurons": list(neurons().names()),
     }
     assert all(entry["text"] for entries in found.values() for entry in entries)

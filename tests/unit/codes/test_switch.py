@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikewright.codes import CODES, Code, Switch
+from spikewright.codes import Code, Switch, codes
 from spikewright.errors import ConfigError, UnknownNameError
 from spikewright.neurons import Firing, stepping
 
@@ -48,10 +48,10 @@ def test_steps_outside_the_train_are_refused(t: int) -> None:
 
 
 def test_it_is_a_code_found_by_name() -> None:
-    assert CODES["switch"] is Switch
+    assert codes()["switch"] is Switch
     assert isinstance(Switch(), Code)
     with pytest.raises(UnknownNameError, match="Did you mean 'switch'"):
-        CODES["swich"]
+        codes()["swich"]
 
 
 def test_every_step_weighs_one() -> None:
@@ -125,7 +125,7 @@ def test_levels_and_share() -> None:
 def test_settings_survive_a_round_trip() -> None:
     plain = Switch(T=5).to_dict()
     assert plain == {"name": "switch", "version": 1, "T": 5}
-    assert CODES[plain["name"]].from_dict(plain) == Switch(T=5)
+    assert codes()[plain["name"]].from_dict(plain) == Switch(T=5)
 
 
 @pytest.mark.parametrize(

@@ -526,7 +526,7 @@ def test_errors_split_exactly_and_drives_are_in_the_original_numbers(method: str
         torch.testing.assert_close(
             (split.ideal - a) + own.sum(0), split.value - a, rtol=0, atol=1e-12 * size
         )
-        if snn.schedule_kind == "layered":
+        if snn.schedule.name == "layered":
             assert not bool(split.own.get("inactivated", torch.zeros(1)).any())
             unit = scale[name].double() / full
             assert bool((split.own["residual"].abs() <= unit * (1 + 1e-4)).all())

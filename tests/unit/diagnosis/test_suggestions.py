@@ -54,7 +54,7 @@ def setup_of(snn: SpikingNetwork, levels: tuple[int, ...] = ()) -> Setup:
     return Setup(
         T=snn.T,
         k=snn.code.k,
-        schedule=snn.schedule_kind,
+        schedule=snn.schedule.name,
         neuron=snn.neuron,
         config=snn.provenance["config"],
         levels=levels,

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import spikewright as sw
 from spikewright.calibration.collect import Collector
+from spikewright.functions.staircase import quantised
 from spikewright.graph import (
     Graph,
     Node,
@@ -32,7 +33,7 @@ from spikewright.graph.channels import channel_axes
 from spikewright.graph.decode import decode_graph
 from spikewright.graph.inspection import inspect_graph
 from spikewright.graph.sites import find_activations
-from spikewright.graph.staircase import MAX_LEVELS, find_staircases, quantised
+from spikewright.graph.staircase import MAX_LEVELS, find_staircases
 
 THETA = 1.7
 Fn = Callable[[Tensor, Any, int], Tensor]

@@ -154,7 +154,7 @@ def test_k_is_searched_for_the_least_error() -> None:
 def test_the_extra_step_adds_a_step_and_precision() -> None:
     network = sw.convert(prepared(), T=5, extra_step=True)
     assert (network.T, network.code.steps) == (5, 6)
-    assert network.schedule().latency_ticks == 12
+    assert network.timing().latency_ticks == 12
     assert gap(T=5, extra_step=True, scale=sw.Max()) < 0.7 * gap(T=5, scale=sw.Max())
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.errors import ConfigError, ShapeError
-from spikewright.graph.staircase import quantised
+from spikewright.functions.staircase import quantised
 from spikewright.models.text_rnn import CAP, RecurrentCell, TextRNN
 
 

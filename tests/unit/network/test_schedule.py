@@ -30,7 +30,7 @@ def test_a_chain_decides_after_one_train_more_than_it_has_spiking_layers(
 ) -> None:
     """Latency (L + 1)·steps; one input every steps ticks with two membranes, 2·steps with one."""
     network = sw.convert(chain(layers), T=T, extra_step=extra)
-    schedule, steps = network.schedule(), T + extra
+    schedule, steps = network.timing(), T + extra
     assert schedule.latency_ticks == (layers + 1) * steps
     assert [schedule.decision_tick(t) for t in (1, steps)] == [
         layers * steps + 1,
@@ -44,7 +44,7 @@ def test_a_chain_decides_after_one_train_more_than_it_has_spiking_layers(
 def test_each_population_accumulates_and_then_fires_into_the_next() -> None:
     network = sw.convert(chain(2), T=3)
     a, b = (n.name for n in network.spiking_nodes())
-    found = {(p.site, p.action): (p.start, p.stop) for p in network.schedule().phases(10)}
+    found = {(p.site, p.action): (p.start, p.stop) for p in network.timing().phases(10)}
     assert found.pop((a, "accumulate")) == (10, 13)
     assert found.pop((a, "fire")) == found.pop((b, "accumulate")) == (13, 16)
     assert found.pop((b, "fire")) == (16, 19)
@@ -53,13 +53,13 @@ def test_each_population_accumulates_and_then_fires_into_the_next() -> None:
 
 def test_encoded_input_does_not_cost_a_train() -> None:
     network = sw.convert(chain(2), T=3, input="encoded")
-    assert network.schedule().latency_ticks == 9
-    assert network.schedule().depth["input/neurons"] == 0
+    assert network.timing().latency_ticks == 9
+    assert network.timing().depth["input/neurons"] == 0
 
 
 @pytest.mark.parametrize("membranes", [0, 3])
 def test_membranes_are_one_or_two(membranes: int) -> None:
-    schedule = sw.convert(chain(1), T=3).schedule()
+    schedule = sw.convert(chain(1), T=3).timing()
     with pytest.raises(ConfigError, match="expected 1 or 2 per neuron"):
         schedule.ticks_per_input(membranes)
 
@@ -79,7 +79,7 @@ class Residual(nn.Module):
 
 def test_a_shortcut_is_held_until_the_main_path_arrives() -> None:
     network = sw.convert(Residual(), calibration=torch.rand(8, 4), T=3)
-    schedule = network.schedule()
+    schedule = network.timing()
     first = network.spiking_nodes()[0].name
     assert sorted(schedule.depth.values()) == [1, 2, 3, 4]
     assert schedule.delays == (DelayLine(first, 3), DelayLine(first, 6))
@@ -89,7 +89,7 @@ def test_a_shortcut_is_held_until_the_main_path_arrives() -> None:
 
 def test_the_schedule_is_data_and_can_be_drawn() -> None:
     network = sw.convert(chain(2), T=3)
-    data = network.schedule().to_dict()
+    data = network.timing().to_dict()
     assert data["latency_ticks"] == 9
     assert data["ticks_per_input"] == {"one membrane": 6, "two membranes": 3}
     assert len(data["phases"]) == 5

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import CalibrationError, ConfigError, ShapeError, UnsupportedModuleError
-from spikewright.graph.staircase import quantised
+from spikewright.functions.staircase import quantised
 from spikewright.models.text_rnn import TextRNN
 from spikewright.recurrent import RecurrentSNN, check_counts, convert_recurrent
 from spikewright.recurrent.convert import UnrolledCell

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import ConfigError
+from spikewright.functions.staircase import quantised
 from spikewright.graph import capture, ops, simplify
 from spikewright.graph.sites import find_activations
-from spikewright.graph.staircase import quantised
 from spikewright.training.activations import QCFS, ClipFloor, SignedSteps, ThresholdReLU
 
 CAPS = (1.0, 1.7, 0.3)

@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor, nn
 
-from spikewright.graph.staircase import quantised
+from spikewright.functions.staircase import quantised
 from spikewright.training import TrainableNetwork, conversion_ready
 
 

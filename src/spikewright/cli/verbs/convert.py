@@ -52,17 +52,17 @@ def convert(
     if integer:
         snn = snn.to_integer()
     snn.save(output)
-    schedule = snn.schedule()
+    timing = snn.timing()
     data = {
         "schema": "spikewright.convert/1",
         "output": str(output),
         "integer": snn.integer,
         "T": snn.T,
-        "steps": snn.code.steps,
-        "k": snn.code.k,
+        "steps": snn.steps,
+        "k": snn.k,
         "neurons": snn.neurons(),
-        "latency_ticks": schedule.latency_ticks,
-        "ticks_per_input": schedule.ticks_per_input(2),
+        "latency_ticks": timing.latency_ticks,
+        "ticks_per_input": timing.ticks_per_input(2),
         "provenance": snn.provenance,
     }
     terminal.result(

@@ -85,7 +85,7 @@ def diagnose(
 
     def diagnosed(snn: SpikingNetwork) -> Diagnosis:
         """Diagnose a network on the inputs; another schedule may lack the fast simulator named."""
-        fits = simulator == "reference" or snn.schedule_kind == found.snn.schedule_kind
+        fits = simulator == "reference" or snn.schedule == found.snn.schedule
         return api.diagnose(
             snn,
             batches(items, network.images, machine.place),
