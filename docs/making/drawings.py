@@ -205,8 +205,9 @@ def timeline() -> Figure:
     """Who works when, for three inputs, in both schedules."""
     x = torch.rand(32, 6, generator=torch.Generator().manual_seed(0))
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
-    layered = sw.convert(model, "spikeconverter", T=4, calibration=x).schedule()
-    together = sw.convert(model, "rueckauer", T=12, calibration=x).schedule()
+    short, long = 4, 12
+    layered = sw.convert(model, "spikeconverter", T=short, calibration=x).timing()
+    together = sw.convert(model, "rueckauer", T=long, calibration=x).timing()
     figure, axes = _rows(2, height=1.75)
     colours = (BLUE, RED, GREEN)
     sites = [site for site, depth in layered.depth.items() if depth > 0]
@@ -225,15 +226,15 @@ def timeline() -> Figure:
             )
     end = layered.latency_ticks + 2 * layered.ticks_per_input()
     axes[0].set_title(
-        f"layered, T = {layered.steps}: {layered.latency_ticks} ticks to the decision, a new input "
+        f"layered, T = {short}: {layered.latency_ticks} ticks to the decision, a new input "
         f"every {layered.ticks_per_input()}",
         loc="left",
     )
     for i, colour in enumerate(colours):
         for row in range(len(sites)):
-            axes[1].barh(row, together.steps, left=i * together.steps, height=0.6, color=colour)
+            axes[1].barh(row, long, left=i * long, height=0.6, color=colour)
     axes[1].set_title(
-        f"synchronous, T = {together.steps}: {together.latency_ticks} ticks to the decision, a new "
+        f"synchronous, T = {long}: {together.latency_ticks} ticks to the decision, a new "
         f"input every {together.ticks_per_input()}",
         loc="left",
     )
@@ -241,7 +242,7 @@ def timeline() -> Figure:
     for ax in axes:
         ax.set_yticks(range(len(sites)), names)
         ax.invert_yaxis()
-        ax.set_xlim(0, max(end, 3 * together.steps) + 0.3)
+        ax.set_xlim(0, max(end, 3 * long) + 0.3)
     axes[1].set_xlabel("tick; pale: accumulates, full: fires; a colour is an input")
     return figure
 

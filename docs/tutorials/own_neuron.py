@@ -123,7 +123,7 @@ print(sw.verify(snn, test[0][0][:16]).table())
 snn.save("spikewright-tutorial/resting.safetensors")
 again = sw.load("spikewright-tutorial/resting.safetensors")
 assert torch.equal(again(test[0][0]), snn(test[0][0]))
-print(again.neuron, again.provenance["method"])
+print(again.neuron_name, again.provenance["method"])
 
 # %%
 comparison = sw.compare(
