@@ -122,8 +122,10 @@ def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - MkDocs' own type
     return files
 
 
-def on_page_markdown(text: str, **_: Any) -> str:  # noqa: ANN401 - MkDocs' own types
-    """Make links to scripts lead to their pages."""
+def on_page_markdown(text: str, page: Any, **_: Any) -> str:  # noqa: ANN401 - MkDocs' own types
+    """Make links to scripts lead to their pages, and room for code side by side."""
+    if "side-by-side" in text:
+        page.meta.setdefault("hide", ["toc"])
     return re.sub(r"\]\(((?:\.\./|tutorials/)?\w+)\.py(#[\w-]+)?\)", r"](\1.md\2)", text)
 
 

@@ -17,8 +17,8 @@ class Resting(ScaledConfig):
     """Settings of the method.
 
     Attributes:
-        room: λ is the scale rule's times this, at least 1. A neuron that rests sends at most every
-            other step, so a value that is to need no more than that takes room = 2.
+        room: λ is the scale rule's times this, at least 1. A neuron that rests
+            sends at most every other step, so its values need room = 2.
     """
 
     name = "resting"
@@ -30,7 +30,9 @@ class Resting(ScaledConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.room >= 1.0:
-            raise ConfigError(f"room: expected a factor of at least 1, got {self.room}.")
+            raise ConfigError(
+                f"room: expected a factor of at least 1, got {self.room}."
+            )
 
     def neuron(self) -> str:
         return "resting-if"

@@ -1,4 +1,4 @@
-"""Integrate-and-fire with a refractory step: after a spike a neuron must rest once."""
+"""Integrate-and-fire with a refractory step: after a spike comes a rest."""
 
 from torch import Tensor
 
