@@ -120,7 +120,7 @@ def test_convert_evaluate_save_and_load() -> None:
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
     data = torch.randn(32, 6)
     network = sw.convert(model, "my-method", T=256, calibration=data)
-    assert network.neuron == "leaky-if"
+    assert network.neuron_name == "leaky-if"
     assert network.provenance["method"] == "my-method"
     with torch.no_grad():
         error = (sw.simulate(network, data) - model(data)).abs()
@@ -150,7 +150,7 @@ def test_its_settings_are_settings_like_others() -> None:
     scales = [
         sw.convert(model, "my-method", headroom=h, calibration=data).sites for h in (1.0, 1.5)
     ]
-    name = next(n for n in scales[0] if scales[0][n].neuron == "" and "output" not in n)
+    name = next(n for n in scales[0] if scales[0][n].neuron == "leaky-if")
     assert torch.allclose(scales[1][name].scale, 1.5 * scales[0][name].scale)
 
 
@@ -173,7 +173,7 @@ def test_the_command_lines_of_the_page_run(capsys: pytest.CaptureFixture[str]) -
     assert [line.split()[0] for line in lines] == ["list", "convert", "evaluate"]
     for line in lines:
         assert main(shlex.split(line)) == 0, capsys.readouterr().err
-    assert sw.load("snn.safetensors").neuron == "leaky-if"
+    assert sw.load("snn.safetensors").neuron_name == "leaky-if"
 
 
 @pytest.mark.usefixtures("installed")
@@ -192,7 +192,11 @@ def test_list_shows_both_with_their_options(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("group", "entry", "message"),
     [
-        ("neurons", 'x = "my_package.my_method:MyMethod"', "expected a Stepping of that name"),
+        (
+            "neurons",
+            'x = "my_package.my_method:MyMethod"',
+            "expected a Stepping or Accumulating of that name",
+        ),
         ("neurons", 'x = "my_package.leaky_if:LeakyIF"', "entry point 'x' of spikewright.neurons"),
         ("methods", 'x = "my_package.leaky_if:LeakyIF"', "expected a MethodConfig of that name"),
         ("neurons", 'burst = "my_package.other:Other"', "another class has this one already"),

@@ -88,7 +88,7 @@ class LayeredConfig(MethodConfig):
         if observer is None:
             return silent_site(node, code)
         axis = observer.channel_axis
-        scale = _level_scale(node, code)
+        scale = _level_scale(node, code, prepared.graph.dtype)
         if scale is None:
             scale = self.scale.scale(
                 observer.histogram,
@@ -110,7 +110,7 @@ class LayeredConfig(MethodConfig):
         )
 
 
-def _level_scale(node: Node, code: Code) -> Tensor | None:
+def _level_scale(node: Node, code: Code, dtype: torch.dtype) -> Tensor | None:
     """Return the λ with which a site fires the levels it was trained with, if it can.
 
     A unit is then the height of a level, so no level is rounded; the site's function clips at the
@@ -119,4 +119,4 @@ def _level_scale(node: Node, code: Code) -> Tensor | None:
     levels = node.kwargs.get("levels")
     if levels is None or code.k not in (1.0, 2.0) or code.max_value < levels:
         return None
-    return torch.tensor(float(node.kwargs["cap"]) / levels * code.max_value)
+    return torch.tensor(float(node.kwargs["cap"]) / levels * code.max_value, dtype=dtype)

@@ -59,14 +59,14 @@ def to_integer(network: N, *, weight_bits: int = 8, input_bits: int = 8) -> N:
     graph.params = {n: t.double() if t.is_floating_point() else t for n, t in graph.params.items()}
     units = _integer_sums(graph)
     spans = network.spans()
-    span = float(math.lcm(*map(int, spans.values())))  # a bias of one tick is whole in all of them
+    span = float(math.lcm(*map(int, spans.values())))  # an input of one tick is whole in all
     inputs = _integer_inputs(graph, network, span, input_bits)
     units.update(inputs)
     thresholds = {n: s.threshold.double() for n, s in network.sites.items()}
     graph = _fold(graph, units, thresholds)
     absorb_factors(graph, inputs, span, weight_bits)
     sites = dict(network.sites)
-    for name, (step, rest) in round_inputs(graph, inputs, span, weight_bits).items():
+    for name, (step, rest) in round_inputs(graph, inputs, span, spans, weight_bits).items():
         node, site, threshold = graph[name], sites[name], thresholds[name]
         if node.op == ops.READOUT:
             _scale_readout(graph, node, step / threshold)

@@ -2,6 +2,7 @@
 """Everything that flows into a population, in whole multiples of one step."""
 
 import dataclasses
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -18,7 +19,7 @@ __all__ = ["round_inputs"]
 
 
 def round_inputs(
-    graph: Graph, inputs: Collection[str], full: float, bits: int
+    graph: Graph, inputs: Collection[str], full: float, spans: Mapping[str, float], bits: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Round everything that flows into each site to multiples of one step per channel.
 
@@ -27,7 +28,8 @@ def round_inputs(
     Args:
         graph: The graph, changed.
         inputs: Names of its analog inputs, in whole numbers.
-        full: Weight of what the biases stand for.
+        full: Weight of what the inputs stand for.
+        spans: Site to the weight of what the biases in front of it stand for.
         bits: Bits of a weight.
 
     Returns:
@@ -43,7 +45,9 @@ def round_inputs(
         together = list(dict.fromkeys(e for name in group for e in ends[name]))
         alone = all(plain[n] for n in group) and _alike(graph, group, together)
         alone = alone and (len(group) > 1 or graph[group[0]].op != ops.READOUT)
-        found.update(dict.fromkeys(group, _rounded(graph, together, alone, full, bits, inputs)))
+        span = float(math.lcm(*(int(spans[name]) for name in group)))  # whole in each tick of all
+        rounded = _rounded(graph, together, alone, (full, span), bits, inputs)
+        found.update(dict.fromkeys(group, rounded))
     return found
 
 
@@ -67,8 +71,15 @@ def _groups(ends: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 def _rounded(
-    graph: Graph, ends: Sequence[str], plain: bool, full: float, bits: int, inputs: Collection[str]
+    graph: Graph,
+    ends: Sequence[str],
+    plain: bool,
+    weights: tuple[float, float],
+    bits: int,
+    inputs: Collection[str],
 ) -> tuple[Tensor, Tensor]:
+    """Round what flows into some sites; ``weights`` are those of inputs and of biases."""
+    full, span = weights
     top = 2 ** (bits - 1) - 1
     layers = [e for e in ends if ops.kind(graph[e]) == "weighted"]
     spiking = [e for e in layers if graph[e].inputs[0] not in inputs]
@@ -85,7 +96,7 @@ def _rounded(
         if graph[end].op == ops.SCALE and graph[end].inputs[0] in inputs:
             round_analog(graph, graph[end], step, full)
             continue
-        left = _round_terminal(graph, end, step, full)
+        left = _round_terminal(graph, end, step, span)
         rest = rest + left if plain else rest
     return step, rest
 

@@ -102,6 +102,7 @@ def check_equality(network: Network, original: Graph, x: Inputs) -> Equality:
     def twin_site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         before, sent = wanted[node.name]
         compare(node.name, _drive(network, node, value, units), before, _axis(network, node))
+        compare(node.name, network.sites[node.name].function(before), sent)
         return sent / units[node.name] if node.name in units else sent
 
     params = {n: t.to(network.device) for n, t in original.params.items()}
@@ -195,7 +196,8 @@ def twin_outputs(network: Network, x: Inputs) -> tuple[Tensor, ...]:
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         if node.name not in units:
             return value
-        return activate(node, _drive(network, node, value, units)) / units[node.name]
+        drive = _drive(network, node, value, units)
+        return network.sites[node.name].function(drive) / units[node.name]
 
     with torch.no_grad():
         outputs: tuple[Tensor, ...] = Program(network.graph, site=site)(*as_inputs(x))

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikewright.codes import CODES, Code, Rate
+from spikewright.codes import Code, Rate, codes
 from spikewright.errors import ConfigError, UnknownNameError
 from spikewright.neurons import Firing, stepping
 
@@ -48,10 +48,10 @@ def test_steps_outside_the_train_are_refused(t: int) -> None:
 
 
 def test_it_is_a_code_found_by_name() -> None:
-    assert CODES["rate"] is Rate
+    assert codes()["rate"] is Rate
     assert isinstance(Rate(), Code)
     with pytest.raises(UnknownNameError, match="Did you mean 'rate'"):
-        CODES["rat"]
+        codes()["rat"]
 
 
 def test_every_step_weighs_one() -> None:
@@ -127,7 +127,7 @@ def test_a_constant_current_enters_evenly() -> None:
 def test_settings_survive_a_round_trip() -> None:
     plain = Rate(T=5).to_dict()
     assert plain == {"name": "rate", "version": 1, "T": 5}
-    assert CODES[plain["name"]].from_dict(plain) == Rate(T=5)
+    assert codes()[plain["name"]].from_dict(plain) == Rate(T=5)
     assert Rate.from_dict({"name": "rate"}) == Rate()
 
 

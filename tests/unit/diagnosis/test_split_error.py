@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from spikewright.codes import Rate
 from spikewright.diagnosis.split_error import Split, split_error
 from spikewright.graph import Node, ops
 from spikewright.network import Site
@@ -22,6 +23,7 @@ def split(
     node = Node(name="site", op=op, kwargs={"cap": 6.0})
     population = Site(
         name="site",
+        code=Rate(T=int(T)),
         signed=op == ops.RELAY,
         scale=torch.tensor(SCALE),
         threshold=torch.tensor(THETA),

@@ -14,6 +14,7 @@ from spikewright.calibration import MinError
 from spikewright.diagnosis.suggestions import Setup, Suggestion, advice_against
 from spikewright.errors import ConfigError
 from spikewright.methods import MethodConfig, Prepared, configure, methods
+from spikewright.methods.synchronous import SynchronousConfig
 from spikewright.network import SpikingNetwork
 from spikewright.training.activations import QCFS
 
@@ -55,7 +56,7 @@ def setup_of(snn: SpikingNetwork, levels: tuple[int, ...] = ()) -> Setup:
         T=snn.T,
         k=snn.code.k,
         schedule=snn.schedule.name,
-        neuron=snn.neuron,
+        neuron=snn.neuron_name,
         config=snn.provenance["config"],
         levels=levels,
     )
@@ -224,7 +225,7 @@ def test_only_what_is_in_range_and_a_change_is_suggested(
     elif method == "tsc":
         k, schedule, neuron = 1.0, "layered", "inverse-lif"
     else:
-        k, schedule, neuron = 1.0, getattr(config, "schedule_kind", ""), _neuron(config)
+        k, schedule, neuron = 1.0, _schedule(config), _neuron(config)
     setup = Setup(
         T=getattr(config, "T", 0),
         k=k,
@@ -241,6 +242,10 @@ def test_only_what_is_in_range_and_a_change_is_suggested(
             continue
         assert own
         assert set(suggestion.changes) <= {"pool", "input", "T"}
+
+
+def _schedule(config: MethodConfig) -> str:
+    return str(config.schedule().name) if isinstance(config, SynchronousConfig) else ""
 
 
 def _neuron(config: MethodConfig) -> str:

@@ -268,7 +268,11 @@ def test_it_is_saved_and_read_back(tmp_path: Any) -> None:
     snn = sw.convert(model, "casc", calibration=x, sleep=12)
     snn.save(tmp_path / "snn.safetensors")
     again = load(tmp_path / "snn.safetensors")
-    assert (again.schedule.name, again.code, again.neuron) == ("wake-sleep", snn.code, snn.neuron)
+    assert (again.schedule.name, again.code, again.neuron_name) == (
+        "wake-sleep",
+        snn.code,
+        snn.neuron_name,
+    )
     assert again.timing().to_dict() == snn.timing().to_dict()
     assert again.timing().latency_ticks == 20
     assert torch.equal(sw.simulate(again, x), sw.simulate(snn, x))

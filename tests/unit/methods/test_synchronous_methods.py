@@ -209,7 +209,11 @@ def test_a_saved_network_gives_the_same_output(name: str, net: str, tmp_path: Pa
     again = sw.load(tmp_path / "snn.safetensors")
     assert torch.equal(sw.simulate(again, data), sw.simulate(network, data))
     assert again.provenance == network.provenance
-    assert (again.neuron, again.gate, again.code) == (network.neuron, network.gate, network.code)
+    assert (again.neuron_name, again.gate, again.code) == (
+        network.neuron_name,
+        network.gate,
+        network.code,
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -106,7 +106,7 @@ def test_another_version_is_refused(tmp_path: Path, network: SpikingNetwork) -> 
     network.save(path)
     tensors, metadata = parts(path)
     save_file(tensors, path, {**metadata, "version": "99"})
-    with pytest.raises(FileFormatError, match="expected format version 3, got 99"):
+    with pytest.raises(FileFormatError, match="expected format version 4, got 99"):
         sw.load(path)
 
 
@@ -133,10 +133,10 @@ def test_an_unknown_operator_is_refused(tmp_path: Path, network: SpikingNetwork,
         lambda d: d["graph"]["nodes"].append(7),
         lambda d: d["sites"][0].update(name="nobody"),
         lambda d: d["sites"].pop(0),
-        lambda d: d["code"].update(k=9.0),
-        lambda d: d["code"].update(name="morse"),
+        lambda d: d["sites"][0]["code"].update(k=9.0),
+        lambda d: d["sites"][0]["code"].update(name="morse"),
         lambda d: d.pop("provenance"),
-        lambda d: d.update(neuron="perceptron"),
+        lambda d: d["sites"][0].update(neuron="perceptron"),
         lambda d: d.update(schedule="chaos"),
     ],
 )
@@ -218,17 +218,29 @@ def edited(path: Path, change: Any) -> None:
         (lambda d: d["sites"][0].update(channel_axis=9), "expected a channel axis from 0 to 3"),
         (lambda d: d["sites"][0].update(more=1), "site: expected the fields"),
         (lambda d: d["sites"].append(d["sites"][0]), "expected different names"),
-        (lambda d: d["code"].update(T=1 << 40), "T: expected 0 to 65536"),
-        (lambda d: d["code"].update(T=0), "code: radix code: expected a whole number"),
-        (lambda d: d["code"].update(T="4"), "T: expected int"),
-        (lambda d: d["code"].update(extra_step=5), "extra_step: expected bool"),
-        (lambda d: d["code"].pop("k"), "code: expected k, got none"),
-        (lambda d: d.update(neuron="if-soft"), "expected one for the layered schedule"),
-        (lambda d: d.update(schedule="synchronous"), "expected one for the synchronous schedule"),
+        (lambda d: d["sites"][0]["code"].update(T=1 << 40), "T: expected 0 to 65536"),
+        (lambda d: d["sites"][0]["code"].update(T=0), "code: radix code: expected a whole number"),
+        (lambda d: d["sites"][0]["code"].update(T="4"), "T: expected int"),
+        (lambda d: d["sites"][0]["code"].update(extra_step=5), "extra_step: expected bool"),
+        (lambda d: d["sites"][0]["code"].pop("k"), "code: expected k, got none"),
+        (
+            lambda d: d["sites"][0].update(neuron="if-soft"),
+            "expected what the layered schedule can run, got the neuron 'if-soft'",
+        ),
+        (
+            lambda d: d["schedule"].update(name="synchronous"),
+            "expected what the synchronous schedule can run, got the neuron 'inverse-lif'",
+        ),
+        (lambda d: d["schedule"].update(name="chaos"), "schedule: expected one of layered"),
+        (lambda d: d["schedule"].update(more=1), "schedule: layered: expected the settings"),
+        (lambda d: d["sites"][0]["function"].update(name="eval"), "function: expected one of"),
+        (lambda d: d["sites"][0]["function"].pop("name"), "name: expected str"),
+        (lambda d: d.update(input="telepathic"), "input: expected one of analog"),
+        (lambda d: d.update(analog_relays=[1]), "input: expected one of analog"),
         (lambda d: d.update(integer=True), "expected tensors of torch.float64"),
         (lambda d: d.update(integer=1), "integer: expected bool"),
         (lambda d: d.update(more=1), "description: expected the fields"),
-        (lambda d: d["provenance"].update(analog_range={"input": "x"}), "the range of 'input'"),
+        (lambda d: d["analog_range"].update(input="x"), "analog_range: that of 'input'"),
         (lambda d: d["provenance"].update(config=[]), "config is of another kind"),
         (
             lambda d: d["graph"]["outputs"].append(d["graph"]["outputs"][0]),

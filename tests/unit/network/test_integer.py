@@ -93,7 +93,7 @@ def test_sums_are_bounded_over_a_whole_run(
 ) -> None:
     """Two weights of 127, an input of 127, and a bias in their unit, over a whole train."""
     network = sw.convert(ones(bias), method, calibration=torch.eye(2), T=T)
-    train = network.span if method == "spikeconverter" else T
+    train = network.code.max_value if method == "spikeconverter" else T
     wanted = (2 + bias) * 127 * 127 * train
     monkeypatch.setattr("spikewright.network.integer._LIMIT", 0.9 * wanted)
     with pytest.raises(ConfigError, match=r"^0 .*got up to") as error:

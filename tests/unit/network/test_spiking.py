@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.codes import Rate
 from spikewright.graph import ops
-from spikewright.network.spiking import Site, SpikingNetwork
+from spikewright.network import Site, SpikingNetwork
 
 
 @pytest.fixture
@@ -49,7 +50,9 @@ def test_maps_are_laid_out_channels_last(network: SpikingNetwork) -> None:
 
 def test_one_number_is_a_number_to_its_neurons() -> None:
     one, three = torch.tensor([2.0]), torch.tensor([1.0, 2.0, 3.0])
-    firing = Site(name="a", scale=one, threshold=one, pre_bias=three, gamma=2, leak=0.5).firing()
+    firing = Site(
+        name="a", code=Rate(T=4), scale=one, threshold=one, pre_bias=three, gamma=2, leak=0.5
+    ).firing()
     assert firing.threshold == 2.0
     assert type(firing.threshold) is float
     assert firing.v_init is three

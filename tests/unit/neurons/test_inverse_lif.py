@@ -55,5 +55,3 @@ def test_declarations_are_found_by_name() -> None:
     assert set(neurons().names()) >= {"inverse-lif", "streaming-max"}
     with pytest.raises(UnknownNameError, match="Did you mean 'inverse-lif'"):
         neurons()["inverse-if"]
-    with pytest.raises(TypeError):
-        InverseLIF.states["v"] = 1.0

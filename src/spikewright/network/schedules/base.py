@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from spikewright.codes.plain import from_plain, to_plain
 from spikewright.graph.ir import Graph
@@ -16,6 +16,7 @@ Counting = Literal["trains", "steps", "rest"]
 step by step until nothing fires any more."""
 
 
+@runtime_checkable
 class Timing(Protocol):
     """The clock of one network, in ticks.
 

@@ -242,17 +242,39 @@ def depths(graph: Graph) -> dict[str, int]:
 
 
 def code_of(graph: Graph, sites: Mapping[str, Site], source: str) -> Code:
-    """Return the code of a population's spikes, or of those that a gate passes on."""
-    node = graph[source]
-    while ops.kind(node) != "site":
-        node = graph[node.inputs[0]]
-    return sites[node.name].code
+    """Return the code of a population's spikes, or of those that a gate passes on.
+
+    Raises:
+        ConfigError: If a gate takes the maximum of trains of several codes.
+    """
+    found = {sites[name].code for name in _populations(graph, source)}
+    if len(found) > 1:
+        names = ", ".join(sorted(f"{c.name} of {c.steps} steps" for c in found))
+        raise ConfigError(
+            f"{source}: expected a maximum of trains of one code, got {names}. Give the "
+            "populations in front of it the same code."
+        )
+    return found.pop()
+
+
+def _populations(graph: Graph, source: str) -> list[str]:
+    """Return the population of that name, or those whose spikes a gate compares."""
+    found, todo = [], [source]
+    while todo:
+        node = graph[todo.pop()]
+        if node.op in ops.SPIKING_OPS:
+            found.append(node.name)
+        elif ops.kind(node) not in ("site", "shape"):
+            todo.extend(node.inputs)
+    return found
 
 
 def _timing(graph: Graph, sites: Mapping[str, Site]) -> LayeredTiming:
     depth = depths(graph)
     nodes = [n for n in graph if ops.kind(n) == "site"]
-    emitters = {n.name for n in graph if n.op in ops.SPIKING_OPS or ops.kind(n) == "pool"}
+    spiking = {n.name for n in graph if n.op in ops.SPIKING_OPS}
+    gates = {n.name for n in graph if ops.kind(n) == "pool" and _populations(graph, n.name)}
+    emitters = spiking | gates
     stages: list[dict[str, Code]] = [{} for _ in range(max(depth[n.name] for n in nodes))]
     entering: list[list[tuple[str, int]]] = [[] for _ in stages]
     for node in nodes:
