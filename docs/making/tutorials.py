@@ -126,7 +126,7 @@ def on_page_markdown(text: str, page: Any, **_: Any) -> str:  # noqa: ANN401 - M
     """Make links to scripts lead to their pages, and room for code side by side."""
     if "side-by-side" in text:
         page.meta.setdefault("hide", ["toc"])
-    return re.sub(r"\]\(((?:\.\./|tutorials/)?\w+)\.py(#[\w-]+)?\)", r"](\1.md\2)", text)
+    return re.sub(r"\]\(((?:\.\./|tutorials/)*\w+)\.py(#[\w-]+)?\)", r"](\1.md\2)", text)
 
 
 def _write(script: Path) -> None:

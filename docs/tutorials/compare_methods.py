@@ -20,7 +20,9 @@ from spikewright.data import load_digits, loader
 from spikewright.models import digits_cnn
 from spikewright.training import TrainConfig
 
-scans, test_scans = load_digits("train"), load_digits("test")
+scans = load_digits("train")
+calibration = loader(scans, 64, limit=256)
+test = loader(load_digits("test"), 64, limit=256)
 settings = TrainConfig(epochs=6, batch_size=64, lr=0.05, warmup=0.5)
 torch.manual_seed(0)
 model = sw.train(digits_cnn(), scans, activation="relu", config=settings).model
@@ -53,8 +55,8 @@ comparison = sw.compare(
         "casc@4,8",
     ],
     T=[8, 16, 32],
-    calibration=loader(scans, 64, limit=256),
-    data=loader(test_scans, 64),
+    calibration=calibration,
+    data=test,
 )
 print(comparison.table())
 
@@ -90,10 +92,8 @@ print(f"{cheapest.label} at T={cheapest.T}: {100 * cheapest.accuracy:.2f} %")
 # hard reset:
 
 # %%
-snn = sw.convert(
-    model, "rueckauer", reset="hard", T=32, calibration=loader(scans, 64, limit=256)
-)
-diagnosis = sw.diagnose(snn, loader(test_scans, 64, limit=128))
+snn = sw.convert(model, "rueckauer", reset="hard", T=32, calibration=calibration)
+diagnosis = sw.diagnose(snn, test, limit=128)
 print(diagnosis.table())
 
 # %% [markdown]
@@ -101,8 +101,8 @@ print(diagnosis.table())
 
 # %%
 better = sw.apply(snn, diagnosis.suggestions[0])
-before = sw.evaluate(snn, loader(test_scans, 64)).accuracy
-after = sw.evaluate(better, loader(test_scans, 64)).accuracy
+before = sw.evaluate(snn, test).accuracy
+after = sw.evaluate(better, test).accuracy
 print(f"before: {100 * before:.2f} %")
 print(f"with {diagnosis.suggestions[0].text}: {100 * after:.2f} %")
 

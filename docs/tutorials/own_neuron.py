@@ -99,7 +99,7 @@ from spikewright.data import load_digits, loader
 from spikewright.models import digits_cnn
 from spikewright.training import TrainConfig
 
-scans, test = load_digits("train"), list(loader(load_digits("test"), 64))
+scans, test = load_digits("train"), list(loader(load_digits("test"), 64, limit=256))
 settings = TrainConfig(epochs=6, batch_size=64, lr=0.05, warmup=0.5)
 torch.manual_seed(0)
 model = sw.train(digits_cnn(), scans, activation="relu", config=settings).model
