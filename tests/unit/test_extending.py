@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package that docs/extending.md shows is written to a folder, installed, and used."""
 
+import dataclasses
 import importlib
 import json
 import re
@@ -16,8 +17,11 @@ from torch import nn
 
 import spikewright as sw
 from spikewright.cli import main
+from spikewright.codes import codes
 from spikewright.codes.lookup import with_entry_points
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError
+from spikewright.functions import functions
+from spikewright.graph import fold_units
 from spikewright.methods import MethodConfig, configure, methods
 from spikewright.neurons import Firing, neurons, stepping
 from spikewright.simulators import simulator
@@ -80,6 +84,9 @@ def test_the_page_holds_every_file_it_names() -> None:
     assert set(blocks()) == {
         "my_package/leaky_if.py",
         "my_package/my_method.py",
+        "my_package/late.py",
+        "my_package/my_layers.py",
+        "my_package/softsign.py",
         "pyproject.toml",
         "use.py",
     }
@@ -134,6 +141,51 @@ def test_convert_evaluate_save_and_load() -> None:
     assert sum(layer.spikes for layer in result.layers) > 0
     network.save("snn.safetensors")
     assert torch.equal(sw.simulate(sw.load("snn.safetensors"), data), sw.simulate(network, data))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_code_and_a_layered_method_of_another_package() -> None:
+    """Runs of n spikes at the end: T = 6, 2.6 is two spikes in the last two steps."""
+    late = codes()["late"](T=6)  # type: ignore[call-arg]
+    assert late.encode(torch.tensor([2.6, -1.0])).T.tolist() == [[0, 0, 0, 0, 1, 1], [0] * 6]
+    assert late.decode(late.encode(torch.tensor([-3.0]), signed=True)).tolist() == [-3.0]
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 9), nn.ReLU(), nn.Linear(9, 4))
+    data = torch.randn(32, 6)
+    network = sw.convert(model, "my-layers", T=200, calibration=data)
+    assert (network.code_name, network.neuron_name) == ("late", "encoder")
+    assert sw.verify(network, data[:4]).agrees
+    with torch.no_grad():
+        assert float((network(data) - model(data)).norm() / model(data).norm()) < 0.01
+    result = sw.evaluate(network, data).lengths[0]
+    decoded = [layer for layer in result.layers if layer.kind == "neurons"]
+    assert sum(layer.spikes for layer in decoded) > 0
+    network.save("late.safetensors")
+    assert torch.equal(sw.load("late.safetensors")(data), network(data))
+    integer = sw.convert(model, "my-layers", T=9, calibration=data).to_integer()
+    assert sw.verify(integer, data).agrees
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_function_of_another_package() -> None:
+    torch.manual_seed(0)
+    model, data = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4)), torch.randn(32, 6)
+    network = sw.convert(model, T=12, calibration=data)
+    (node,) = network.spiking_nodes()
+    site = network.sites[node.name]
+    softsign = functions()["softsign"]()
+    own = dataclasses.replace(site, function=softsign, signed=True, scale=torch.ones(16))
+    graph = fold_units(network.graph, {node.name: own.scale / site.scale})
+    network = dataclasses.replace(network, graph=graph, sites={**network.sites, node.name: own})
+    with torch.no_grad():
+        hidden = model[0](data)
+        wanted = model[2](hidden / (1 + hidden.abs()))
+    assert float((network(data) - wanted).norm() / wanted.norm()) < 1e-3
+    assert sw.verify(dataclasses.replace(network, source=None), data).agrees
+    network.save("softsign.safetensors")
+    again = sw.load("softsign.safetensors")
+    assert again.sites[node.name].function == softsign
+    assert torch.equal(again(data), network(data))
 
 
 @pytest.mark.usefixtures("installed")

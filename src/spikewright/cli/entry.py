@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from cyclopts import CoercionError, CycloptsError, UnusedCliTokensError
 
 from spikewright.cli.app import build
+from spikewright.cli.exit_codes import BROKEN_PIPE, DEFECT, DONE, INTERRUPTED, MISUSE
 from spikewright.cli.machine import used
 from spikewright.cli.settings import config_path
 from spikewright.cli.terminal import shown_warnings
@@ -19,7 +20,6 @@ from spikewright.errors import SpikewrightError
 __all__ = ["main"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-DONE, FINDING, MISUSE, DEFECT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

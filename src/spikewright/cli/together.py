@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import torch
 
+from spikewright.cli.exit_codes import DEFECT, INTERRUPTED, MISUSE
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import SpikewrightError
 from spikewright.processes import ProcessError, joined, rank, stoppable
@@ -31,8 +32,6 @@ def together(verb: Callable[[Terminal], int], terminal: Terminal) -> int:
         SpikewrightError: What ends the verb, in the first process; in the second one if the first
             one has died.
     """
-    from spikewright.cli.entry import DEFECT, INTERRUPTED, MISUSE
-
     with joined(torch.device("cpu"), WAIT):
         if rank() == 0:
             with stoppable():

@@ -193,11 +193,23 @@ def _towards_the_staircase(cause: str, setup: Setup) -> list[Advice]:
     (levels,) = setup.levels
     if setup.method == "casc":
         return _longer_sleep(cause, setup)
+    if enough := _every_level(cause, setup):
+        return enough
     text = f'method "casc" with T={levels}, which settles on the trained levels'
     found = [setup.instead(cause, text, "casc", T=levels)]
     if setup.method == _TRAINED_START and levels != setup.T:
         found.append(setup.change(cause, f"T={levels}, the levels of training", T=levels))
     return found
+
+
+def _every_level(cause: str, setup: Setup) -> list[Advice]:
+    """Return the advice to give layered trains as many values as there were levels in training."""
+    if setup.schedule != "layered" or len(setup.levels) != 1 or setup.k not in (1.0, 2.0):
+        return []
+    (levels,) = setup.levels
+    T = levels if setup.k == 1.0 else levels.bit_length()
+    text = f"T={T} or more, whose trains have a value for each of the {levels} trained levels"
+    return [setup.change(cause, text, T=T)] if setup.T < T else []
 
 
 def _finer_trains(setup: Setup) -> list[Advice]:
@@ -249,6 +261,8 @@ def _per_channel(setup: Setup) -> list[Advice]:
 def _against_clipping(setup: Setup) -> list[Advice]:
     """Return what raises the largest value that a neuron can send."""
     cause, config = "clipping", setup.config
+    if enough := _every_level(cause, setup):
+        return enough
     factor, gamma = config.get("threshold_factor", 1.0), config.get("gamma")
     if factor < 1.0:
         text = f"threshold_factor=1 (now {factor:g})"

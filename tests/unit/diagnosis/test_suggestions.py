@@ -146,7 +146,21 @@ def test_the_first_suggestion_mends_a_gate_by_counts() -> None:
     assert after.output.relative_error == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("method", "T"), [("rueckauer", 8), ("qcfs", 6), ("spikeconverter", 2)])
+@pytest.mark.parametrize(("method", "T", "enough"), [("spikeconverter", 2, 3), ("tsc", 2, 4)])
+def test_trains_as_long_as_the_trained_levels_send_each_of_them(
+    method: str, T: int, enough: int
+) -> None:
+    """4 levels and none: ⌈log2 5⌉ = 3 binary steps, or 4 of equal weight."""
+    torch.manual_seed(0)
+    layers = (nn.Linear(8, 16), QCFS(4), nn.Linear(16, 16), QCFS(4), nn.Linear(16, 3))
+    x = torch.randn(64, 8)
+    snn = sw.convert(nn.Sequential(*layers), method, T=T, input="analog", calibration=x)
+    first = sw.diagnose(snn, x).suggestions[0]
+    assert (first.method, first.changes) == (method, {"T": enough})
+    assert sw.diagnose(sw.apply(snn, first), x).output.relative_error < 1e-9
+
+
+@pytest.mark.parametrize(("method", "T"), [("rueckauer", 8), ("qcfs", 6)])
 def test_a_network_trained_with_levels_settles_on_them(
     method: str, T: int, trained: Prepared, inputs: Tensor
 ) -> None:
