@@ -160,7 +160,7 @@ def test_every_check_runs_and_one_failure_fails_all(
     assert "all checks passed" in capsys.readouterr().out
     run_py.exit_codes |= {"ruff format": 1, "pytest": 2}
     assert run_py.main(["test"]) == 1
-    assert run_py.started[-5:] == checks
+    assert run_py.started[-6:] == checks
     assert "FAILED: ruff format --check, pytest" in capsys.readouterr().out
 
 
