@@ -50,7 +50,7 @@ comparison = sw.compare(
         "hard=rueckauer:reset=hard",
         "rueckauer",
         "burst",
-        "tsc",
+        "tsc@8,16",
         "spikeconverter@4,8",
         "casc@4,8",
     ],
@@ -93,7 +93,7 @@ print(f"{quickest.label} at T={quickest.T}, after {quickest.latency_ticks} ticks
 
 # %%
 snn = sw.convert(model, "rueckauer", reset="hard", T=32, calibration=calibration)
-diagnosis = sw.diagnose(snn, test, limit=128)
+diagnosis = sw.diagnose(snn, test, limit=64)
 print(diagnosis.table())
 
 # %% [markdown]
