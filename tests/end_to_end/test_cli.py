@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole command line: every verb on a small network, every misuse with its one-line answer."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import re
@@ -78,8 +80,10 @@ def spikewright_command(capsys: pytest.CaptureFixture[str]) -> Command:
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a short demo writes; the other tests use its weights and its network."""
-    folder = tmp_path_factory.mktemp("demo") / "out"
-    assert main(["demo", "--epochs", "2", "--quiet", "-o", str(folder)]) == 0
+    folder, said = tmp_path_factory.mktemp("demo") / "out", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["demo", "--epochs", "2", "--quiet", "-o", str(folder)]) == 0
+    (folder.parent / "said.txt").write_text(said.getvalue())
     return folder
 
 
@@ -485,6 +489,11 @@ def test_the_demo_says_what_its_last_command_needs(monkeypatch: pytest.MonkeyPat
     )
 
 
+def test_a_quiet_demo_gives_its_result_alone(demo_folder: Path) -> None:
+    said = (demo_folder.parent / "said.txt").read_text()
+    assert said.startswith("4. Measure on the 445 other scans")
+
+
 def test_the_demo_replaces_only_what_a_demo_wrote(run: Command) -> None:
     folder = Path("spikewright-demo")
     folder.mkdir()
@@ -494,7 +503,6 @@ def test_the_demo_replaces_only_what_a_demo_wrote(run: Command) -> None:
     assert "summary.txt: exists already. Replace it with --force" in refused.err
     assert (folder / "summary.txt").read_text() == "mine"
     assert run("demo", "--epochs", 1, "--force", "--json").json["training"]["epochs"] == 1
-    assert run("demo", "--epochs", 1, "--quiet").out.startswith("4. Measure on the 445 other scans")
 
 
 # In a process of its own.

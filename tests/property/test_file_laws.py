@@ -10,15 +10,14 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 100_000])
-def test_edited_files_work_or_are_refused(seed: int) -> None:
+def test_edited_files_work_or_are_refused() -> None:
     """Each edit is opened in a child process with a bound on its memory.
 
     ``python -m tests.fuzz.run --seconds 600`` does the same for ten minutes.
     """
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.run", "--edits", "300", "--seed", str(seed)],
+        [sys.executable, "-m", "tests.fuzz.run", "--edits", "300", "--seed", "0"],
         cwd=root,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

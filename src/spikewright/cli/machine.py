@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from spikewright.cli.tokens import Whole
+from spikewright.cli.option_values import Whole
+from spikewright.cli.options import COMMON, CommonOptions
+from spikewright.cli.terminal import Terminal
 from spikewright.errors import ConfigError
 from spikewright.text import counted
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MACHINE", "MachineOptions", "used"]
+__all__ = ["RUN", "MachineOptions", "RunOptions", "used"]
 
 _MACHINE = Group("Machine", sort_key=8)
 
@@ -69,7 +71,26 @@ class MachineOptions:
         return f"{facts['device']}, {counted(int(facts['threads']), 'thread')}"
 
 
-MACHINE = MachineOptions()
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every verb takes that runs a network: a machine, and what all of them take."""
+
+    machine: MachineOptions = MachineOptions()
+    common: CommonOptions = COMMON
+
+    @property
+    def place(self) -> "torch.device":
+        """Where tensors lie; see :class:`MachineOptions`."""
+        return self.machine.place
+
+    @property
+    def terminal(self) -> Terminal:
+        """Return where results and progress go."""
+        return Terminal(self.common.json, self.common.quiet)
+
+
+RUN = RunOptions()
 """What the verbs get where nothing is given."""
 
 
@@ -78,15 +99,16 @@ def used(arguments: dict[str, Any]) -> Iterator[None]:
     """Set the machine up for one verb, and put back what it was afterwards.
 
     Args:
-        arguments: Those of the verb; without :class:`MachineOptions` among them nothing is done.
+        arguments: Those of the verb; without :class:`RunOptions` among them nothing is done.
 
     Raises:
         ConfigError: If a device or a number of threads cannot be had.
     """
-    options = next((a for a in arguments.values() if isinstance(a, MachineOptions)), None)
-    if options is None:
+    run = next((a for a in arguments.values() if isinstance(a, RunOptions)), None)
+    if run is None:
         yield
         return
+    options = run.machine
     cores = os.cpu_count() or 1
     if options.threads is not None and not 1 <= options.threads <= cores:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from spikewright.cli.tokens import Inflation, Number, Numbers, Size, Whole, Wholes
+from spikewright.cli.option_values import Inflation, Number, Numbers, Size, Whole, Wholes
 
 __all__ = [
     "CALIBRATION",

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from cyclopts import Group, Parameter
 
+from spikewright.cli.option_values import Number, Whole
 from spikewright.cli.options import DataOptions
-from spikewright.cli.tokens import Number, Whole
 
 __all__ = ["RECIPE", "TRAINING_IMAGES", "RecipeOptions", "TrainingImages", "first_process", "tuned"]
 

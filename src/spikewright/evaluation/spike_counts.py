@@ -86,14 +86,17 @@ class _BySteps(SpikeCounts):
         total = (total.permute(2, 0, 1) if sent.ndim == 5 else total).double()
         before = self._counts.get(name)
         self._counts[name] = total if before is None else before.add_(total)
-        if ops.kind(self.network.graph[name]) == "pool":
-            return
         per_step = per_step.reshape(len(per_step), -1)
+        for i, additions in enumerate(self._added(name, per_step)):
+            self._additions[first - 1 + i] += round(additions)
+        if ops.kind(self.network.graph[name]) != "pool":  # what gates pass on are others' spikes
+            for i, spikes in enumerate(per_step.sum(1, dtype=torch.float64).tolist()):
+                self._spikes[first - 1 + i] += round(spikes)
+
+    def _added(self, name: str, per_step: Tensor) -> list[float]:
+        """Return the additions that a source causes in some steps, "time neuron"."""
         ways = self._ways.get(name)
-        added = None if ways is None else per_step.double() @ ways
-        for i, spikes in enumerate(per_step.sum(1, dtype=torch.float64).tolist()):
-            self._spikes[first - 1 + i] += round(spikes)
-            self._additions[first - 1 + i] += 0 if added is None else round(float(added[i]))
+        return [] if ways is None else (per_step.double() @ ways).tolist()
 
     def totals(self) -> dict[str, Tensor]:
         """Return the spikes of every neuron; see :class:`SpikeCounts`."""

@@ -12,7 +12,7 @@ from torch import nn
 from spikewright import api
 from spikewright.cli import machine
 from spikewright.cli.app import build, option_names
-from spikewright.cli.machine import MachineOptions, used
+from spikewright.cli.machine import MachineOptions, RunOptions, used
 from spikewright.cli.networks import Subject, original, subject
 from spikewright.cli.options import DataOptions, ModelOptions, NetworkOptions, ReferenceOptions
 from spikewright.cli.sources import CPU, batches, open_data, open_model, require_runs
@@ -32,7 +32,7 @@ def test_devices_that_are_not_here(name: str) -> None:
     message = f"--device {name}: expected a device that computes here (cpu"
     with (
         pytest.raises(ConfigError, match=re.escape(message)),
-        used({"machine": MachineOptions(device=name)}),
+        used({"how": RunOptions(machine=MachineOptions(device=name))}),
     ):
         pytest.fail("the verb must not begin")
 
@@ -43,7 +43,7 @@ def test_numbers_of_threads_that_cannot_be(threads: int) -> None:
     message = f"--threads: expected 1 to {cores}, as many as this machine has cores, got {threads}."
     with (
         pytest.raises(ConfigError, match=re.escape(message)),
-        used({"machine": MachineOptions(threads=threads)}),
+        used({"how": RunOptions(machine=MachineOptions(threads=threads))}),
     ):
         pytest.fail("the verb must not begin")
 
@@ -56,10 +56,10 @@ def test_threads_are_set_for_the_verb_and_put_back(monkeypatch: pytest.MonkeyPat
         assert torch.get_num_threads() == before + 1
         assert options.describe() == {"device": "cpu", "threads": before + 1}
     assert torch.get_num_threads() == before
-    with pytest.raises(ZeroDivisionError), used({"machine": options}):
+    with pytest.raises(ZeroDivisionError), used({"how": RunOptions(machine=options)}):
         raise ZeroDivisionError
     assert torch.get_num_threads() == before
-    with used({"machine": MachineOptions()}):
+    with used({"how": RunOptions(machine=MachineOptions())}):
         assert torch.get_num_threads() == before
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cyclopts import App, CycloptsError, Parameter
 
-from spikewright.cli.tokens import Inflation, Number, Numbers, Size, Whole, Wholes
+from spikewright.cli.option_values import Inflation, Number, Numbers, Size, Whole, Wholes
 
 
 def parse(words: list[str]) -> dict[str, Any]:

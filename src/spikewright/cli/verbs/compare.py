@@ -6,21 +6,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    CALIBRATION,
-    COMMON,
-    IMAGES,
-    MODEL,
-    CalibrationOptions,
-    CommonOptions,
-    DataOptions,
-    File,
-    ModelOptions,
-    Spec,
-)
-from spikewright.cli.terminal import Terminal
-from spikewright.cli.tokens import Whole, Wholes
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole, Wholes
 
 __all__ = ["compare"]
 
@@ -33,19 +21,18 @@ def compare(
     methods: Specs = (),
     networks: Specs = (),
     T: Annotated[Wholes, Parameter(name="--T")] = None,
-    data: Spec = None,
+    data: options.Spec = None,
     limit: Whole = None,
     store: Folder = None,
-    csv: File = None,
+    csv: options.File = None,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     figures: Folder = None,
     figure_format: Literal["svg", "png"] = "svg",
     force: bool = False,
-    model: ModelOptions = MODEL,
-    calibration: CalibrationOptions = CALIBRATION,
-    images: DataOptions = IMAGES,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    model: options.ModelOptions = options.MODEL,
+    calibration: options.CalibrationOptions = options.CALIBRATION,
+    images: options.DataOptions = options.IMAGES,
+    how: RunOptions = RUN,
 ) -> int:
     """Compare conversion methods at several T on one model: accuracy, additions, latency.
 
@@ -74,8 +61,7 @@ def compare(
         model: The network, as trained.
         calibration: What the scales are chosen on.
         images: How images become inputs.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from spikewright.cli.comparison import run
 
@@ -93,6 +79,6 @@ def compare(
         model=model,
         calibration=calibration,
         images=images,
-        machine=machine,
-        terminal=Terminal(common.json, common.quiet),
+        machine=how.machine,
+        terminal=how.terminal,
     )

@@ -6,14 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    COMMON,
-    CONVERSION,
-    CommonOptions,
-    ConversionOptions,
-)
-from spikewright.cli.terminal import Terminal, command
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.terminal import command
 
 __all__ = ["convert"]
 
@@ -22,12 +17,11 @@ OUTPUT = Path("snn.safetensors")
 
 def convert(
     *,
-    conversion: ConversionOptions = CONVERSION,
+    conversion: options.ConversionOptions = options.CONVERSION,
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FILE")] = OUTPUT,
     integer: bool = False,
     force: bool = False,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    how: RunOptions = RUN,
 ) -> int:
     """Turn a trained network into a spiking one and save it.
 
@@ -39,16 +33,15 @@ def convert(
         integer: Save its integer form: 8-bit weights, whole-number thresholds; needs k = 2.
         force: Replace the file if it exists.
         conversion: The network and how it is converted.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from spikewright.cli.files import check_output
     from spikewright.cli.networks import convert_model
     from spikewright.cli.report import fit
 
-    terminal = Terminal(common.json, common.quiet)
+    terminal = how.terminal
     check_output(output, force=force)
-    snn = convert_model(conversion, terminal, machine.place).snn
+    snn = convert_model(conversion, terminal, how.place).snn
     if integer:
         snn = snn.to_integer()
     snn.save(output)

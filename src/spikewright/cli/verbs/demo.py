@@ -6,10 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import COMMON, CommonOptions
-from spikewright.cli.terminal import Terminal
-from spikewright.cli.tokens import Whole
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole
 
 __all__ = ["demo"]
 
@@ -22,8 +20,7 @@ def demo(
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FOLDER")] = OUTPUT,
     epochs: Whole = EPOCHS,
     force: bool = False,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    how: RunOptions = RUN,
 ) -> int:
     """Train a small network on handwritten digits, convert it, verify it, measure it.
 
@@ -33,15 +30,14 @@ def demo(
         output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo]
         epochs: Passes over the training data; fewer are faster and less accurate. [default: 8]
         force: Replace files there that are not of an earlier demo.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from spikewright.cli.demo_run import run
 
     return run(
         output,
         EPOCHS if epochs is None else epochs,
-        Terminal(common.json, common.quiet),
+        how.terminal,
         force=force,
-        machine=machine,
+        machine=how.machine,
     )

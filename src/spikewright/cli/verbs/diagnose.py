@@ -5,32 +5,22 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    COMMON,
-    NETWORK,
-    REFERENCE,
-    CommonOptions,
-    NetworkOptions,
-    ReferenceOptions,
-    Spec,
-)
-from spikewright.cli.terminal import Terminal
-from spikewright.cli.tokens import Whole
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole
 
 __all__ = ["diagnose"]
 
 
 def diagnose(
     *,
-    data: Spec = None,
+    data: options.Spec = None,
     limit: Whole = None,
     simulator: Literal["collapsed", "timefold", "reference"] | None = None,
     attempts: Annotated[Whole, Parameter(name="--try")] = None,
-    network: NetworkOptions = NETWORK,
-    reference: ReferenceOptions = REFERENCE,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    network: options.NetworkOptions = options.NETWORK,
+    reference: options.ReferenceOptions = options.REFERENCE,
+    how: RunOptions = RUN,
 ) -> int:
     """Find out, layer by layer, what makes a spiking network differ from the original.
 
@@ -51,20 +41,19 @@ def diagnose(
             results on the same inputs. [default: 0]
         network: The spiking network, or how it is converted.
         reference: What it is compared with.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from spikewright import api
     from spikewright.cli.networks import original, subject
     from spikewright.cli.options import given
     from spikewright.cli.report import fit
     from spikewright.cli.sources import batches, describe, spread
-    from spikewright.cli.tried import trials_text, trials_to_dict, try_suggestions
+    from spikewright.cli.trials import trials_text, trials_to_dict, try_suggestions
     from spikewright.diagnosis import Diagnosis
     from spikewright.errors import ConfigError
     from spikewright.network import SpikingNetwork
 
-    terminal = Terminal(common.json, common.quiet)
+    terminal = how.terminal
     if data is None:
         raise ConfigError("--data: expected inputs to diagnose on, got none. Name a data set.")
     if attempts is not None and attempts < 0:
@@ -79,7 +68,7 @@ def diagnose(
             "--snn: expected --reference SPEC with it, got none. A saved network does not hold "
             "the original one; name it."
         )
-    found = subject(network, terminal, machine.place)
+    found = subject(network, terminal, how.place)
     items = spread(found.inputs(data, network.images), limit, "--limit")
     ann = original(found, reference, terminal) if given(reference) else None
 
@@ -88,7 +77,7 @@ def diagnose(
         fits = simulator == "reference" or snn.schedule == found.snn.schedule
         return api.diagnose(
             snn,
-            batches(items, network.images, machine.place),
+            batches(items, network.images, how.place),
             reference=ann,
             simulator=simulator if fits else None,
             progress=terminal.progress,

@@ -6,25 +6,16 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    COMMON,
-    NETWORK,
-    REFERENCE,
-    CommonOptions,
-    NetworkOptions,
-    ReferenceOptions,
-    Spec,
-)
-from spikewright.cli.terminal import Terminal
-from spikewright.cli.tokens import Whole, Wholes
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole, Wholes
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
     *,
-    data: Spec = None,
+    data: options.Spec = None,
     lengths: Wholes = None,
     limit: Whole = None,
     simulator: Literal["collapsed", "timefold", "reference"] | None = None,
@@ -33,10 +24,9 @@ def evaluate(
     examples: Whole = None,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     force: bool = False,
-    network: NetworkOptions = NETWORK,
-    reference: ReferenceOptions = REFERENCE,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    network: options.NetworkOptions = options.NETWORK,
+    reference: options.ReferenceOptions = options.REFERENCE,
+    how: RunOptions = RUN,
 ) -> int:
     """Measure a spiking network: accuracy at every step, spikes, energy, latency.
 
@@ -61,13 +51,12 @@ def evaluate(
         force: Replace the file if it exists.
         network: The spiking network, or how it is converted.
         reference: What it is compared with.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from functools import partial
 
+    from spikewright.cli.distributed import distributed
     from spikewright.cli.evaluation_run import run
-    from spikewright.cli.together import together
 
     verb = partial(
         run,
@@ -82,6 +71,6 @@ def evaluate(
         force=force,
         network=network,
         reference=reference,
-        place=machine.place,
+        place=how.place,
     )
-    return together(verb, Terminal(common.json, common.quiet))
+    return distributed(verb, how.terminal)

@@ -5,16 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    COMMON,
-    IMAGES,
-    MODEL,
-    CommonOptions,
-    DataOptions,
-    ModelOptions,
-    Spec,
-)
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
 from spikewright.cli.terminal import Terminal
 
 __all__ = ["inspect"]
@@ -22,13 +14,12 @@ __all__ = ["inspect"]
 
 def inspect(
     *,
-    model: ModelOptions = MODEL,
-    data: Spec = None,
+    model: options.ModelOptions = options.MODEL,
+    data: options.Spec = None,
     input_: Annotated[Literal["analog", "encoded"], Parameter(name="--input")] = "analog",
     analog_relay: Annotated[tuple[str, ...], Parameter(metavar="PATH")] = (),
-    images: DataOptions = IMAGES,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    images: options.DataOptions = options.IMAGES,
+    how: RunOptions = RUN,
 ) -> int:
     """Tell which parts of a model would become spiking, stay analog, or cannot be taken.
 
@@ -40,8 +31,7 @@ def inspect(
         analog_relay: Module path, re:PATTERN or all: a relay that would stay analog. Repeatable.
         model: The network, as trained.
         images: How images become inputs.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     import torch
 
@@ -51,9 +41,9 @@ def inspect(
     from spikewright.errors import ConfigError, UnsupportedModuleError
     from spikewright.graph import Inspection
 
-    terminal = Terminal(common.json, common.quiet)
+    terminal = how.terminal
     # Weights do not matter here.
-    network = open_model(model, Terminal(quiet=True), place=machine.place)
+    network = open_model(model, Terminal(quiet=True), place=how.place)
     shape = model.shape
     if data is not None:
         shape = sample_shape(open_data(data, "--data", images, shape=shape))
@@ -64,7 +54,7 @@ def inspect(
     try:
         found = api.inspect(
             network,
-            torch.zeros(2, *shape, device=machine.place),
+            torch.zeros(2, *shape, device=how.place),
             encode_input=input_ == "encoded",
             analog_relays=analog_relay,
         )

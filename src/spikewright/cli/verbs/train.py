@@ -6,18 +6,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    CALIBRATION,
-    COMMON,
-    MODEL,
-    CalibrationOptions,
-    CommonOptions,
-    ModelOptions,
-    Spec,
-)
-from spikewright.cli.terminal import Terminal
-from spikewright.cli.tokens import Whole
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole
 from spikewright.cli.training import (
     RECIPE,
     TRAINING_IMAGES,
@@ -32,19 +23,18 @@ FOLDER = Path("trained")
 
 def train(
     *,
-    data: Spec = None,
-    validation: Spec = None,
+    data: options.Spec = None,
+    validation: options.Spec = None,
     activation: Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"] | None = None,
     levels: Whole = None,
     relays: Annotated[bool, Parameter(negative="--no-relays")] = True,
     folder: Annotated[Path, Parameter(metavar="FOLDER")] = FOLDER,
     anew: bool = False,
-    model: ModelOptions = MODEL,
-    calibration: CalibrationOptions = CALIBRATION,
+    model: options.ModelOptions = options.MODEL,
+    calibration: options.CalibrationOptions = options.CALIBRATION,
     recipe: RecipeOptions = RECIPE,
     images: TrainingImages = TRAINING_IMAGES,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    how: RunOptions = RUN,
 ) -> int:
     """Train a network whose activations spikes can carry, or go on with it.
 
@@ -72,8 +62,7 @@ def train(
         calibration: Where the tops of the activations start, for a trained network.
         recipe: How it is trained.
         images: How images become inputs.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from spikewright.cli.training_run import run
 
@@ -89,6 +78,6 @@ def train(
         calibration=calibration,
         recipe=recipe,
         images=images,
-        machine=machine,
-        terminal=Terminal(common.json, common.quiet),
+        machine=how.machine,
+        terminal=how.terminal,
     )

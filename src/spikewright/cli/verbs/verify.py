@@ -1,32 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """``spikewright verify``: prove that independent computations of a network give the same spikes."""
 
-from spikewright.cli.machine import MACHINE, MachineOptions
-from spikewright.cli.options import (
-    COMMON,
-    NETWORK,
-    REFERENCE,
-    CommonOptions,
-    DataOptions,
-    NetworkOptions,
-    ReferenceOptions,
-    Spec,
-)
-from spikewright.cli.terminal import Terminal
-from spikewright.cli.tokens import Whole
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole
 
 __all__ = ["verify"]
 
 
 def verify(
     *,
-    data: Spec = None,
+    data: options.Spec = None,
     samples: Whole = 8,
     integer: bool = False,
-    network: NetworkOptions = NETWORK,
-    reference: ReferenceOptions = REFERENCE,
-    machine: MachineOptions = MACHINE,
-    common: CommonOptions = COMMON,
+    network: options.NetworkOptions = options.NETWORK,
+    reference: options.ReferenceOptions = options.REFERENCE,
+    how: RunOptions = RUN,
 ) -> int:
     """Prove on a few inputs that the network fires the same spikes however it is run.
 
@@ -40,8 +29,7 @@ def verify(
         integer: Check the integer form as well, in which every spike must be the same.
         network: The spiking network, or how it is converted.
         reference: The original network of a saved one.
-        machine: Where it runs.
-        common: What every verb takes.
+        how: Where it runs, and what every verb takes.
     """
     from spikewright import api
     from spikewright.cli.networks import original, subject
@@ -50,8 +38,8 @@ def verify(
     from spikewright.cli.sources import batches, describe, spread
     from spikewright.errors import ConfigError
 
-    terminal = Terminal(common.json, common.quiet)
-    found = subject(network, terminal, machine.place)
+    terminal = how.terminal
+    found = subject(network, terminal, how.place)
     items = found.calibration
     if data is not None:
         items = found.inputs(data, network.images)
@@ -63,8 +51,8 @@ def verify(
     forms = {"integer" if found.snn.integer else "float": found.snn}
     if integer and not found.snn.integer:
         forms["integer"] = found.snn.to_integer()
-    ann = original(found, reference, terminal, machine.place) if given(reference) else None
-    x = next(iter(batches(items, DataOptions(batch_size=samples))))[0]
+    ann = original(found, reference, terminal, how.place) if given(reference) else None
+    x = next(iter(batches(items, options.DataOptions(batch_size=samples))))[0]
     checks = {form: api.verify(snn, x, reference=ann) for form, snn in forms.items()}
     agrees = all(check.agrees for check in checks.values())
     text = "\n\n".join(check.table() for check in checks.values())

@@ -12,13 +12,13 @@ from spikewright.cli.terminal import Terminal
 from spikewright.errors import SpikewrightError
 from spikewright.processes import ProcessError, joined, rank, stoppable
 
-__all__ = ["WAIT", "together"]
+__all__ = ["WAIT", "distributed"]
 
 WAIT = timedelta(hours=6)
 """How much later than another a process may finish its part. One that dies is noticed at once."""
 
 
-def together(verb: Callable[[Terminal], int], terminal: Terminal) -> int:
+def distributed(verb: Callable[[Terminal], int], terminal: Terminal) -> int:
     """Run a verb; the processes other than the first one do so in silence.
 
     Args:
