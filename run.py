@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One command to install and run everything, with nothing but Python at hand.
 
-python3 run.py test      runs every check: lint, format, types, rooms, tests
+python3 run.py test      runs every check: lint, format, types, rooms, documentation, tests
+python3 run.py docs      builds the documentation into site/
 python3 run.py demo      runs `spikewright demo`; any other verb is passed on likewise
 
 The first call builds `.venv` from pyproject.toml and constraints.txt; later calls reuse it until
@@ -26,11 +27,13 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 STAMP = VENV / "spikewright-install.sha256"
 
+DOCS = ("mkdocs", "build", "--strict", "--quiet")
 CHECKS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("mypy",),
     ("lint-imports",),
+    DOCS,
     ("pytest", "--numprocesses", "auto", "--dist", "worksteal"),
 )
 
@@ -53,16 +56,32 @@ def install() -> None:
     STAMP.write_text(digest())
 
 
+def start(command: tuple[str, ...]) -> int:
+    """Run an installed program at the root and return its exit code."""
+    # Material for MkDocs would print its opinion of MkDocs 2, which is not what is installed.
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=quiet, check=False)
+    return done.returncode
+
+
 def test() -> int:
     """Run every check to its end and return 1 if any of them found something."""
     failed = []
     for check in CHECKS:
         line = " ".join(check)
         print(f"\n== {line}", flush=True)
-        if subprocess.run([str(BIN / check[0]), *check[1:]], cwd=ROOT, check=False).returncode:
+        if start(check):
             failed.append(line)
     print("\nrun.py test: " + (f"FAILED: {', '.join(failed)}" if failed else "all checks passed"))
     return 1 if failed else 0
+
+
+def docs() -> int:
+    """Build the documentation as the checks do, and say where it is."""
+    code = start(DOCS)
+    if not code:
+        print(f"run.py docs: open {ROOT / 'site' / 'index.html'}")
+    return code
 
 
 def main(arguments: list[str]) -> int:
@@ -75,11 +94,15 @@ def main(arguments: list[str]) -> int:
     except subprocess.CalledProcessError as error:
         print(f"run.py: installation stopped, exit code {error.returncode}: see above.")
         return 2
-    if arguments[0] == "test":
-        if arguments[1:]:
-            print("run.py test: takes no arguments. For a part of the tests: .venv/bin/pytest PATH")
-            return 2
-        return test()
+    own = {"test": test, "docs": docs}.get(arguments[0])
+    if own is not None and arguments[1:]:
+        print(
+            f"run.py {arguments[0]}: takes no arguments. For a part of the tests: "
+            ".venv/bin/pytest PATH"
+        )
+        return 2
+    if own is not None:
+        return own()
     return subprocess.run([str(BIN / "spikewright"), *arguments], check=False).returncode
 
 

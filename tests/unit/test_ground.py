@@ -153,14 +153,27 @@ def test_every_check_runs_and_one_failure_fails_all(
     run_py: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checks = ["ruff check", "ruff format --check", "mypy", "lint-imports"]
+    checks += ["mkdocs build --strict --quiet"]
     checks += ["pytest --numprocesses auto --dist worksteal"]
     assert run_py.main(["test"]) == 0
     assert run_py.started[2:] == checks
     assert "all checks passed" in capsys.readouterr().out
     run_py.exit_codes |= {"ruff format": 1, "pytest": 2}
     assert run_py.main(["test"]) == 1
-    assert run_py.started[-5:] == checks
+    assert run_py.started[-6:] == checks
     assert "FAILED: ruff format --check, pytest" in capsys.readouterr().out
+
+
+def test_the_documentation_is_built_as_in_the_checks(
+    run_py: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_py.main(["docs"]) == 0
+    assert run_py.started[-1] == "mkdocs build --strict --quiet"
+    assert str(Path("site") / "index.html") in capsys.readouterr().out
+    run_py.exit_codes["mkdocs"] = 1
+    assert run_py.main(["docs"]) == 1
+    assert "index.html" not in capsys.readouterr().out
+    assert run_py.main(["docs", "--serve"]) == 2
 
 
 def test_other_verbs_and_their_exit_codes_are_passed_on(run_py: ModuleType) -> None:
