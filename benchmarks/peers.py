@@ -26,11 +26,11 @@ import torch
 from torch import Tensor, fx, nn
 
 import spikewright as sw
-from spikewright.models import resolve
 from spikewright.simulators import simulator
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _machine import machine
+from _networks import untrained
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = {"resnet20": 64, "vgg11-cifar": 32}
@@ -45,17 +45,6 @@ def install() -> None:
         print("installing the extra 'bench' (SpikingJelly) ...", flush=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", "constraints.txt"]
         subprocess.run([*pip, "-e", ".[bench]"], cwd=ROOT, check=True)
-
-
-def build(name: str) -> nn.Module:
-    """Return a network with random weights and plausible batch-norm statistics."""
-    torch.manual_seed(0)
-    model = resolve(name)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
 
 
 class Folded(nn.Module):
@@ -104,7 +93,7 @@ def sides(name: str, T: int) -> tuple[dict[str, Callable[[], object]], int]:
     from spikingjelly.activation_based import functional
     from torch.fx.experimental.optimization import fuse
 
-    model = build(name)
+    model = untrained(name)
     x = torch.randn(CASES[name], 3, 32, 32).contiguous(memory_format=torch.channels_last)
     fused = fuse(copy.deepcopy(model)).to(memory_format=torch.channels_last)
     stepped, folded = peer(fused, None), peer(fused, T)

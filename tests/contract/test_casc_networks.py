@@ -6,26 +6,15 @@ The levels come from the modules of the quantised ANN itself, not from the conve
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import spikewright as sw
-from spikewright.models import resolve
-from spikewright.network import SpikingNetwork
-from spikewright.simulators import settle, simulator
+from benchmarks._networks import untrained
+from spikewright.simulators import settle
 from spikewright.training import TrainableNetwork, conversion_ready
+from tests.networks import totals
 
 NETWORKS = ("resnet20", "vgg11-half-cifar", "mobilenetv2-cifar")  # shortcuts, max pools, depthwise
-
-
-def network(name: str) -> nn.Module:
-    """Random weights, and batch norms with plausible statistics."""
-    torch.manual_seed(0)
-    model = resolve(name)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0.0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
 
 
 def levels(ann: TrainableNetwork, x: Tensor, Q: int) -> list[Tensor]:
@@ -42,21 +31,10 @@ def levels(ann: TrainableNetwork, x: Tensor, Q: int) -> list[Tensor]:
     return found
 
 
-def totals(snn: SpikingNetwork, x: Tensor, name: str | None = None) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-
-    def add(source: str, first: int, sent: Tensor) -> None:
-        found[source] = found.get(source, 0) + sent.sum(0)
-
-    for _ in simulator(snn, name).over_time(snn.check_input(x), add):
-        pass
-    return {n.name: found[n.name] for n in snn.spiking_nodes()}
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("Q", [8])
 def test_every_neuron_of_a_network_sends_the_level_of_the_quantised_ann(name: str, Q: int) -> None:
-    model = network(name)
+    model = untrained(name)
     x = torch.randn(12, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     ann = conversion_ready(model, x[:2], "casc", Q, calibration=x).eval().double()
     snn = sw.convert(ann, "casc", T=Q, calibration=x[:4].double())
@@ -74,7 +52,7 @@ def test_every_neuron_of_a_network_sends_the_level_of_the_quantised_ann(name: st
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_integers_leave_nothing_to_rounding(name: str) -> None:
-    model = network(name)
+    model = untrained(name)
     x = torch.randn(12, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     snn = sw.convert(model, "casc", T=8, calibration=x).to_integer()
     at_rest = settle(snn, x[:2])

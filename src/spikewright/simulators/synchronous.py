@@ -5,8 +5,7 @@ Populations keep a membrane, gates two registers; nothing grows with the number 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,11 +13,10 @@ from torch import Tensor
 from spikewright.graph import ops
 from spikewright.graph.ir import Inputs, Node
 from spikewright.network import SpikingNetwork
-from spikewright.neurons import State
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.parts import join, split_for_cache
-from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import BASE, TickPlan, Total
+from spikewright.simulators.run_state import RunState, Watched, add_
+from spikewright.simulators.ticks import BASE, Total
 
 __all__ = ["SynchronousReference"]
 
@@ -27,19 +25,7 @@ PART_ELEMENTS = 1_000_000
 """Elements of an average population and part of a batch at which a tick ran fastest on CPUs."""
 
 
-@dataclass
-class _Run:
-    """The state of one run; fresh for every run."""
-
-    neurons: dict[str, State] = field(default_factory=dict)
-    gates: dict[str, Any] = field(default_factory=dict)
-    entered: dict[str, Tensor] = field(default_factory=dict)
-    sent: dict[str, Tensor] = field(default_factory=dict)
-    t: int = 0
-    at_rest: bool = False  # no neuron fired in this tick asleep, so none will again
-
-
-class SynchronousReference:
+class SynchronousReference(Watched):
     """A compiled network, run tick by tick; holds no state of a run.
 
     Args:
@@ -49,14 +35,7 @@ class SynchronousReference:
     name: ClassVar[str] = "reference"
 
     def __init__(self, network: SpikingNetwork) -> None:
-        self.network = network
-        self.plan = TickPlan(network, self._site)
-        self._pool = {
-            n.name: pool_operator(network.graph, n) for n in network.graph if ops.kind(n) == "pool"
-        }
-        self._run = _Run()
-        self._count: Count | None = None
-        self._probe: Probe | None = None
+        super().__init__(network, self._site)
 
     def __call__(self, x: Inputs) -> tuple[Tensor, ...]:
         """Run a batch from fresh state and return the outputs after the last step."""
@@ -88,19 +67,16 @@ class SynchronousReference:
         self, x: Inputs, count: Count | None, probe: Probe | None
     ) -> Iterator[tuple[Tensor, ...] | None]:
         """Run tick by tick, yielding the read-outs' currents; None once all is at rest."""
-        run, constants = _Run(), self.plan.once(x)
+        run, constants = RunState(), self.plan.once(x)
         for t in range(1, self.plan.steps + 1):
             if run.at_rest:
                 yield None
                 continue
             run.t, run.at_rest = t, t > self.plan.awake
-            self._run, self._count, self._probe = run, count, probe
+            self._watch(run, count, probe)
             yield self.plan.run(constants, asleep=t > self.plan.awake)
-        self._run, self._count, self._probe = _Run(), None, None
-        if probe is not None:
-            for name, entered in run.entered.items():
-                pool = self._pool.get(name)
-                probe(name, entered if pool is None else pool(entered), run.sent[name])
+        self._watch(RunState())
+        self._tell(run, probe)
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         """Step one population or gate."""
@@ -114,7 +90,7 @@ class SynchronousReference:
             if name not in run.neurons:
                 run.neurons[name] = neuron.begin(x, firing)
             if self._probe is not None:
-                _add(run.entered, name, x)
+                add_(run.entered, name, x)
             # The current's own memory, still in the cache, takes the spikes.
             spikes = x if overwrite else torch.empty_like(x)
             out = neuron.step_(run.neurons[name], x, firing, spikes)
@@ -123,13 +99,6 @@ class SynchronousReference:
             self._count(name, run.t, self.plan.batch[name].first(out).unsqueeze(0))
         if self._probe is not None:
             if ops.kind(node) == "pool":
-                _add(run.entered, name, x)
-            _add(run.sent, name, out)
+                add_(run.entered, name, x)
+            add_(run.sent, name, out)
         return out
-
-
-def _add(totals: dict[str, Tensor], name: str, value: Tensor) -> None:
-    if name in totals:
-        totals[name].add_(value)
-    else:
-        totals[name] = value.clone()

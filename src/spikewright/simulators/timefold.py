@@ -7,7 +7,6 @@ order with the very same ``step_``: the spikes are those of the reference.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -21,8 +20,8 @@ from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.parts import equal_parts, join
-from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import BASE, GateStep, TickPlan, Total
+from spikewright.simulators.run_state import RunState, Watched, add_
+from spikewright.simulators.ticks import BASE, GateStep, Total
 
 __all__ = ["FOLDED_ELEMENTS", "Timefold", "scan", "scan_gate"]
 
@@ -35,20 +34,7 @@ TICKS = 4
 """Ticks that are folded together before more inputs are."""
 
 
-@dataclass
-class _Run:
-    """The state of one run; fresh for every run."""
-
-    neurons: dict[str, State] = field(default_factory=dict)
-    gates: dict[str, Any] = field(default_factory=dict)
-    entered: dict[str, Tensor] = field(default_factory=dict)
-    sent: dict[str, Tensor] = field(default_factory=dict)
-    t: int = 0
-    ticks: int = 1
-    at_rest: bool = False  # no neuron fired in the last tick, asleep, so none will again
-
-
-class Timefold:
+class Timefold(Watched):
     """A compiled network; holds no state of a run.
 
     Args:
@@ -64,16 +50,9 @@ class Timefold:
     def __init__(self, network: SpikingNetwork, *, chunk: int | None = None) -> None:
         if chunk is not None and chunk < 1:
             raise ConfigError(f"chunk: expected at least 1 tick, got {chunk}.")
-        self.network = network
-        self.plan = TickPlan(network, self._site)
-        self._pool = {
-            n.name: pool_operator(network.graph, n) for n in network.graph if ops.kind(n) == "pool"
-        }
+        super().__init__(network, self._site)
         self._chunk = chunk
         self._largest = max(element_count(n.shape) for n in network.spiking_nodes())
-        self._run = _Run()
-        self._count: Count | None = None
-        self._probe: Probe | None = None
 
     def __call__(self, x: Inputs) -> tuple[Tensor, ...]:
         """Run a batch from fresh state and return the outputs after the last step."""
@@ -109,23 +88,20 @@ class Timefold:
         self, x: Inputs, total: Total, count: Count | None, probe: Probe | None
     ) -> Iterator[None]:
         """Run chunk by chunk, pausing after every tick that has been added to the total."""
-        run, constants = _Run(), self.plan.once(x)
+        run, constants = RunState(), self.plan.once(x)
         steps, chunk, done = self.plan.steps, self.chunk(as_inputs(x)[0].shape[0]), 0
         while done < steps and not run.at_rest:
             asleep = done >= self.plan.awake
             run.t, run.ticks = done + 1, min(chunk, self.plan.ticks_left_in_phase(done))
             run.at_rest = asleep
-            self._run, self._count, self._probe = run, count, probe
+            self._watch(run, count, probe)
             currents = self.plan.run(constants, run.ticks, asleep=asleep)
-            self._run, self._count, self._probe = _Run(), None, None
+            self._watch(RunState())
             yield from total.each(currents, run.ticks)
             done += run.ticks
         for _ in range(done, steps):
             yield
-        if probe is not None:
-            for name, entered in run.entered.items():
-                pool = self._pool.get(name)
-                probe(name, entered if pool is None else pool(entered), run.sent[name])
+        self._tell(run, probe)
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         """Step one population or gate through the ticks of this chunk."""
@@ -149,7 +125,7 @@ class Timefold:
             if state is None:
                 state = run.neurons[name] = neuron.begin(train[0], firing)
             if self._probe is not None:
-                _add(run.entered, name, train)
+                add_(run.entered, name, train.sum(0))
             own = overwrite and not constant
             out = scan(neuron, state, train, firing, train if own else None)
             run.at_rest = run.at_rest and not bool(out[-1].any())
@@ -157,9 +133,9 @@ class Timefold:
         if self._count is not None:
             self._count(name, run.t, at.each_first(out))
         if self._probe is not None:
-            _add(run.sent, name, out)
+            add_(run.sent, name, out.sum(0))
             if ops.kind(node) == "pool":
-                _add(run.entered, name, train)
+                add_(run.entered, name, train.sum(0))
         return at.unsplit(out)
 
 
@@ -212,8 +188,3 @@ def scan(
     for current, sent in zip(currents, spikes, strict=True):
         neuron.step_(state, current, firing, sent)
     return spikes
-
-
-def _add(totals: dict[str, Tensor], name: str, train: Tensor) -> None:
-    total = train.sum(0)
-    totals[name] = totals[name].add_(total) if name in totals else total

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From when on a method is as good as the original: hand-made curves, also ones that fall again."""
 
+from typing import Any
+
 import pytest
 
 from spikewright.comparison.cells import Ann, Cell, points
@@ -35,20 +37,22 @@ def test_the_rule(
 ANN = Ann((0,) * 100, correct=90, labelled=100, seconds=1.0, samples=100, classes=2)
 
 
-def synchronous(correct: tuple[int, ...]) -> LengthResult:
-    """Return a result of 100 inputs and 10 neurons: t·700 additions, t·500 spikes up to t."""
-    steps = len(correct)
+def length(T: int, correct: tuple[int, ...], latency: int, **more: Any) -> LengthResult:
+    """Return a result of 100 inputs of T steps."""
+    plain = {"samples": 100, "labelled": 100, "compared": 100, "correct": correct, "agree": correct}
     return LengthResult(
-        T=steps,
-        steps=steps,
+        T=T, steps=T, latency_ticks=latency, ticks_per_input=T, **{"k": 2.0, **plain, **more}
+    )
+
+
+def synchronous(correct: tuple[int, ...]) -> LengthResult:
+    """Return a result of 10 neurons: t·700 additions, t·500 spikes up to t."""
+    steps = len(correct)
+    return length(
+        steps,
+        correct,
+        steps,
         k=1.0,
-        samples=100,
-        labelled=100,
-        correct=correct,
-        agree=correct,
-        compared=100,
-        latency_ticks=steps,
-        ticks_per_input=steps,
         layers=(
             LayerCount("n", "neurons", spikes=500 * steps, neurons=10),
             LayerCount("l", "layer", additions=700 * steps, macs=35, analog_macs=5),
@@ -61,23 +65,12 @@ def synchronous(correct: tuple[int, ...]) -> LengthResult:
 
 
 def layered(T: int, correct: tuple[int, ...], additions: int) -> LengthResult:
-    """Return a result of 100 inputs whose latency is three trains."""
-    return LengthResult(
-        T=T,
-        steps=T,
-        k=2.0,
-        samples=100,
-        labelled=100,
-        correct=correct,
-        agree=correct,
-        compared=100,
-        latency_ticks=3 * T,
-        ticks_per_input=T,
-        layers=(
-            LayerCount("n", "neurons", spikes=2000, neurons=10),
-            LayerCount("l", "layer", additions=additions, macs=35),
-        ),
+    """Return a result whose latency is three trains."""
+    layers = (
+        LayerCount("n", "neurons", spikes=2000, neurons=10),
+        LayerCount("l", "layer", additions=additions, macs=35),
     )
+    return length(T, correct, 3 * T, layers=layers)
 
 
 def cell(result: LengthResult, *, anytime: bool) -> Cell:

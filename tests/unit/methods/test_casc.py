@@ -13,9 +13,10 @@ from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.methods import configure
 from spikewright.methods.casc import settling_bound
-from spikewright.network import SpikingNetwork, load
-from spikewright.simulators import SynchronousReference, Timefold, settle, simulator
+from spikewright.network import load
+from spikewright.simulators import SynchronousReference, Timefold, settle
 from spikewright.simulators.ticks import TickPlan
+from tests.networks import totals
 
 
 class Staircase(nn.Module):
@@ -66,18 +67,6 @@ def net(levels: int = 8, seed: int = 0) -> tuple[Net, Tensor]:
         norm.running_mean.normal_(0.0, 0.3)
         norm.running_var.uniform_(0.5, 2.0)
     return model.eval().double(), x.double()
-
-
-def counts(network: SpikingNetwork, x: Tensor, name: str = "timefold") -> dict[str, Tensor]:
-    """The total of every neuron's spikes in a run."""
-    found: dict[str, Tensor] = {}
-
-    def add(source: str, first: int, sent: Tensor) -> None:
-        found[source] = found.get(source, 0) + sent.sum(0)
-
-    for _ in simulator(network, name).over_time(network.check_input(x), add):
-        pass
-    return {n.name: found[n.name] for n in network.spiking_nodes()}
 
 
 def trained_levels(model: nn.Module, x: Tensor) -> list[Tensor]:
@@ -134,7 +123,7 @@ def test_every_neurons_total_is_the_trained_level(levels: int, name: str) -> Non
     model, x = net(levels)
     snn = sw.convert(model, "casc", T=levels, calibration=x)
     wanted = trained_levels(model, x)
-    found = list(counts(snn, x, name).values())
+    found = list(totals(snn, x, name).values())
     assert len(found) == len(wanted) == 4
     for total, level in zip(found, wanted, strict=True):
         # level / Q * Q is the level again up to the last bit of a double
@@ -146,7 +135,7 @@ def test_every_neurons_total_is_the_trained_level(levels: int, name: str) -> Non
 
 def test_without_sleep_it_is_not_there_yet() -> None:
     model, x = net(8)
-    awake = counts(sw.convert(model, "casc", calibration=x, sleep=0), x)
+    awake = totals(sw.convert(model, "casc", calibration=x, sleep=0), x)
     wanted = trained_levels(model, x)
     assert any(not torch.equal(a, b.round()) for a, b in zip(awake.values(), wanted, strict=True))
 
@@ -155,7 +144,7 @@ def test_biases_left_on_asleep_break_it() -> None:
     model, x = net(8)
     snn = sw.convert(model, "casc", calibration=x)
     with patch.object(TickPlan, "_asleep", property(lambda plan: plan._every)):
-        found = counts(snn, x)
+        found = totals(snn, x)
     wanted = trained_levels(model, x)
     assert any(not torch.equal(a, b.round()) for a, b in zip(found.values(), wanted, strict=True))
 
@@ -168,7 +157,7 @@ def test_the_clock_stands_still_asleep() -> None:
         model[0].bias.fill_(0.0)
     x = torch.tensor([[9.0], [0.5], [-1.0]]).double()
     snn = sw.convert(model, "casc", T=4, calibration=x, sleep=50)
-    (total,) = counts(snn, x).values()
+    (total,) = totals(snn, x).values()
     assert total.flatten().tolist() == [4.0, 2.0, 0.0]
 
 
@@ -177,7 +166,7 @@ def test_in_integers_nothing_is_left_to_rounding() -> None:
     snn = sw.convert(model.float(), "casc", calibration=x.float()).to_integer()
     at_rest = settle(snn, x)
     for name in ("timefold", "reference"):
-        found = counts(snn, x, name)
+        found = totals(snn, x, name)
         assert all(torch.equal(found[n], at_rest.counts[n]) for n in found)
         assert torch.equal(sw.simulate(snn, x, simulator=name), at_rest.outputs[0])
     assert sw.verify(snn, x).agrees
@@ -227,7 +216,7 @@ def test_spikes_taken_back_count_as_spikes_and_additions() -> None:
     for layer in result.layers:
         if layer.kind == "neurons":
             assert layer.spikes == seen[layer.name]
-    net_totals = {n: int(c.abs().sum()) for n, c in counts(snn, x).items()}
+    net_totals = {n: int(c.abs().sum()) for n, c in totals(snn, x).items()}
     assert any(seen[n] > total for n, total in net_totals.items())
 
 
@@ -283,7 +272,7 @@ def test_relays_of_plain_networks_round_to_nearest() -> None:
     x = torch.randn(64, 4).double()
     snn = sw.convert(model, "casc", T=16, calibration=x)
     (relay,) = [n for n in snn.graph if n.op == ops.RELAY]
-    total = counts(snn, x)[relay.name]
+    total = totals(snn, x)[relay.name]
     with torch.no_grad():
         wanted = (model[0](x) / snn.sites[relay.name].scale.double() * 16 + 0.5).floor()
     assert torch.equal(total, wanted.clamp(-16, 16))
