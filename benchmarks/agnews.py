@@ -32,7 +32,7 @@ from _data import data_root
 from _machine import machine
 
 from spikewright.data import TextSet, Tokeniser, load_ag_news
-from spikewright.data.tokens import UNKNOWN
+from spikewright.data.tokeniser import UNKNOWN
 from spikewright.files import write
 from spikewright.models import TextRNN, apply_state, load_state
 from spikewright.recurrent import CountCheck, check_counts, convert_recurrent

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spikewright.cli.trained import training_of
 from spikewright.data import resolve
-from spikewright.data.tokens import Tokeniser
+from spikewright.data.tokeniser import Tokeniser
 from spikewright.energy.energy import energy_of
 from spikewright.energy.energy_model import read_model
 from spikewright.models import load_state

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 import spikewright as sw
 from spikewright.graph import support_table
-from spikewright.methods.page import methods_page
+from spikewright.methods.method_docs import methods_page
 from spikewright.models import digits_cnn
 
 ROOT = Path(__file__).resolve().parents[2]

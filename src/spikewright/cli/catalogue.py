@@ -11,7 +11,7 @@ from spikewright import data, models
 from spikewright.codes import codes
 from spikewright.energy.energy_model import choose_models
 from spikewright.methods import methods
-from spikewright.methods.page import default_text, option_texts
+from spikewright.methods.method_docs import default_text, option_texts
 from spikewright.neurons import neurons
 
 __all__ = ["everything", "text"]

@@ -22,8 +22,8 @@ from spikewright.energy.energy import energy_of
 from spikewright.energy.energy_model import choose_models
 from spikewright.energy.memory import memory_of
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.evaluation.close_look import Example
 from spikewright.evaluation.gather import gather
+from spikewright.evaluation.rasters import Example
 from spikewright.network import SpikingNetwork
 from spikewright.processes import one_error, rank
 

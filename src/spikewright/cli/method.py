@@ -8,7 +8,7 @@ from spikewright.calibration import Max, MinError, Percentile
 from spikewright.cli.options import MethodOptions
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.methods import MethodConfig, configure, methods
-from spikewright.methods.values import typed
+from spikewright.methods.setting_values import typed
 
 __all__ = ["DEFAULT_METHOD", "method_config", "typed"]
 

@@ -12,7 +12,7 @@ from torch import nn
 from spikewright.calibration import Max, Percentile
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.methods import MethodConfig, methods
-from spikewright.methods.values import typed
+from spikewright.methods.setting_values import typed
 
 __all__ = ["DEFAULT_T", "Entry", "Run", "entries_of", "is_anytime", "parse_entry", "runs_of"]
 

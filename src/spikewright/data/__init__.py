@@ -21,4 +21,4 @@ from spikewright.data.named import text_names as text_names
 from spikewright.data.named import texts as texts
 from spikewright.data.npz import from_npz as from_npz
 from spikewright.data.preprocess import Preprocess as Preprocess
-from spikewright.data.tokens import Tokeniser as Tokeniser
+from spikewright.data.tokeniser import Tokeniser as Tokeniser

@@ -11,13 +11,13 @@ from torch import Tensor
 from spikewright.calibration.collect import read_inputs
 from spikewright.errors import CalibrationError
 from spikewright.evaluation.answers import Answers, Beside, Decisions, answers_for, labels_of
-from spikewright.evaluation.close_look import Example, look_at
+from spikewright.evaluation.fixed_work import fixed_work_of
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.outputs import Form, Wanted, form_of, wanted_of
+from spikewright.evaluation.rasters import Example, look_at
 from spikewright.evaluation.result import Result
 from spikewright.evaluation.spike_counts import SpikeCounts, counts_for
-from spikewright.evaluation.work import work_of
 from spikewright.graph import Node, ops
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
@@ -124,7 +124,7 @@ class Counter:
                 biases=r.biases,
             )
             found[r.name].append(layer)
-        for name, work in work_of(self.network).items():
+        for name, work in fixed_work_of(self.network).items():
             layer = LayerCount(
                 name=name,
                 kind=_kind(graph[name]),

@@ -198,11 +198,11 @@ class FanOut:
             totals[name] = totals.get(name, 0) + added
         return totals
 
-    def ways_of(self, source: str) -> tuple[Tensor, ...]:
+    def additions_per_spike_of(self, source: str) -> tuple[Tensor, ...]:
         """Return the fan-out of a source's neurons to each of its receivers, "*neuron"."""
         return tuple(ways[0] for _, name, ways in self._links if name == source)
 
-    def ways(self) -> dict[str, Tensor]:
+    def additions_per_spike(self) -> dict[str, Tensor]:
         """Return the fan-out of every neuron: additions per spike, "*neuron", float64."""
         found: dict[str, Tensor] = {}
         for _, source, ways in self._links:

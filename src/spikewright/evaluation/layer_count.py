@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright.errors import FileFormatError
-from spikewright.evaluation.work import Work
+from spikewright.evaluation.fixed_work import FixedWork
 
 __all__ = ["KINDS", "MOST", "LayerCount", "not_ours"]
 
@@ -18,7 +18,7 @@ KINDS = ("layer", "shortcut", "neurons", "gate", "relay left analog", "read-out"
 
 
 @dataclass(frozen=True)
-class LayerCount(Work):
+class LayerCount(FixedWork):
     """Work of one layer: spikes and additions over all samples, everything else for one input.
 
     What does not depend on spikes is that of :class:`Work`; ``values`` of a layer are those that

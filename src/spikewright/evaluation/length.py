@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spikewright.errors import ConfigError
+from spikewright.evaluation.fixed_work import equal_bits
 from spikewright.evaluation.layer_count import LayerCount, not_ours
 from spikewright.evaluation.length_check import check_plain
 from spikewright.evaluation.output_error import OutputError
 from spikewright.evaluation.outputs import SCORES
-from spikewright.evaluation.work import equal_bits
 
 __all__ = ["LengthResult"]
 

@@ -44,7 +44,7 @@ class SpikeCounts:
     def add(self, name: str, first: int, sent: Tensor) -> None:
         """Add what a source sent in some steps, "time batch *neuron"; see ``simulators.Count``."""
         if name not in self._tallies:
-            alike = self.fan_out.ways_of(name)
+            alike = self.fan_out.additions_per_spike_of(name)
             self._tallies[name] = self.network.code_of(name).tally(name in self._signed, alike)
         self._tallies[name].add(sent[0])
 
@@ -73,7 +73,7 @@ class _BySteps(SpikeCounts):
 
     def __init__(self, network: SpikingNetwork, fan_out: FanOut) -> None:
         super().__init__(network, fan_out)
-        self._ways = {n: _flat(w.unsqueeze(0))[0] for n, w in fan_out.ways().items()}
+        self._ways = {n: _flat(w.unsqueeze(0))[0] for n, w in fan_out.additions_per_spike().items()}
         self._counts: dict[str, Tensor] = {}
         self._spikes, self._additions = [0] * network.steps, [0] * network.steps
 

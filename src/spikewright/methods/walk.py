@@ -21,7 +21,7 @@ from spikewright.methods.synchronous import SynchronousConfig, input_scale
 from spikewright.network import SpikingNetwork, Synchronous
 from spikewright.neurons import Firing, stepping
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import BASE, TickPlan
+from spikewright.simulators.tick_plan import BASE, TickPlan
 from spikewright.simulators.timefold import scan, scan_gate
 
 __all__ = ["Fire", "Population", "input_population", "inputs_that_fit", "walk"]

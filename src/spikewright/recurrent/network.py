@@ -171,9 +171,9 @@ class RecurrentSNN:
         return FanOut(self.network)
 
     @cached_property
-    def ways(self) -> dict[str, Tensor]:
+    def additions_per_spike(self) -> dict[str, Tensor]:
         """Additions that a spike of each population causes inside the cell, "*neuron"."""
-        return self._fan_out.ways()
+        return self._fan_out.additions_per_spike()
 
 
 class _Token:
@@ -185,7 +185,7 @@ class _Token:
     """
 
     def __init__(self, snn: RecurrentSNN, texts: int) -> None:
-        self._snn, self._ways = snn, snn.ways
+        self._snn, self._ways = snn, snn.additions_per_spike
         self._output = snn.output
         self._added = torch.zeros(texts, dtype=torch.float64)
         self._sent = torch.zeros(texts, dtype=torch.int64)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from spikewright.energy.energy import OPPONENTS, Energy
 from spikewright.energy.verdict import opponent_name
-from spikewright.evaluation.close_look import Example, Track
 from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.rasters import Example, Track
 from spikewright.report.figures import Plot
 from spikewright.report.inline import Drawing, colour, inline, series_colour
 from spikewright.text import shorten

@@ -8,8 +8,8 @@ from itertools import groupby
 from spikewright.energy.energy import OPPONENTS, Energy, energy_of
 from spikewright.energy.energy_text import joules
 from spikewright.energy.verdict import opponent_name
-from spikewright.evaluation.close_look import Example, Track
 from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.rasters import Example, Track
 from spikewright.report.content import Content
 from spikewright.report.figures import Plot, Series
 from spikewright.report.merit import Merit, merit_of

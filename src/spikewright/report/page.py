@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from spikewright import __version__
 from spikewright.energy.energy_text import memory_text
 from spikewright.errors import ConfigError
-from spikewright.evaluation.close_look import Example
+from spikewright.evaluation.rasters import Example
 from spikewright.report import drawings, findings, tables
 from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.inline import Drawing

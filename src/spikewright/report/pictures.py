@@ -6,7 +6,7 @@ import struct
 import zlib
 
 from spikewright.errors import FileFormatError
-from spikewright.evaluation.close_look import Picture
+from spikewright.evaluation.rasters import Picture
 
 __all__ = ["data_uri"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from spikewright.errors import ConfigError, FileFormatError
-from spikewright.evaluation.close_look import Example
 from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.rasters import Example
 from spikewright.evaluation.result import SCHEMA, Result
 from spikewright.files import parse_json, read_text
 from spikewright.text import counted

@@ -19,9 +19,9 @@ from spikewright.simulators.outputs import decided as decided
 from spikewright.simulators.outputs import difference as difference
 from spikewright.simulators.pipeline import PipelineRun as PipelineRun
 from spikewright.simulators.pipeline import run_pipelined as run_pipelined
-from spikewright.simulators.settled import Settlement as Settlement
-from spikewright.simulators.settled import settle as settle
 from spikewright.simulators.stages import Stages as Stages
+from spikewright.simulators.steady_state import Settlement as Settlement
+from spikewright.simulators.steady_state import settle as settle
 from spikewright.simulators.synchronous import SynchronousReference as SynchronousReference
 from spikewright.simulators.timefold import Timefold as Timefold
 from spikewright.simulators.verify import Verification as Verification

@@ -11,7 +11,7 @@ from spikewright.neurons import State
 from spikewright.simulators.agreement import ROUNDING, FreeRun, SiteCheck, absolute
 from spikewright.simulators.stages import Stages, pool_operator
 from spikewright.simulators.synchronous import SynchronousReference
-from spikewright.simulators.ticks import BASE, TickPlan
+from spikewright.simulators.tick_plan import BASE, TickPlan
 from spikewright.simulators.timefold import Timefold
 
 __all__ = ["check_synchronous"]

@@ -19,7 +19,7 @@ from spikewright.graph.sites import flow
 from spikewright.network import SpikingNetwork, plain
 from spikewright.neurons.inverse_lif import begin_fire_
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.parts import join, split_for_cache
+from spikewright.simulators.micro_batches import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stages
 

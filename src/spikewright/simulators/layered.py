@@ -23,7 +23,7 @@ from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.parts import join, split_for_cache
+from spikewright.simulators.micro_batches import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stage, Stages, pool_operator
 

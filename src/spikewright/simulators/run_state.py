@@ -12,7 +12,7 @@ from spikewright.network import SpikingNetwork
 from spikewright.neurons import State
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.stages import pool_operator
-from spikewright.simulators.ticks import TickPlan
+from spikewright.simulators.tick_plan import TickPlan
 
 __all__ = ["RunState", "Watched"]
 

@@ -14,9 +14,9 @@ from spikewright.graph import ops
 from spikewright.graph.ir import Inputs, Node
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.parts import join, split_for_cache
+from spikewright.simulators.micro_batches import join, split_for_cache
 from spikewright.simulators.run_state import RunState, Watched, add_
-from spikewright.simulators.ticks import BASE, Total
+from spikewright.simulators.tick_plan import BASE, Total
 
 __all__ = ["SynchronousReference"]
 

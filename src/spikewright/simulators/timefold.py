@@ -19,9 +19,9 @@ from spikewright.graph.ir import Inputs, Node, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Firing, State, Stepping
 from spikewright.simulators.base import Count, Probe
-from spikewright.simulators.parts import equal_parts, join
+from spikewright.simulators.micro_batches import equal_parts, join
 from spikewright.simulators.run_state import RunState, Watched, add_
-from spikewright.simulators.ticks import BASE, GateStep, Total
+from spikewright.simulators.tick_plan import BASE, GateStep, Total
 
 __all__ = ["FOLDED_ELEMENTS", "Timefold", "scan", "scan_gate"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spikewright.data import Tokeniser
-from spikewright.data.tokens import PAD, UNKNOWN, words
+from spikewright.data.tokeniser import PAD, UNKNOWN, words
 from spikewright.errors import ConfigError, FileFormatError
 
 TEXTS = ("the cat, the dog", "The owl; a CAT", "zebra 42")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.evaluation import LayerCount, LengthResult
-from spikewright.evaluation.work import is_shift
+from spikewright.evaluation.fixed_work import is_shift
 from spikewright.methods import methods
 from spikewright.network import SpikingNetwork
 

@@ -15,7 +15,7 @@ from spikewright.methods import configure
 from spikewright.methods.casc import settling_bound
 from spikewright.network import load
 from spikewright.simulators import SynchronousReference, Timefold, settle
-from spikewright.simulators.ticks import TickPlan
+from spikewright.simulators.tick_plan import TickPlan
 from tests.networks import totals
 
 

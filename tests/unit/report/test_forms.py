@@ -14,8 +14,8 @@ from PIL import Image
 from spikewright.energy.energy import energy_of
 from spikewright.energy.energy_model import choose_models
 from spikewright.errors import FileFormatError
-from spikewright.evaluation.close_look import Picture
 from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.rasters import Picture
 from spikewright.report.content import content
 from spikewright.report.data import COLUMNS, SCHEMA, to_csv, to_dict
 from spikewright.report.markdown import markdown

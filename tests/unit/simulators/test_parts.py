@@ -9,7 +9,7 @@ import spikewright as sw
 from spikewright.graph.batch import join
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import Collapsed, LayeredReference, SynchronousReference, Timefold
-from spikewright.simulators.parts import equal_parts, split_for_cache
+from spikewright.simulators.micro_batches import equal_parts, split_for_cache
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from spikewright.neurons import Accumulating, neurons, stepping
 from spikewright.neurons.base import Effort
 from spikewright.simulators.stages import Stages, pool_operator
 
-__all__ = ["Work", "equal_bits", "is_shift", "work_of"]
+__all__ = ["FixedWork", "equal_bits", "fixed_work_of", "is_shift"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class FixedWork:
     """What one population, read-out or gate does for one input whatever its spikes are.
 
     Attributes:
@@ -77,7 +77,7 @@ def equal_bits(largest: float) -> int:
     return bits
 
 
-def work_of(network: SpikingNetwork) -> dict[str, Work]:
+def fixed_work_of(network: SpikingNetwork) -> dict[str, FixedWork]:
     """Return the work of every population, read-out and gate, in execution order."""
     plan = Stages(network)
     graph, constants = network.graph, plan.constants
@@ -87,7 +87,7 @@ def work_of(network: SpikingNetwork) -> dict[str, Work]:
         for line in timing.delays:  # one line with taps serves all that read it
             delays[line.source] = max(delays.get(line.source, 0), line.ticks)
     emitters = {n.name for group in plan.emitters.values() for n in group}
-    found: dict[str, Work] = {}
+    found: dict[str, FixedWork] = {}
     for node in graph:
         bits = 2 if node.name in emitters and plan.is_signed(node.name) else 1
         delayed = delays.get(node.name, 0) * element_count(node.shape) * bits
@@ -99,7 +99,9 @@ def work_of(network: SpikingNetwork) -> dict[str, Work]:
     return found
 
 
-def _site(network: SpikingNetwork, node: Node, plan: Stages, constant: bool, delayed: int) -> Work:
+def _site(
+    network: SpikingNetwork, node: Node, plan: Stages, constant: bool, delayed: int
+) -> FixedWork:
     code, site = network.sites[node.name].code, network.sites[node.name]
     values, fires = element_count(node.shape), node.op in ops.SPIKING_OPS
     if not fires or issubclass(neurons()[site.neuron], Accumulating):
@@ -124,7 +126,7 @@ def _site(network: SpikingNetwork, node: Node, plan: Stages, constant: bool, del
         shifting = is_shift(effort.factor)
     held = code.holds and taking > 0
     entering = min(taking, network.awake) if not trains else taking
-    return Work(
+    return FixedWork(
         values=values,
         potentials=values * (kept + int(held)),
         updates=values * (taking + sending) if kept else 0,
@@ -137,12 +139,12 @@ def _site(network: SpikingNetwork, node: Node, plan: Stages, constant: bool, del
     )
 
 
-def _gate(network: SpikingNetwork, node: Node, delayed: int) -> Work:
+def _gate(network: SpikingNetwork, node: Node, delayed: int) -> FixedWork:
     """Count a gate's members: each is compared, and a state kept for each and for the winner."""
     members = _members(network.graph, node)
     before, values = element_count(network.graph[node.inputs[0]].shape), element_count(node.shape)
     kept, steps = len(neurons()[network.gate].states), network.code_of(node.name).steps
-    return Work(
+    return FixedWork(
         values=values,
         potentials=before + values if kept else 0,
         updates=values * steps if kept else 0,
