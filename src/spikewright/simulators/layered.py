@@ -23,6 +23,7 @@ from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
 from spikewright.neurons.max_gate import GateState
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.delay_line import hold_, replay_
 from spikewright.simulators.micro_batches import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stage, Stages, pool_operator
@@ -51,7 +52,7 @@ class Membranes:
     Attributes:
         v: Membrane potential of each population.
         gates: Registers of the max-pool gates.
-        held: Delay lines: the value of the train so far, from which its symbols can be read again.
+        held: Delay lines that are being filled.
         replay: Delay lines that are being read.
         constant: Currents of one tick of the input and of analog relays.
         entered: What populations have accumulated when they begin to fire, if anybody asks.
@@ -242,7 +243,7 @@ class LayeredReference:
                 )
             state.spikes[name] = out
             if self.plan.last_reader.get(name, 0) > stage.depth:
-                add_symbol_(state.held, name, out, code, step)
+                state.held[name] = hold_(state.held.get(name), out, code, step)
             if watch is not None:
                 watch(name, step, out)
 
@@ -272,12 +273,14 @@ class LayeredReference:
         return self._pool[source](wire)
 
     def _replayed(self, source: str, step: int, state: Membranes) -> Tensor:
-        """Read a symbol of a delay line: what the train carries beyond the steps before."""
-        code, register = self._code[source], state.replay[source]
+        """Read the next symbol of a delay line."""
+        register, key = state.replay[source], f"{source}/replay"
         if step < 1:
             return torch.zeros_like(register)
-        symbol = code.prefix(register, step).sub_(code.prefix(register, step - 1))
-        return symbol.div_(code.weights[step - 1])
+        if key not in state.buffers or state.buffers[key].shape != register.shape:
+            state.buffers[key] = torch.empty_like(register)
+        signed = self.plan.is_signed(source)
+        return replay_(register, self._code[source], step, signed, state.buffers[key])
 
 
 def add_symbol_(
