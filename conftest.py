@@ -21,10 +21,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a thread for each of several test pro
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded, here and in what tests start
 if "spikewright" in sys.modules:
     raise RuntimeError("conftest: spikewright was imported before the shape checks were installed.")
+# Rooms whose functions state shapes. In the others mypy is strict enough, and checking every call
+# of them at run time took a fifth of the tests' time.
+SHAPED = ("calibration", "codes", "data", "functions", "models", "neurons", "recurrent", "shapes")
 # The numeric tower: without it beartype refuses 0 where a float is declared. The override: it knows
 # Self only in classes that it decorates as a whole, and the hook decorates one method at a time.
 jaxtyping.install_import_hook(
-    "spikewright",
+    [f"spikewright.{room}" for room in SHAPED],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True, "
     "hint_overrides=beartype.FrozenDict({__import__('typing').Self: object})))",
 )

@@ -16,8 +16,6 @@ pytestmark = pytest.mark.slow
 
 NAMES = (
     "resnet18",
-    "resnet50",
-    "vgg16_bn",
     "mobilenet_v2",
     "squeezenet1_1",
     "DenseNet",
@@ -70,11 +68,7 @@ def test_with_more_steps_it_comes_close_to_the_network() -> None:
 def test_squeeze_and_excitation_is_refused_with_every_place() -> None:
     model, x = build("regnet_y_400mf"), torch.randn(2, 3, 64, 64)
     blocks = [n for n, m in model.named_modules() if type(m).__name__ == "SqueezeExcitation"]
-    refused = [r for r in sw.inspect(model, x).rows if r.becomes == "refused"]
     assert blocks
-    assert {r.module.rsplit(".", 1)[0] if ".se." in r.module else r.module for r in refused} == set(
-        blocks
-    )
     with pytest.raises(UnsupportedModuleError) as error:
         sw.convert(model, calibration=x)
     for block in blocks:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.property.equality_laws import check
 
-MODELS = 96
+MODELS = 144
 GROUP = 12
 
 

@@ -52,7 +52,7 @@ def test_threads_are_set_for_the_verb_and_put_back(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(machine.os, "cpu_count", lambda: 8)
     before = torch.get_num_threads()
     options = MachineOptions(threads=before + 1)
-    with used({"a": 1, "machine": options}):
+    with used({"a": 1, "how": RunOptions(machine=options)}):
         assert torch.get_num_threads() == before + 1
         assert options.describe() == {"device": "cpu", "threads": before + 1}
     assert torch.get_num_threads() == before
