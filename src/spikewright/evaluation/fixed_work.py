@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spikewright.codes import Lookup
 from spikewright.graph import Graph, Node, ops
 from spikewright.graph.batch import element_count, sizes
 from spikewright.network import LayeredTiming, SpikingNetwork
-from spikewright.neurons import Accumulating, neurons, stepping
+from spikewright.neurons import Neuron, Stepping, neurons
 from spikewright.neurons.base import Effort
 from spikewright.simulators.stages import Stages, pool_operator
 
@@ -87,28 +88,34 @@ def fixed_work_of(network: SpikingNetwork) -> dict[str, FixedWork]:
         for line in timing.delays:  # one line with taps serves all that read it
             delays[line.source] = max(delays.get(line.source, 0), line.ticks)
     emitters = {n.name for group in plan.emitters.values() for n in group}
+    known = neurons()  # looked up once
     found: dict[str, FixedWork] = {}
     for node in graph:
         bits = 2 if node.name in emitters and plan.is_signed(node.name) else 1
         delayed = delays.get(node.name, 0) * element_count(node.shape) * bits
         if node.name in emitters and ops.kind(node) == "pool":
-            found[node.name] = _gate(network, node, delayed)
+            found[node.name] = _gate(network, node, known, delayed)
         elif ops.kind(node) == "site":
             constant = _is_constant(graph, node, emitters, constants)
-            found[node.name] = _site(network, node, plan, constant, delayed)
+            found[node.name] = _site(network, node, plan, known, constant, delayed)
     return found
 
 
 def _site(
-    network: SpikingNetwork, node: Node, plan: Stages, constant: bool, delayed: int
+    network: SpikingNetwork,
+    node: Node,
+    plan: Stages,
+    known: Lookup[type[Neuron]],
+    constant: bool,
+    delayed: int,
 ) -> FixedWork:
     code, site = network.sites[node.name].code, network.sites[node.name]
     values, fires = element_count(node.shape), node.op in ops.SPIKING_OPS
-    if not fires or issubclass(neurons()[site.neuron], Accumulating):
+    neuron = known[site.neuron] if fires else None
+    if neuron is None or not issubclass(neuron, Stepping):
         effort = Effort(comparisons=(2 if site.signed else 1) if fires else 0, per_spike=int(fires))
         kept = 1
     else:
-        neuron = stepping(site.neuron)
         effort, kept = neuron.effort(network.firing(node.name)), len(neuron.states)
     trains = network.schedule.counting == "trains"  # takes in whole ones, then sends one
     loaded = trains and node.op == ops.INPUT_SITE  # its value is loaded at once
@@ -117,13 +124,11 @@ def _site(
         window = plan.stages[max(depth, 1) - 1].window
         taking = 0 if loaded else window.length
         sending = code.steps if fires else 0
-        inflations = (taking - 1) * int(taking > 0 and window.k != 1.0)
-        inflations += (sending - 1) * int(sending > 0 and code.k != 1.0)
-        shifting = is_shift(max(window.k, code.k))
+        inflations = [(taking - 1, window.k), (sending - 1, code.k)]
     else:
         taking, sending = network.steps if kept else 0, 0
-        inflations = network.steps if effort.factor != 1.0 else 0
-        shifting = is_shift(effort.factor)
+        inflations = [(network.steps, effort.factor)]
+    changing = [(times, ratio) for times, ratio in inflations if times > 0 and ratio != 1.0]
     held = code.holds and taking > 0
     entering = min(taking, network.awake) if not trains else taking
     return FixedWork(
@@ -131,19 +136,21 @@ def _site(
         potentials=values * (kept + int(held)),
         updates=values * (taking + sending) if kept else 0,
         constants=values * entering * int(constant or held),
-        factors=values * inflations * int(not shifting),
-        shifts=values * inflations * int(shifting),
+        factors=values * sum(times for times, ratio in changing if not is_shift(ratio)),
+        shifts=values * sum(times for times, ratio in changing if is_shift(ratio)),
         comparisons=values * (code.steps if trains else network.steps) * effort.comparisons,
         per_spike=effort.per_spike,
         delayed=delayed,
     )
 
 
-def _gate(network: SpikingNetwork, node: Node, delayed: int) -> FixedWork:
+def _gate(
+    network: SpikingNetwork, node: Node, known: Lookup[type[Neuron]], delayed: int
+) -> FixedWork:
     """Count a gate's members: each is compared, and a state kept for each and for the winner."""
     members = _members(network.graph, node)
     before, values = element_count(network.graph[node.inputs[0]].shape), element_count(node.shape)
-    kept, steps = len(neurons()[network.gate].states), network.code_of(node.name).steps
+    kept, steps = len(known[network.gate].states), network.code_of(node.name).steps
     return FixedWork(
         values=values,
         potentials=before + values if kept else 0,

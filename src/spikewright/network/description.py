@@ -22,7 +22,7 @@ from spikewright.graph.batch import Shape
 from spikewright.graph.decode import decode_graph
 from spikewright.graph.validate import validate
 from spikewright.network.base import Network
-from spikewright.network.schedules import SCHEDULES, Schedule
+from spikewright.network.schedules import SCHEDULES
 from spikewright.network.site import Site
 from spikewright.neurons import neurons
 
@@ -95,7 +95,8 @@ def build(data: Any, tensors: Mapping[str, Tensor], kind: type[N]) -> N:  # noqa
     fields = _table(data, "description", _FIELDS)
     params = {n.removeprefix("param/"): t for n, t in tensors.items() if n.startswith("param/")}
     graph = decode_graph(fields["graph"], params)
-    sites = [_site(entry, tensors) for entry in _is(fields, "sites", list)]
+    known = codes(), functions()  # each looked up once
+    sites = [_site(entry, tensors, *known) for entry in _is(fields, "sites", list)]
     used = {f"site/{s.name}/{k}" for s in sites for k in SITE_TENSORS}
     used |= {f"param/{p}" for node in graph for p in node.params}
     if left := sorted(set(tensors) - used):
@@ -114,7 +115,7 @@ def build(data: Any, tensors: Mapping[str, Tensor], kind: type[N]) -> N:  # noqa
     network = kind(
         graph=graph,
         sites={s.name: s for s in sites},
-        schedule=_schedule(_is(fields, "schedule", dict)),
+        schedule=_settings(_is(fields, "schedule", dict), "schedule", SCHEDULES),
         gate=_is(fields, "gate", str),
         integer=_is(fields, "integer", bool),
         input=input_kind,
@@ -185,7 +186,7 @@ def _check_dynamics(network: Network) -> None:
                 "Install the package that it comes from."
             )
     for site in firing:
-        if misfit := network.schedule.misfit(site):
+        if misfit := network.schedule.misfit(site, known[site.neuron]):
             raise FileFormatError(
                 f"site {site.name!r}: expected what the {network.schedule.name} schedule can run, "
                 f"got {misfit}. Convert again."
@@ -198,7 +199,12 @@ def _check_dynamics(network: Network) -> None:
         raise FileFormatError(str(error)) from error
 
 
-def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - JSON
+def _site(
+    entry: Any,  # noqa: ANN401 - JSON
+    tensors: Mapping[str, Tensor],
+    known_codes: Lookup[type[Code]],
+    known_functions: Lookup[type[Function]],
+) -> Site:
     fields = _table(entry, "site", ("name", "code", "function", *SITE_SETTINGS))
     name = _is(fields, "name", str)
     missing = [k for k in SITE_TENSORS if f"site/{name}/{k}" not in tensors]
@@ -207,8 +213,8 @@ def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - 
     return Site(
         name=name,
         **{k: tensors[f"site/{name}/{k}"] for k in SITE_TENSORS},
-        code=_code(_is(fields, "code", dict)),
-        function=_function(_is(fields, "function", dict)),
+        code=_settings(_is(fields, "code", dict), "code", known_codes),
+        function=_settings(_is(fields, "function", dict), "function", known_functions),
         signed=_is(fields, "signed", bool),
         channel_axis=_whole(fields, "channel_axis", 0, 63),
         gamma=_whole(fields, "gamma", 1, _MOST_GAMMA),
@@ -216,22 +222,6 @@ def _site(entry: Any, tensors: Mapping[str, Tensor]) -> Site:  # noqa: ANN401 - 
         leak=_real(fields, "leak", 0.0, 1.0),
         seed=_whole(fields, "seed", 0, (1 << 63) - 1),
     )
-
-
-def _code(plain: Mapping[str, Any]) -> Code:
-    """Build a code; what its settings may be its own class says, which kinds its fields do."""
-    found: Code = _settings(plain, "code", codes())
-    return found
-
-
-def _function(plain: Mapping[str, Any]) -> Function:
-    found: Function = _settings(plain, "function", functions())
-    return found
-
-
-def _schedule(plain: Mapping[str, Any]) -> Schedule:
-    found: Schedule = _settings(plain, "schedule", SCHEDULES)
-    return found
 
 
 def _settings(plain: Mapping[str, Any], what: str, known: Lookup[Any]) -> Any:  # noqa: ANN401

@@ -8,7 +8,6 @@ from spikewright.codes import Code
 from spikewright.graph import Node, ops
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
-from spikewright.neurons import accumulating
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.agreement import ROUNDING, FreeRun, SiteCheck, absolute
@@ -26,9 +25,10 @@ def check_layered(network: SpikingNetwork, x: Inputs) -> tuple[list[SiteCheck], 
         network: A network with the layered schedule.
         x: Inputs in its type and on its device, "batch *feature".
     """
+    reference = LayeredReference(network)
     seen: dict[str, Tensor] = {}
     outputs = Collapsed(network)(x, lambda name, n: seen.update({name: n.clone()}))
-    checks = _forced(network, x, seen)
+    checks = _forced(reference, x, seen)
     differ, live = 0, dict[str, Tensor]()
 
     def watch(name: str, t: int, spikes: Tensor) -> None:
@@ -38,13 +38,13 @@ def check_layered(network: SpikingNetwork, x: Inputs) -> tuple[list[SiteCheck], 
         if t == code.steps:
             differ += int((live.pop(name) != seen[name]).sum())
 
-    ticked = LayeredReference(network)(x, watch)
+    ticked = reference(x, watch)
     return checks, FreeRun(outputs, ticked, differ)
 
 
-def _forced(network: SpikingNetwork, x: Inputs, seen: dict[str, Tensor]) -> list[SiteCheck]:
+def _forced(reference: LayeredReference, x: Inputs, seen: dict[str, Tensor]) -> list[SiteCheck]:
     """Feed each site the collapsed simulator's trains, tick by tick, and compare what it fires."""
-    plan = Stages(network)
+    network, plan = reference.network, reference.plan
     constant = dict(zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True))
     sizes = Stages(absolute(network), tick=False)
     size_of = {name: value.abs() for name, value in constant.items()}
@@ -74,7 +74,7 @@ def _forced(network: SpikingNetwork, x: Inputs, seen: dict[str, Tensor]) -> list
                 size_of[target.name] = potential.abs()
             elif target.op != ops.READOUT:
                 n = seen[target.name]
-                checks.append(_check_site(network, plan, target, potential, n, size))
+                checks.append(_check_site(reference, target, potential, n, size))
     return checks
 
 
@@ -111,13 +111,13 @@ def _check_gate(
     return SiteCheck(gate.name, expected.numel(), 0, wrong, 0.0, 0.0)
 
 
-def _fired(plan: Stages, node: Node, v: Tensor) -> tuple[Tensor, Tensor]:
+def _fired(reference: LayeredReference, node: Node, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a population fires from a potential, decoded, and the potential in units."""
-    site = plan.network.sites[node.name]
+    plan, site = reference.plan, reference.network.sites[node.name]
     threshold = plan.threshold(node.name)
     target = begin_fire_(plan.entered(v.clone(), node.name), plan.pre_bias(node.name), site.signed)
     in_units, trains = target / threshold, dict[str, Tensor]()
-    neuron, out = accumulating(site.neuron), torch.empty_like(target)
+    neuron, out = reference.neuron[node.name], torch.empty_like(target)
     for step in range(1, site.code.steps + 1):
         out = neuron.fire_(target, threshold, site.code, step, site.signed, out)
         add_symbol_(trains, node.name, out, site.code, step)
@@ -125,10 +125,11 @@ def _fired(plan: Stages, node: Node, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_site(
-    network: SpikingNetwork, plan: Stages, node: Node, v: Tensor, expected: Tensor, size: Tensor
+    reference: LayeredReference, node: Node, v: Tensor, expected: Tensor, size: Tensor
 ) -> SiteCheck:
+    network, plan = reference.network, reference.plan
     site, threshold = network.sites[node.name], plan.threshold(node.name)
-    n, in_units = _fired(plan, node, v)
+    n, in_units = _fired(reference, node, v)
     differ = n != expected
     if not bool(differ.any()):
         return SiteCheck(node.name, v.numel(), 0, 0, 0.0, 0.0)
@@ -139,7 +140,7 @@ def _check_site(
     if site.function.by_firing:
         distance = _distance(in_units[differ], n[differ], expected[differ])
     else:  # an edge of the function lies between the potential and one as far off as allowed
-        around = [_fired(plan, node, v + s * allowed * threshold)[0] for s in (-1.0, 1.0)]
+        around = [_fired(reference, node, v + s * allowed * threshold)[0] for s in (-1.0, 1.0)]
         low, high = torch.minimum(*around)[differ], torch.maximum(*around)[differ]
         within = (low <= expected[differ]) & (expected[differ] <= high)
         distance = torch.where(within, tolerance, torch.inf)

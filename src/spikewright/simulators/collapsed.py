@@ -132,8 +132,9 @@ class Collapsed:
         return Stages(self.network)
 
     @cached_property
-    def _emitters(self) -> tuple[str, ...]:
-        return tuple(n.name for group in self._plan.emitters.values() for n in group)
+    def _steps(self) -> dict[str, int]:
+        emitters = (n.name for group in self._plan.emitters.values() for n in group)
+        return {name: self.network.code_of(name).steps for name in emitters}
 
     @cached_property
     def _readout(self) -> tuple["Collapsed", LayeredReadOut]:
@@ -145,13 +146,12 @@ class Collapsed:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Yield the outputs after each step of the read-out; see :class:`Simulator`."""
         run, readout = self._readout
-        steps = {n: self.network.code_of(n).steps for n in self._emitters}
         if probe is not None:  # who asks what enters wants it without the pre-bias
             run = Collapsed(self.network, outputs=readout.sources, fold=False)
 
         def observe(name: str, n: Tensor) -> None:
             if count is not None:
-                count(name, steps[name], self._batch[name].first(n).unsqueeze(0))
+                count(name, self._steps[name], self._batch[name].first(n).unsqueeze(0))
 
         run._probe = probe
         try:

@@ -88,11 +88,9 @@ class LayeredReference:
         self._pool = {
             n.name: pool_operator(network.graph, n) for n in emitters if ops.kind(n) == "pool"
         }
-        self._neuron = {
-            n.name: accumulating(network.sites[n.name].neuron)
-            for n in emitters
-            if ops.kind(n) == "site"
-        }
+        names = {n.name: network.sites[n.name].neuron for n in emitters if ops.kind(n) == "site"}
+        known = {name: accumulating(name) for name in set(names.values())}  # each looked up once
+        self.neuron = {n: known[name] for n, name in names.items()}
 
     def __call__(self, x: Inputs, watch: Watch | None = None) -> tuple[Tensor, ...]:
         """Run a batch from fresh state.
@@ -238,7 +236,7 @@ class LayeredReference:
                 v, threshold = state.v[name], self.plan.threshold(name)
                 if name not in state.buffers:
                     state.buffers[name] = torch.empty_like(v)
-                out = self._neuron[name].fire_(
+                out = self.neuron[name].fire_(
                     v, threshold, code, step, self._signed[name], state.buffers[name]
                 )
             state.spikes[name] = out
@@ -256,11 +254,12 @@ class LayeredReference:
                 continue
             code = self._code[source]
             step = t - window.length + code.steps
+            if step < 1:
+                values.append(self._silent(source, state))
+                continue
             late = source in state.replay
-            value = self._replayed(source, step, state) if late else state.spikes.get(source)
-            if value is None or step < 1:
-                value = self._silent(source, state)
-            values.append(value * code.weights[step - 1] if window.mixed and step > 0 else value)
+            value = self._replayed(source, step, state) if late else state.spikes[source]
+            values.append(value * code.weights[step - 1] if window.mixed else value)
         return stage.program(*values)
 
     def _silent(self, source: str, state: Membranes) -> Tensor:
@@ -275,8 +274,6 @@ class LayeredReference:
     def _replayed(self, source: str, step: int, state: Membranes) -> Tensor:
         """Read the next symbol of a delay line."""
         register, key = state.replay[source], f"{source}/replay"
-        if step < 1:
-            return torch.zeros_like(register)
         if key not in state.buffers or state.buffers[key].shape != register.shape:
             state.buffers[key] = torch.empty_like(register)
         signed = self.plan.is_signed(source)

@@ -27,12 +27,12 @@ class LayeredReadOut:
 
     def __init__(self, network: SpikingNetwork) -> None:
         self._plan = Stages(network, tick=False)
-        self._network = network
         graph, plan = network.graph, self._plan
         reading = {plan.depth[r] for r in plan.readouts}
         self._last = max(reading)
         stages = [stage for stage in plan.stages if stage.depth in reading]
         self.sources = tuple(dict.fromkeys(s for stage in stages for s in stage.sources))
+        self._codes = {s: network.code_of(s) for s in self.sources if s not in plan.constants}
         self._programs = []
         self._window = plan.stages[self._last - 1].window
         for share in self._window.shares:
@@ -59,7 +59,7 @@ class LayeredReadOut:
                 if source in plan.constants:
                     given.append(value * window.shares[t - 1])
                 elif plan.depth[source] == self._last - 1:
-                    code = self._network.code_of(source)
+                    code = self._codes[source]
                     seen = max(0, t - window.length + code.steps)  # trains end with the stage
                     given.append(value if seen == code.steps else code.prefix(value, seen))
                 else:

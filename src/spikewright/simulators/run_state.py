@@ -14,7 +14,7 @@ from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.stages import pool_operator
 from spikewright.simulators.tick_plan import TickPlan
 
-__all__ = ["RunState", "Watched"]
+__all__ = ["RunState", "Watched", "add_"]
 
 
 @dataclass

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.codes import Code, Radix, Rate
 from spikewright.errors import ConfigError, FileFormatError
+from spikewright.evaluation import fixed_work_of
 from spikewright.functions import Function, Staircase
 from spikewright.graph import fold_units, ops
 from spikewright.graph.activation import function_of
@@ -162,6 +163,14 @@ def test_it_is_counted_by_each_code() -> None:
     assert counted == sent
     assert all(sent[n.name] for n in network.spiking_nodes())
     assert (result.steps, result.code, result.latency_ticks) == (8, "radix + rate", 32)
+
+
+def test_each_ratio_is_priced_as_it_is() -> None:
+    """A neuron that takes in 8 binary steps shifts 7 times, then multiplies by 1.5 4 times."""
+    network, _ = by_hand((Radix(T=8), Radix(T=5, k=1.5), Radix(T=8)))
+    _, second, third = (fixed_work_of(network)[n.name] for n in network.spiking_nodes())
+    assert (second.shifts, second.factors) == (7 * second.values, 4 * second.values)
+    assert (third.shifts, third.factors) == (7 * third.values, 0)  # it takes in several ratios
 
 
 def test_the_decision_is_told_after_every_step_of_the_last_stage() -> None:

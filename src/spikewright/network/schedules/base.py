@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from spikewright.codes.plain import from_plain, to_plain
 from spikewright.graph.ir import Graph
 from spikewright.network.site import Site
+from spikewright.neurons import Neuron
 
 __all__ = ["Counting", "Schedule", "Timing"]
 
@@ -88,8 +89,13 @@ class Schedule:
         """Return how many spans a population may add up."""
         raise NotImplementedError
 
-    def misfit(self, site: Site) -> str:
-        """Say what of a population the schedule cannot run; nothing if it can."""
+    def misfit(self, site: Site, neuron: type[Neuron]) -> str:
+        """Say what of a population the schedule cannot run; nothing if it can.
+
+        Args:
+            site: The population.
+            neuron: Its neuron model.
+        """
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:

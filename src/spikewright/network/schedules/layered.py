@@ -7,17 +7,17 @@ the longest train that enters it. Shorter ones end with it, so that the last ste
 weighs one unit in the same tick.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.ir import Graph
+from spikewright.graph.ir import Graph, Node
 from spikewright.network.schedules.base import Counting, Schedule
 from spikewright.network.site import Site
-from spikewright.neurons import Accumulating, neurons
+from spikewright.neurons import Accumulating, Neuron
 
 __all__ = ["DelayLine", "Layered", "LayeredTiming", "Phase", "Window", "depths"]
 
@@ -55,9 +55,8 @@ class Layered(Schedule):
         """Return 1: a population takes in one span."""
         return 1
 
-    def misfit(self, site: Site) -> str:
+    def misfit(self, site: Site, neuron: type[Neuron]) -> str:
         """Say what of a population the schedule cannot run; nothing if it can."""
-        neuron = neurons()[site.neuron]
         if not issubclass(neuron, Accumulating):
             return f"the neuron {site.neuron!r}, which does not wait for its whole input"
         if not neuron.emits(site.code):
@@ -247,7 +246,7 @@ def code_of(graph: Graph, sites: Mapping[str, Site], source: str) -> Code:
     Raises:
         ConfigError: If a gate takes the maximum of trains of several codes.
     """
-    found = {sites[name].code for name in _populations(graph, source)}
+    found = {sites[name].code for name in _behind(graph, source, _fires)}
     if len(found) > 1:
         names = ", ".join(sorted(f"{c.name} of {c.steps} steps" for c in found))
         raise ConfigError(
@@ -257,23 +256,11 @@ def code_of(graph: Graph, sites: Mapping[str, Site], source: str) -> Code:
     return found.pop()
 
 
-def _populations(graph: Graph, source: str) -> list[str]:
-    """Return the population of that name, or those whose spikes a gate compares."""
-    found, todo = [], [source]
-    while todo:
-        node = graph[todo.pop()]
-        if node.op in ops.SPIKING_OPS:
-            found.append(node.name)
-        elif ops.kind(node) not in ("site", "shape"):
-            todo.extend(node.inputs)
-    return found
-
-
 def _timing(graph: Graph, sites: Mapping[str, Site]) -> LayeredTiming:
     depth = depths(graph)
     nodes = [n for n in graph if ops.kind(n) == "site"]
-    spiking = {n.name for n in graph if n.op in ops.SPIKING_OPS}
-    gates = {n.name for n in graph if ops.kind(n) == "pool" and _populations(graph, n.name)}
+    spiking = {n.name for n in graph if _fires(n)}
+    gates = {n.name for n in graph if ops.kind(n) == "pool" and _behind(graph, n.name, _fires)}
     emitters = spiking | gates
     stages: list[dict[str, Code]] = [{} for _ in range(max(depth[n.name] for n in nodes))]
     entering: list[list[tuple[str, int]]] = [[] for _ in stages]
@@ -282,7 +269,7 @@ def _timing(graph: Graph, sites: Mapping[str, Site]) -> LayeredTiming:
             stages[depth[node.name]][node.name] = sites[node.name].code  # it fires there
         if node.op == ops.INPUT_SITE:
             continue
-        for source in _sources(graph, node.inputs[0], emitters):
+        for source in _behind(graph, node.inputs[0], lambda n: n.name in emitters):
             at = depth[node.name] - 1
             stages[at][source] = code_of(graph, sites, source)
             if depth[source] < at:
@@ -320,8 +307,12 @@ def _window(before: list[Window], codes: list[Code]) -> Window:
     return Window(start, length, 1.0, float(length), shares, mixed=True)
 
 
-def _sources(graph: Graph, name: str, emitters: set[str]) -> set[str]:
-    """Return the emitters that a value is computed from."""
+def _fires(node: Node) -> bool:
+    return node.op in ops.SPIKING_OPS
+
+
+def _behind(graph: Graph, name: str, wanted: Callable[[Node], bool]) -> set[str]:
+    """Return the nearest wanted nodes that a value is computed from, itself if it is one."""
     found: set[str] = set()
     todo, seen = [name], set[str]()
     while todo:
@@ -329,7 +320,7 @@ def _sources(graph: Graph, name: str, emitters: set[str]) -> set[str]:
         if node.name in seen:
             continue
         seen.add(node.name)
-        if node.name in emitters:
+        if wanted(node):
             found.add(node.name)
         elif ops.kind(node) not in ("site", "shape"):  # who reads a shape reads no spikes
             todo.extend(node.inputs)

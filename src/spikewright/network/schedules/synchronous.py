@@ -13,7 +13,7 @@ from spikewright.graph.ir import Graph
 from spikewright.network.schedules.base import Schedule
 from spikewright.network.schedules.layered import depths
 from spikewright.network.site import Site
-from spikewright.neurons import Stepping, neurons
+from spikewright.neurons import Neuron, Stepping
 
 __all__ = ["Synchronous", "SynchronousTiming"]
 
@@ -57,9 +57,9 @@ class Synchronous(Schedule):
         """Return the steps: one span in each."""
         return self.steps(graph, sites)
 
-    def misfit(self, site: Site) -> str:
+    def misfit(self, site: Site, neuron: type[Neuron]) -> str:
         """Say what of a population the schedule cannot run; nothing if it can."""
-        if not issubclass(neurons()[site.neuron], Stepping):
+        if not issubclass(neuron, Stepping):
             return f"the neuron {site.neuron!r}, which waits for its whole input"
         if site.code.k != 1.0 or site.code.holds:
             return f"the {site.code.name} code, whose steps do not all weigh the same"

@@ -8,6 +8,7 @@ from typing import ClassVar
 from spikewright.network.schedules.base import Counting
 from spikewright.network.schedules.synchronous import Synchronous
 from spikewright.network.site import Site
+from spikewright.neurons import Neuron
 
 __all__ = ["WakeSleep"]
 
@@ -30,8 +31,8 @@ class WakeSleep(Synchronous):
         """Return T, the steps of the code that are not asleep."""
         return max(s.code.T for s in sites.values())
 
-    def misfit(self, site: Site) -> str:
+    def misfit(self, site: Site, neuron: type[Neuron]) -> str:
         """Say what of a population the schedule cannot run; nothing if it can."""
         if not hasattr(site.code, "sleep"):
             return f"the {site.code.name} code, which has no steps asleep"
-        return super().misfit(site)
+        return super().misfit(site, neuron)
