@@ -7,7 +7,6 @@ image (x to the right, y down), as torchvision and COCO's evaluators take them.
 
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
