@@ -27,6 +27,7 @@ class Placement:
         offset: Where the image's upper left corner is in the input, x and y, in input pixels.
 
     Example:
+        >>> import torch
         >>> place = Placement(scale=(0.5, 0.5), offset=(0.0, 8.0))
         >>> inside = place.to_input(torch.tensor([[10.0, 20.0, 30.0, 40.0]]))
         >>> inside.tolist(), place.to_image(inside).tolist()
