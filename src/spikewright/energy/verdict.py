@@ -55,7 +55,7 @@ def verdict(
 
 
 def _accuracy(length: LengthResult, ann: float | None) -> str:
-    inputs, own = counted(length.samples, "input"), length.accuracy()
+    inputs, own = counted(length.samples, length.unit), length.accuracy()
     if 0 < length.labelled < length.samples:
         inputs = f"the {length.labelled:,} labelled of {inputs}"
     agrees = length.agreement()
@@ -84,7 +84,7 @@ def _errors(length: LengthResult) -> str:
     why = " Accuracy is not shown: its outputs are no class scores." if length.unused_labels else ""
     if not length.errors:
         return f"{_alone(length)}{why}"
-    when, inputs = _when(length), counted(length.samples, "input")
+    when, inputs = _when(length), counted(length.samples, length.unit)
     if len(length.errors) > _NAMED:
         most = off_text(length.error()) if length.error() is not None else "an unknown share"
         return (
@@ -110,7 +110,7 @@ def _when(length: LengthResult) -> str:
 
 
 def _alone(length: LengthResult) -> str:
-    inputs = counted(length.samples, "input")
+    inputs = counted(length.samples, length.unit)
     return f"The spiking network was run on {inputs}, with nothing to compare it with."
 
 

@@ -76,6 +76,7 @@ class LengthResult:
     settles: bool = False
     outputs: str = SCORES
     unused_labels: int = 0
+    unit: str = "input"
     errors: tuple[OutputError, ...] = ()
 
     @property
@@ -197,7 +198,18 @@ class LengthResult:
         """
         by_name = {(x.name, x.kind): x for x in other.layers}
         pairs = [(x, by_name.get((x.name, x.kind))) for x in self.layers]
-        settings = ("T", "steps", "awake", "k", "code", "schedule", "largest", "plan", "settles")
+        settings = (
+            "T",
+            "steps",
+            "awake",
+            "k",
+            "code",
+            "schedule",
+            "largest",
+            "plan",
+            "settles",
+            "unit",
+        )
         if (
             any(getattr(self, name) != getattr(other, name) for name in (*settings, "outputs"))
             or len(self.errors) != len(other.errors)

@@ -51,7 +51,7 @@ def check_plain(plain: dict[str, Any]) -> None:
         max(known) > plain["samples"]
     ):
         raise not_ours("more is right than was run")
-    kinds = type(plain["settles"]) is bool, type(plain["outputs"]) is str
+    kinds = type(plain["settles"]) is bool, type(plain["outputs"]) is type(plain["unit"]) is str
     if not all(kinds) or not _is_plan(plain["plan"]):
         raise not_ours("a field is of another kind")
     sizes = {len(plain["correct"]), len(plain["agree"])}

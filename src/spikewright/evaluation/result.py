@@ -178,13 +178,14 @@ class Result:
     def _head(self) -> str:
         last = self.lengths[-1]
         ann = self.reference_accuracy
-        text = f"{last.samples:,} inputs, {self.simulator} simulator"
+        text = f"{counted(last.samples, last.unit)}, {self.simulator} simulator"
         text += " (interrupted)" if self.interrupted else ""
         if ann is None:
             return text
         all_of_them = self.reference_samples == last.samples
         which = "same" if all_of_them else f"{self.reference_samples:,} labelled"
-        return f"{text}; ANN accuracy {100 * ann:.2f} % on the {which} inputs"
+        on = f"the {which} inputs" if last.unit == "input" else f"{self.reference_samples:,} texts"
+        return f"{text}; ANN accuracy {100 * ann:.2f} % on {on}"
 
     def _by_length(self, width: int) -> str:
         rows = [
@@ -222,12 +223,12 @@ class Result:
         if last.at_rest:
             rest = (
                 f"at rest after {last.rest_step(0.5)} ticks (median), {last.rest_step(0.99)} "
-                f"(99 % of inputs), {last.rest_step(1.0)} (all), {last.T} of them awake\n"
+                f"(99 % of {last.unit}s), {last.rest_step(1.0)} (all), {last.T} of them awake\n"
             )
         if not last.layers:
             return f"{text}\n\n{_latency(last)}"
         return (
-            f"{text}\n\n{rest}per input: {last.spikes_per_neuron:.3f} spikes a neuron, "
+            f"{text}\n\n{rest}per {last.unit}: {last.spikes_per_neuron:.3f} spikes a neuron, "
             f"{number(last.additions_per_sample)} additions and {number(last.analog_macs)} "
             f"multiply-adds\n(ANN: {number(last.macs)} multiply-adds)\n"
             f"{_latency(last)}"
@@ -255,5 +256,6 @@ def _latency(length: LengthResult) -> str:
         return f"latency {length.latency_ticks} ticks at most (when it settles was not counted)"
     if length.settles:
         return f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most"
-    every = f"one input every {counted(length.ticks_per_input, 'tick')} (two membranes a neuron)"
+    ticks = counted(length.ticks_per_input, "tick")
+    every = f"one {length.unit} every {ticks} (two membranes a neuron)"
     return f"latency {counted(length.latency_ticks, 'tick')}, {every}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The spiking recurrent network: a run of the cell for every token, and what it costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -91,6 +91,56 @@ class RecurrentSNN:
     cap: float
     levels: int
 
+    @property
+    def hidden(self) -> int:
+        """Neurons of the state."""
+        return self.head_weight.shape[1]
+
+    @property
+    def classes(self) -> int:
+        """Numbers that the head gives."""
+        return self.head_weight.shape[0]
+
+    def joined(
+        self, tokens: Int64[Tensor, " active"], states: Float[Tensor, "active hidden"]
+    ) -> Float[Tensor, "active both"]:
+        """Return what the cell is given: the vectors of tokens and the states before them."""
+        return torch.cat([self.embedding[tokens], states], dim=1)
+
+    def pooled(
+        self,
+        states: Float[Tensor, "batch hidden"],
+        sums: Float[Tensor, "batch hidden"],
+        lengths: Int64[Tensor, " batch"],
+    ) -> Float[Tensor, "batch hidden"]:
+        """Return what the head reads: the last states, or the sums of all over their number."""
+        return sums / lengths.unsqueeze(1) if self.pool == "mean" else states
+
+    def cell_inputs(
+        self, tokens: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
+    ) -> Iterator[Tensor]:
+        """Yield what the cell is given in texts, token by token, for those that have the token.
+
+        ``network`` is a spiking network like any other and these are its inputs: every verb takes
+        the two.
+
+        Args:
+            tokens: See :meth:`run`.
+            lengths: See :meth:`run`.
+
+        Raises:
+            ShapeError: If a length is below 1 or above that of ``tokens``.
+        """
+        check_lengths(tokens, lengths)
+        cell = simulator(self.network)
+        h = self.embedding.new_zeros(len(tokens), self.hidden)
+        for t in range(int(lengths.max())):
+            active = (lengths > t).nonzero().squeeze(1)
+            joined = self.joined(tokens[active, t], h[active])
+            yield joined
+            with torch.no_grad():
+                h[active] = cell(self.network.check_input(joined))[0]
+
     def run(
         self, tokens: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:
@@ -127,21 +177,20 @@ class RecurrentSNN:
         """
         check_lengths(tokens, lengths)
         cell = simulator(self.network, simulator_name)
-        texts, hidden = len(tokens), self.head_weight.shape[1]
-        h = self.embedding.new_zeros(texts, hidden)
-        pooled = torch.zeros_like(h)
+        texts = len(tokens)
+        h = self.embedding.new_zeros(texts, self.hidden)
+        sums = torch.zeros_like(h)
         spikes, additions, ticks = torch.zeros(3, texts, dtype=torch.int64)
         at_rest = torch.zeros(self.network.steps + 1, dtype=torch.int64)
         for t in range(int(lengths.max())):
             active = (lengths > t).nonzero().squeeze(1)
-            joined = torch.cat([self.embedding[tokens[active, t]], h[active]], dim=1)
+            joined = self.joined(tokens[active, t], h[active])
             token = _Token(self, len(active))
             with torch.no_grad():
                 for found in cell.over_time(self.network.check_input(joined), token.count):
                     outputs = found
             h[active] = outputs[0]
-            if self.pool == "mean":
-                pooled[active] += outputs[0]
+            sums[active] += outputs[0]
             reaches_head = lengths[active] == t + 1 if self.pool == "last" else None
             spikes[active] += token.spikes
             additions[active] += token.additions(reaches_head)
@@ -149,9 +198,8 @@ class RecurrentSNN:
             at_rest += torch.bincount(token.last, minlength=len(at_rest))
             if watch is not None:
                 watch(t, active, token.totals)
-        states = pooled / lengths.unsqueeze(1) if self.pool == "mean" else h
         return TextRun(
-            logits=F.linear(states, self.head_weight, self.head_bias),
+            logits=F.linear(self.pooled(h, sums, lengths), self.head_weight, self.head_bias),
             spikes=spikes,
             additions=additions,
             ticks=ticks,
@@ -191,7 +239,7 @@ class _Token:
         self._sent = torch.zeros(texts, dtype=torch.int64)
         self.spikes = torch.zeros(texts, dtype=torch.int64)
         self.last = torch.full((texts,), snn.network.awake)
-        self.totals = torch.zeros(texts, snn.head_weight.shape[1], dtype=torch.int64)
+        self.totals = torch.zeros(texts, snn.hidden, dtype=torch.int64)
 
     def count(self, name: str, first: int, sent: Tensor) -> None:
         """Take in what a population sent in some ticks, "time batch *neuron"."""
@@ -210,5 +258,5 @@ class _Token:
 
     def additions(self, reaches_head: Tensor | None) -> Int64[Tensor, " active"]:
         """Return the additions, those of the head included where its spikes reach it."""
-        head = self._sent * self._snn.head_weight.shape[0]
+        head = self._sent * self._snn.classes
         return self._added.round().long() + (head if reaches_head is None else head * reaches_head)

@@ -10,6 +10,7 @@ from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.merit import merit_of
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
+from spikewright.text import counted
 
 __all__ = ["markdown"]
 
@@ -54,7 +55,8 @@ def markdown(found: Content) -> str:
 def _about(measured: Measured) -> str:
     name = measured.data.get("name")
     of = f" of {_plain(str(name))}" if name else ""
-    return f"On {measured.runs[-1].result.samples:,} inputs{of}."
+    last = measured.runs[-1].result
+    return f"On {counted(last.samples, last.unit)}{of}."
 
 
 def _each(found: Content, write: Callable[[Content, Priced], str]) -> list[str]:
