@@ -98,7 +98,7 @@ def classes_of(target: Any, inputs: int, index: int) -> Tensor:  # noqa: ANN401 
         raise ConfigError(
             f"batch {index}: expected a whole class number for each input, ({inputs},), got "
             f"{classes.dtype} of shape {tuple(classes.shape)}{below}. Give class numbers, no "
-            "one-hot rows."
+            'one-hot rows; task="outputs" reads no labels.'
         )
     return classes
 

@@ -33,10 +33,10 @@ from spikewright.cli.sources import (
 )
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.evaluation.outputs import wanted_of
 from spikewright.graph.batch import sizes
 from spikewright.network import SpikingNetwork, load
 from spikewright.simulators import simulator
+from spikewright.tasks.form import wanted_of
 
 __all__ = ["Subject", "convert_model", "original", "subject"]
 

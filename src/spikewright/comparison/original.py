@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from spikewright.api import runner
 from spikewright.comparison.cells import Ann
-from spikewright.evaluation.outputs import Form, wanted_of
 from spikewright.methods import Prepared
+from spikewright.tasks.form import Form, wanted_of
 
 __all__ = ["Original", "decisions_of", "form_of", "undecided"]
 

@@ -7,6 +7,7 @@ image (x to the right, y down), as torchvision and COCO's evaluators take them.
 
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -106,6 +107,11 @@ class Annotations:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> "Annotations":
+        """Return those of an image of which nothing is known but its height and width."""
+        return cls(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), size)
 
 
 def _check_lengths(where: str, boxes: Tensor, *others: Tensor) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from spikewright.energy.energy import OPPONENTS, Energy, Opponent
 from spikewright.evaluation.answer_text import off_text
 from spikewright.evaluation.length import LengthResult
-from spikewright.evaluation.output_error import OutputError
+from spikewright.tasks.output_error import OutputError
 from spikewright.text import counted, percent
 
 __all__ = ["depends_on", "model_count", "opponent_name", "verdict"]

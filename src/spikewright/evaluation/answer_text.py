@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from spikewright.evaluation.length import LengthResult
-from spikewright.evaluation.output_error import OutputError
+from spikewright.tasks.output_error import OutputError
 from spikewright.text import counted, percent, shorten
 
 __all__ = ["answer_cells", "answer_notes", "answer_titles", "every_output", "off_text"]

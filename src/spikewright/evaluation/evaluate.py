@@ -10,11 +10,9 @@ from torch import Tensor
 
 from spikewright.calibration.collect import read_inputs
 from spikewright.errors import CalibrationError
-from spikewright.evaluation.answers import Answers, Beside, Decisions, answers_for, labels_of
 from spikewright.evaluation.fixed_work import fixed_work_of
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
-from spikewright.evaluation.outputs import Form, Wanted, form_of, wanted_of
 from spikewright.evaluation.rasters import Example, look_at
 from spikewright.evaluation.result import Result
 from spikewright.evaluation.spike_counts import SpikeCounts, counts_for
@@ -22,7 +20,10 @@ from spikewright.graph import Node, ops
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
-from spikewright.simulators import simulator
+from spikewright.simulators import Simulator
+from spikewright.simulators import simulator as compiled
+from spikewright.tasks import Answers, Beside, Task, task_for
+from spikewright.tasks.form import Form, Wanted, form_of, wanted_of
 
 __all__ = ["Counter", "evaluate"]
 
@@ -31,37 +32,27 @@ class Counter:
     """Everything that one network does on the batches it is shown.
 
     Args:
-        network: A converted network.
-        simulator_name: Which simulator runs it, the fastest if None; their spikes are the same.
+        simulator: Runs the network; the spikes of all its simulators are the same.
+        answers: The account of what it answers.
         counting: Whether spikes and additions are counted; answers are looked at anyway.
-
-    Raises:
-        ConfigError: If the network's schedule has no such simulator.
     """
 
-    def __init__(
-        self, network: SpikingNetwork, simulator_name: str | None, *, counting: bool = True
-    ) -> None:
-        self.network = network
-        self.simulator = simulator(network, simulator_name)
-        self._counts = counts_for(network) if counting else None
+    def __init__(self, simulator: Simulator, answers: Answers, *, counting: bool = True) -> None:
+        self.simulator, self.answers, self.network = simulator, answers, simulator.network
+        self._counts = counts_for(self.network) if counting else None
         self.samples = 0
-        self.answers: Answers | None = None
 
-    def add(self, x: Inputs, form: Form, beside: Beside) -> None:
+    def add(self, x: Inputs, beside: Beside) -> None:
         """Run one batch and add what it does.
 
         Args:
             x: Input (or inputs), "batch *feature".
-            form: What the outputs are, the same for all batches.
             beside: What the answers are held against.
 
         Raises:
             ConfigError: If what the original network returned does not fit the outputs.
         """
         x = self.network.check_input(x)
-        if self.answers is None:
-            self.answers = answers_for(form, self.network.steps)
         parts = self.simulator.split(x)
         lengths = [len(as_inputs(part)[0]) for part in parts]
         with torch.no_grad():
@@ -89,7 +80,7 @@ class Counter:
             steps=steps,
             k=network.k,
             samples=self.samples,
-            **(self.answers or Decisions(steps)).facts(),
+            **self.answers.facts(),
             latency_ticks=timing.latency_ticks,
             ticks_per_input=timing.ticks_per_input(2),
             layers=() if counts is None else self._layers(counts),
@@ -163,6 +154,7 @@ def evaluate(
     batches: Iterable[Any],
     *,
     reference: Callable[[Inputs], Any] | None = None,
+    task: Task | str | None = None,
     simulator: str | None = None,
     counting: bool = True,
     examples: int = 0,
@@ -171,36 +163,40 @@ def evaluate(
 
     Args:
         networks: The network at each code length.
-        batches: Tensors or (input, label) pairs; labels are read where the outputs are class
-            scores.
+        batches: Tensors or (input, target) pairs; targets are read as the task wants them.
         reference: The original network as a function of the input; its tensors may be nested.
+        task: What the network is for; classification for class scores by default, else outputs.
         simulator: Name of the simulator; the fastest of the networks' schedule by default.
         counting: Whether spikes and additions are counted.
         examples: How many of the first inputs to look at closely, on the longest code.
 
     Raises:
-        ConfigError: If the schedule has no such simulator, labels of class scores are no classes,
-            or the original's outputs are not those of the network in number or shape.
+        ConfigError: If the schedule has no such simulator, the task does not fit the outputs or the
+            targets, or the original's outputs are not those of the network in number or shape.
         CalibrationError: If there is no batch, or one holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
-    counters = [
-        Counter(n, simulator, counting=counting) for n in sorted(networks, key=lambda n: n.T)
-    ]
-    form: Form | None = None
+    simulators = [compiled(n, simulator) for n in sorted(networks, key=lambda n: n.T)]
+    counters: list[Counter] = []
     seen: list[Example] = []
     with Interrupts() as interrupts:
-        for index, batch in enumerate(batches if counters else ()):
-            network = counters[0].network
+        for index, batch in enumerate(batches if simulators else ()):
+            network = simulators[0].network
             x, target = read_inputs(network.graph, batch, f"batch {index}")
-            form = form or form_of(counters[0].simulator, network.check_input(x))
+            if not counters:
+                form = form_of(simulators[0], network.check_input(x))
+                chosen = task_for(task, form)
+                counters = [
+                    Counter(s, chosen.answers(s.network, form), counting=counting)
+                    for s in simulators
+                ]
             beside = Beside(
-                target=labels_of(target, form, len(as_inputs(x)[0]), index),
+                target=chosen.target(target, form, len(as_inputs(x)[0]), index),
                 wanted=None if reference is None else _wanted(network, reference(x)),
                 labelled=target is not None,
             )
             for counter in counters:
-                counter.add(x, form, beside)
+                counter.add(x, beside)
             if len(seen) < examples:
                 seen += _look(counters[-1], x, form, beside, examples - len(seen))
             if interrupts.requested:
@@ -209,8 +205,7 @@ def evaluate(
         if interrupts.requested:
             raise KeyboardInterrupt
         raise CalibrationError("evaluate: expected at least one batch, got none. Check the loader.")
-    answers = counters[0].answers
-    right, known = (0, 0) if answers is None else answers.reference
+    right, known = counters[0].answers.reference
     return Result(
         lengths=tuple(c.result() for c in counters),
         reference_correct=right,
@@ -239,6 +234,6 @@ def _look(
         counter.network,
         x[:most] if isinstance(x, Tensor) else tuple(value[:most] for value in x),
         first=counter.samples - len(as_inputs(x)[0]),
-        target=None if beside.target is None else beside.target[:most],
+        target=beside.target[:most] if form.classes and beside.target is not None else None,
         reference=None if scores is None else scores[:most],
     )

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikewright.errors import FileFormatError
 from spikewright.evaluation.fixed_work import FixedWork
+from spikewright.tasks.stored import MOST, not_ours
 
-__all__ = ["KINDS", "MOST", "LayerCount", "not_ours"]
-
-MOST = 2**63
-"""No count of a result is as large."""
+__all__ = ["KINDS", "LayerCount"]
 
 KINDS = ("layer", "shortcut", "neurons", "gate", "relay left analog", "read-out")
 
@@ -77,8 +74,3 @@ class LayerCount(FixedWork):
         if any(type(n) is not int or not 0 <= n < MOST for n in counts):
             raise not_ours("a count is no whole number")
         return cls(**data)
-
-
-def not_ours(what: str) -> FileFormatError:
-    """Return the error for a result that this package has not written."""
-    return FileFormatError(f"result: expected what to_dict() wrote, but {what}. Measure it again.")

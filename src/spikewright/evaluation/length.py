@@ -9,14 +9,17 @@ from typing import Any
 
 from spikewright.errors import ConfigError
 from spikewright.evaluation.fixed_work import equal_bits
-from spikewright.evaluation.layer_count import LayerCount, not_ours
+from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length_check import check_plain
-from spikewright.evaluation.output_error import OutputError
-from spikewright.evaluation.outputs import SCORES
+from spikewright.tasks.base import Tally
+from spikewright.tasks.form import SCORES
+from spikewright.tasks.output_error import OutputError
+from spikewright.tasks.series import Series
+from spikewright.tasks.stored import not_ours
 
 __all__ = ["LengthResult"]
 
-_PARTS = ("layers", "errors")
+_PARTS = ("layers", "errors", "scored", "tally")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class LengthResult:
             class scores.
         errors: How far each output is from the original network's, if that was run and the outputs
             are no class scores.
+        task: Name of the task that judged the outputs.
+        scored: Figures of other tasks than classification, read back from a file.
+        tally: What such a task has found and computes them from; not written to files.
     """
 
     T: int
@@ -78,11 +84,19 @@ class LengthResult:
     unused_labels: int = 0
     unit: str = "input"
     errors: tuple[OutputError, ...] = ()
+    task: str = "classification"
+    scored: tuple[Series, ...] = ()
+    tally: Tally | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """Figures of tasks that are scored as a whole, the first one is what runs are ranked by."""
+        return self.scored if self.tally is None else self.tally.series
 
     @property
     def has_scores(self) -> bool:
         """Whether the outputs are class scores, from which classes are decided."""
-        return self.outputs == SCORES
+        return self.task == "classification"
 
     def error(self, t: int | None = None) -> float | None:
         """Return how far the output is off that is furthest from the original's, after ``t`` steps.
@@ -221,6 +235,13 @@ class LengthResult:
                 f"T={other.T}, k={other.k:g} or different layers."
             )
         layers = tuple(x.merge(by_name[x.name, x.kind]) for x in self.layers)
+        tallies = self.tally, other.tally
+        if self.scored or other.scored or (tallies[0] is None) != (tallies[1] is None):
+            raise ConfigError(
+                f"merge: expected results of {self.task} as evaluate() returned them, got one "
+                "read from a file, which holds figures but not what they are made of. Evaluate "
+                "again."
+            )
         return dataclasses.replace(
             self,
             samples=self.samples + other.samples,
@@ -234,6 +255,7 @@ class LengthResult:
             layers=layers,
             unused_labels=self.unused_labels + other.unused_labels,
             errors=tuple(a.merge(b) for a, b in zip(self.errors, other.errors, strict=True)),
+            tally=None if self.tally is None else self.tally.merge(other.tally),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -243,6 +265,7 @@ class LengthResult:
         }
         plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
         plain["errors"] = [x.to_dict() for x in self.errors]
+        plain["series"] = [x.to_dict() for x in self.series]
         plain.update(
             accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
             agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
@@ -267,14 +290,15 @@ class LengthResult:
         try:
             plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name not in _PARTS}
             layers = tuple(LayerCount.from_dict(x) for x in data["layers"])
-            errors = tuple(data["errors"])
+            errors, series = tuple(data["errors"]), tuple(data["series"])
         except (KeyError, TypeError) as error:
             raise not_ours(f"a field is missing or unknown ({error})") from error
         check_plain(plain)
-        if plain["outputs"] != SCORES and (plain["labelled"] or plain["compared"]):
+        if plain["task"] != "classification" and (plain["labelled"] or plain["compared"]):
             raise not_ours("decisions were compared of outputs that are no class scores")
         errors = tuple(OutputError.from_dict(x, plain["steps"]) for x in errors)
-        result = cls(layers=layers, errors=errors, **plain)
+        scored = tuple(Series.from_dict(x, plain["steps"]) for x in series)
+        result = cls(layers=layers, errors=errors, scored=scored, **plain)
         if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
             raise not_ours("its ratios do not follow from its counts")
         return result

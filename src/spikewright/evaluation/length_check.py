@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from spikewright.evaluation.layer_count import MOST, not_ours
+from spikewright.tasks.stored import MOST, not_ours
 
 __all__ = ["check_plain"]
 
@@ -51,7 +51,10 @@ def check_plain(plain: dict[str, Any]) -> None:
         max(known) > plain["samples"]
     ):
         raise not_ours("more is right than was run")
-    kinds = type(plain["settles"]) is bool, type(plain["outputs"]) is type(plain["unit"]) is str
+    kinds = (
+        type(plain["settles"]) is bool,
+        all(type(plain[key]) is str for key in ("outputs", "unit", "task")),
+    )
     if not all(kinds) or not _is_plan(plain["plan"]):
         raise not_ours("a field is of another kind")
     sizes = {len(plain["correct"]), len(plain["agree"])}

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.evaluation.layer_count import MOST, not_ours
 from spikewright.graph.batch import batch_of, element_count
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import LayeredTiming, SpikingNetwork
 from spikewright.simulators import LayeredReference, decided, simulator
+from spikewright.tasks.stored import MOST, not_ours
 
 __all__ = ["Example", "Picture", "Track", "look_at"]
 

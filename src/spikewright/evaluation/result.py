@@ -15,9 +15,9 @@ from spikewright.evaluation.answer_text import (
     answer_titles,
     every_output,
 )
-from spikewright.evaluation.layer_count import not_ours
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.rasters import Example
+from spikewright.tasks.stored import not_ours
 from spikewright.text import counted, number, table
 
 __all__ = ["SCHEMA", "Result"]

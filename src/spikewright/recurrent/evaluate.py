@@ -21,12 +21,12 @@ from spikewright import api
 from spikewright.calibration.collect import classes_of
 from spikewright.errors import CalibrationError
 from spikewright.evaluation import Counter, Result
-from spikewright.evaluation.answers import Beside
-from spikewright.evaluation.outputs import Form
 from spikewright.models.text_rnn import TextRNN, check_lengths
 from spikewright.progress import Interrupts
 from spikewright.recurrent.network import RecurrentSNN
 from spikewright.simulators import Verification
+from spikewright.simulators import simulator as compiled
+from spikewright.tasks import Beside
 
 __all__ = ["Labelled", "evaluate", "verify"]
 
@@ -62,9 +62,8 @@ def evaluate(
         ShapeError: If a length is below 1 or above that of its tokens.
         ConfigError: If labels are no classes, or there is no such simulator.
     """
-    counter = Counter(snn.network, simulator, counting=counting)
-    answers = counter.answers = _Texts(snn)
-    form = Form.of([torch.zeros(1, snn.classes + 1)], 1)
+    answers = _Texts(snn)
+    counter = Counter(compiled(snn.network, simulator), answers, counting=counting)
     with Interrupts() as interrupts, torch.no_grad():
         for index, ((tokens, lengths), labels) in enumerate(batches):
             check_lengths(tokens, lengths)
@@ -72,7 +71,7 @@ def evaluate(
             wanted = None if reference is None else reference(tokens, lengths).argmax(1)
             answers.begin(lengths, target, wanted)
             for t in range(int(lengths.max())):
-                counter.add(answers.token(tokens, t), form, Beside())
+                counter.add(answers.token(tokens, t), Beside())
             if interrupts.requested:
                 break
     if not counter.samples:

@@ -14,8 +14,8 @@ from spikewright.energy import verdict
 from spikewright.errors import ConfigError, FileFormatError
 from spikewright.evaluation import Result, answers
 from spikewright.evaluation.length import LengthResult
-from spikewright.evaluation.outputs import wanted_of
 from spikewright.simulators import simulator
+from spikewright.tasks.form import wanted_of
 from tests.unit.evaluation.answering import FORMS, converted, inputs
 
 METHODS = ("spikeconverter", "burst", "casc")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spikewright.errors import ConfigError, FileFormatError
-from spikewright.evaluation.output_error import OutputError, exact_sum
+from spikewright.tasks.output_error import OutputError, exact_sum
 
 
 def floating(**changes: Any) -> OutputError:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConfigError
-from spikewright.evaluation.outputs import SCORES, Form, wanted_of
+from spikewright.tasks.form import SCORES, Form, wanted_of
 from tests.unit.evaluation.answering import FORMS, Net, inputs
 
 

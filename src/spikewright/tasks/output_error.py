@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright.errors import ConfigError
-from spikewright.evaluation.layer_count import MOST, not_ours
+from spikewright.tasks.stored import MOST, not_ours
 
 __all__ = ["OutputError", "exact_sum"]
 
