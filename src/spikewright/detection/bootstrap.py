@@ -8,11 +8,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from spikewright.detection.boxes import Annotations, Detections
-from spikewright.detection.matching import ClassMatches, average_precisions, match
+from spikewright.detection.matching import ClassMatches, match
+from spikewright.detection.resampled import average_precisions, coco_judge
 from spikewright.detection.truth import check_detections, check_truth
 from spikewright.errors import ConfigError
 
 __all__ = ["Difference", "Interval", "difference"]
+
+_MOST = 100
+"""Boxes of a class in an image, the best ones, that COCO's average precision looks at."""
+
+_AT_ONCE = 1 << 22
+"""Draws times boxes that are averaged at once, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def difference(
     draws = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), resamples)
     times = np.concatenate((np.ones((1, images), dtype=np.int64), draws))
     one, other = (
-        _mean_precisions(match(found, annotations, len(classes)), times)
+        _mean_precisions(match(found, annotations, len(classes), coco_judge, _MOST), times)
         for found in (first, second)
     )
     gained = other - one
@@ -120,7 +127,8 @@ def _mean_precisions(
     """Return AP and AP50 of each draw, means over the classes that it has; NaN if it has none."""
     total, present = np.zeros((len(times), 2)), np.zeros((len(times), 1))
     for matches in found:
-        ap = average_precisions(matches, times)
+        pieces = np.array_split(times, 1 + len(times) * len(matches.image) // _AT_ONCE)
+        ap = np.concatenate([average_precisions(matches, piece) for piece in pieces])
         known = ~np.isnan(ap[:, :1])
         total += np.where(known, np.stack((ap.mean(1), ap[:, 0]), 1), 0.0)
         present += known

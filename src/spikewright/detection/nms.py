@@ -93,7 +93,8 @@ def suppress(
     for block in torch.split(scores.argsort(descending=True, stable=True), _BLOCK):
         if len(kept) >= most:
             break
-        block = block[~_covered(boxes, labels, kept, block, iou).any(0)]
+        if len(kept):
+            block = block[~_covered(boxes, labels, kept, block, iou).any(0)]
         over = _covered(boxes, labels, block, block, iou).triu_(1)
         alive = torch.ones_like(block, dtype=torch.bool)
         while True:

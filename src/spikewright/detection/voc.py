@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Average precision as PASCAL VOC defines it, at one overlap, for numbers of papers on VOC."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spikewright.detection.boxes import Annotations, Detections
-from spikewright.detection.overlap import overlaps
-from spikewright.detection.truth import check_detections, check_truth, marks
+from spikewright.detection.matching import ClassMatches, match
+from spikewright.detection.truth import check_detections, check_truth
 from spikewright.errors import ConfigError
 
 __all__ = ["VocScores", "voc_scores"]
@@ -78,49 +79,36 @@ def voc_scores(
         )
     check_truth(annotations, classes)
     check_detections(detections, annotations, classes)
-    each = [_class_ap(detections, annotations, k, iou, points) for k in range(len(classes))]
+    found = match(detections, annotations, len(classes), functools.partial(_judge, iou))
+    each = tuple(_class_ap(matches, points) for matches in found)
     known = [ap for ap in each if ap is not None]
     mean = sum(known) / len(known) if known else None
-    return VocScores(ap=mean, classes=tuple(classes), class_ap=tuple(each), iou=iou)
-
-
-def _class_ap(
-    detections: Sequence[Detections],
-    annotations: Sequence[Annotations],
-    label: int,
-    iou: float,
-    points: str,
-) -> float | None:
-    scores, right, judged, truth = [], [], [], 0
-    for found, given in zip(detections, annotations, strict=True):
-        mine, wanted = found.labels == label, given.labels == label
-        passed = np.logical_or(*marks(given))[wanted.numpy(force=True)]
-        truth += int((~passed).sum())
-        order = found.scores[mine].argsort(descending=True, stable=True)
-        covered = overlaps(found.boxes[mine][order].double(), given.boxes[wanted].double())
-        hit, counts = _judge(covered.numpy(force=True), passed, iou)
-        scores.append(found.scores[mine][order].numpy(force=True))
-        right.append(hit)
-        judged.append(counts)
-    if not truth:
-        return None
-    best = np.argsort(-np.concatenate(scores), kind="stable")
-    hits = np.cumsum(np.concatenate(right)[best[np.concatenate(judged)[best]]])
-    return _average(hits / truth, hits / np.arange(1, len(hits) + 1), points)
+    return VocScores(ap=mean, classes=tuple(classes), class_ap=each, iou=iou)
 
 
 def _judge(
-    covered: Float[np.ndarray, "found wanted"], passed: Bool[np.ndarray, " wanted"], iou: float
-) -> tuple[Bool[np.ndarray, " found"], Bool[np.ndarray, " found"]]:
-    """Return which boxes are right, and which are right or wrong."""
-    right, judged = np.zeros(len(covered), dtype=bool), np.ones(len(covered), dtype=bool)
+    least: float,
+    iou: Float[np.ndarray, "found wanted"],
+    passed: Bool[np.ndarray, " wanted"],
+    crowd: Bool[np.ndarray, " wanted"],
+) -> tuple[Bool[np.ndarray, "1 found"], Bool[np.ndarray, "1 found"]]:
+    """Decide as the devkit does; see :data:`Judge`."""
+    right, skipped = np.zeros((2, 1, len(iou)), dtype=bool)
     taken = np.zeros(len(passed), dtype=bool)
-    for box in np.flatnonzero((covered >= iou).any(1)):
-        nearest = int(np.nan_to_num(covered[box]).argmax())
-        judged[box] = not passed[nearest]
-        right[box] = judged[box] and not taken[nearest]
+    for box in np.flatnonzero((iou >= least).any(1)):
+        nearest = int(np.nan_to_num(iou[box]).argmax())
+        skipped[0, box] = passed[nearest]
+        right[0, box] = not passed[nearest] and not taken[nearest]
         taken[nearest] = True
-    return right, judged
+    return right, skipped
+
+
+def _class_ap(found: ClassMatches, points: str) -> float | None:
+    truth = int(found.truth.sum())
+    if not truth:
+        return None
+    hits = np.cumsum(found.right[0, found.judged[0]])
+    return _average(hits / truth, hits / np.arange(1, len(hits) + 1), points)
 
 
 def _average(
