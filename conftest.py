@@ -23,7 +23,17 @@ if "spikewright" in sys.modules:
     raise RuntimeError("conftest: spikewright was imported before the shape checks were installed.")
 # Rooms whose functions state shapes. In the others mypy is strict enough, and checking every call
 # of them at run time took a fifth of the tests' time.
-SHAPED = ("calibration", "codes", "data", "functions", "models", "neurons", "recurrent", "shapes")
+SHAPED = (
+    "calibration",
+    "codes",
+    "data",
+    "detection",
+    "functions",
+    "models",
+    "neurons",
+    "recurrent",
+    "shapes",
+)
 # The numeric tower: without it beartype refuses 0 where a float is declared. The override: it knows
 # Self only in classes that it decorates as a whole, and the hook decorates one method at a time.
 jaxtyping.install_import_hook(

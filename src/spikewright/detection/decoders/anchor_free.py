@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one-level YOLO without anchors of the wake-sleep paper: every cell says one box."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from spikewright.detection.boxes import Detections
+from spikewright.detection.decoders.base import (
+    KEPT,
+    LARGEST_EXPONENT,
+    centred,
+    flat,
+    grid,
+    level_maps,
+    settle,
+)
+from spikewright.detection.nms import Suppression
+from spikewright.errors import ShapeError
+
+__all__ = ["AnchorFreeYolo", "boxes_of", "scores_of"]
+
+
+def boxes_of(raw: Float[Tensor, "batch 4 h w"], stride: int) -> Float[Tensor, "batch cell 4"]:
+    """Return every cell's box, row after row; the loss of training uses it too.
+
+        centre = (cell + σ(t_xy)) · stride,  size = e^t_wh · stride,  t_wh at most 8
+
+    Args:
+        raw: t_x, t_y, t_w, t_h of every cell, as the network returns them.
+        stride: Input pixels for a cell.
+
+    Returns:
+        Left, top, right, bottom in pixels of the network's input; cell = row · w + column.
+
+    Example:
+        >>> import torch
+        >>> boxes_of(torch.zeros(1, 4, 1, 2), stride=32)[0].tolist()
+        [[0.0, 0.0, 32.0, 32.0], [32.0, 0.0, 64.0, 32.0]]
+    """
+    centre = (grid(raw) + raw[:, :2].sigmoid()) * stride
+    size = raw[:, 2:].clamp(max=LARGEST_EXPONENT).exp() * stride
+    return centred(centre.flatten(2).transpose(1, 2), size.flatten(2).transpose(1, 2))
+
+
+def scores_of(
+    objectness: Float[Tensor, "batch 1 h w"], classes: Float[Tensor, "batch class h w"]
+) -> Float[Tensor, "batch cell class"]:
+    """Return √(σ(t_obj) · σ(t_class)) of every cell, row after row.
+
+    The square root of the product is our choice: it orders boxes as the product does, and of an
+    object and a class that are both half sure the box is half sure. The authors' code multiplies
+    σ(t_obj) by a softmax over the classes.
+
+    Example:
+        >>> import torch
+        >>> scores_of(torch.zeros(1, 1, 1, 1), torch.zeros(1, 2, 1, 1)).tolist()
+        [[[0.5, 0.5]]]
+    """
+    return (objectness.sigmoid() * classes.sigmoid()).sqrt().flatten(2).transpose(1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorFreeYolo:
+    """Boxes of one-level YOLO heads without anchors.
+
+    The network returns three raw maps: objectness "batch 1 h w", classes "batch class h w" and
+    boxes "batch 4 h w"; see :func:`boxes_of` and :func:`scores_of`.
+
+    Attributes:
+        stride: Input pixels for a cell.
+        every_class: Whether a cell may be found as several classes or as its best one.
+        suppression: What is kept.
+
+    References:
+        Wang et al., CASC, 2024: VGG-16 or ResNet-50 with one map of stride 32.
+
+    Example:
+        >>> import torch
+        >>> maps = torch.full((1, 1, 1, 1), 9.0), torch.zeros(1, 2, 1, 1), torch.zeros(1, 4, 1, 1)
+        >>> AnchorFreeYolo()(maps, (32, 32))[0].boxes.tolist()
+        [[0.0, 0.0, 32.0, 32.0]]
+    """
+
+    stride: int = 32
+    every_class: bool = False
+    suppression: Suppression = KEPT
+
+    def __call__(self, outputs: Any, input_size: tuple[int, int]) -> list[Detections]:  # noqa: ANN401 - nested as the network returns it
+        """See :class:`Decoder`."""
+        where = "anchor-free decoder"
+        ((objectness, classes, boxes),) = level_maps(
+            flat(outputs), [self.stride], input_size, where, (3,)
+        )
+        channels = objectness.shape[1], classes.shape[1], boxes.shape[1]
+        if channels[::2] != (1, 4):
+            raise ShapeError(
+                f"{where}: expected maps of objectness (1 channel), classes and boxes (4), got "
+                f"{', '.join(map(str, channels))} channels. Return them in this order."
+            )
+        scores = scores_of(objectness, classes)
+        return settle(boxes_of(boxes, self.stride), scores, self.suppression, self.every_class)
