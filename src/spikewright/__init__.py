@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from spikewright.network import load as load
     from spikewright.report.write import write_report as write_report
     from spikewright.simulators import run_pipelined as run_pipelined
+    from spikewright.tasks import Detection as Detection
+    from spikewright.tasks import Segmentation as Segmentation
     from spikewright.training import train as train
 
 __version__ = "0.1.0"
@@ -38,6 +40,7 @@ _WHERE = {
     "SpikeConverter": "methods.spikeconverter",
     "run_pipelined": "simulators",
     "write_report": "report.write",
+    **dict.fromkeys(("Detection", "Segmentation"), "tasks"),
     "train": "training",
 }
 

@@ -40,6 +40,7 @@ from spikewright.progress import track, working
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
 from spikewright.simulators import verify as verify_network
+from spikewright.tasks import Task
 
 __all__ = ["apply", "calibrate", "convert", "diagnose", "evaluate", "inspect", "simulate", "verify"]
 
@@ -237,6 +238,7 @@ def evaluate(
     loader: Batches,
     *,
     reference: Callable[..., Any] | None = None,
+    task: Task | str | None = None,
     code_lengths: Sequence[int] | None = None,
     simulator: SimulatorName | None = None,
     counting: bool = True,
@@ -246,15 +248,19 @@ def evaluate(
 ) -> Result:
     """Measure accuracy at every step, agreement with the ANN, spikes, additions and latency.
 
-    Accuracy and agreement are those of decisions, which only class scores have; of other outputs
-    the relative error to the ANN's is measured, of integers the share of equal elements.
+    A task says what the outputs are worth. Class scores are decided from (accuracy and agreement);
+    of other outputs the relative error to the ANN's is measured, of integers the share of equal
+    elements, unless ``task`` says more: ``spikewright.Detection(decode=…, classes=…)`` has the
+    average precision of boxes, ``spikewright.Segmentation(classes=…)`` the mean IoU of pixels.
 
     Args:
         snn: The converted network.
-        loader: Tensors or (input, label) pairs; labels of class scores are class numbers, others
-            are not read.
+        loader: Tensors or (input, target) pairs; targets are read as the task wants them: class
+            numbers, annotations, maps of class numbers, or not at all.
         reference: The original network, or a function of the input, run on the same inputs, with
             outputs like the network's in any nesting; a network is not changed.
+        task: What the network is for: a task, ``"classification"`` or ``"outputs"``; by default
+            classification for outputs (batch, classes), else outputs.
         code_lengths: Evaluate the network converted again at each of these T, on the same inputs.
         simulator: ``"reference"`` (tick by tick), or the fast one of the network's schedule, which
             is the default: ``"collapsed"`` (layered) or ``"timefold"`` (synchronous).
@@ -270,7 +276,7 @@ def evaluate(
     Raises:
         ConfigError: If ``code_lengths`` is asked of a network read from a file, which holds one
             code length only, or a setting is out of range, or the network's schedule has no such
-            simulator, or labels of class scores are no classes, or the reference has other outputs.
+            simulator, or task, targets or reference do not fit the outputs.
         CalibrationError: If there is no data, or it holds NaN or infinity.
         ShapeError: If an input has another shape than the network takes.
     """
@@ -283,6 +289,7 @@ def evaluate(
         networks,
         track(batches, "evaluating", show=progress, total=total if limit is None else None),
         reference=None if reference is None else runner(reference, snn.graph),
+        task=task,
         simulator=simulator,
         counting=counting,
         examples=examples,

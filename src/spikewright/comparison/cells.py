@@ -110,6 +110,7 @@ class Point:
         accuracy: Their share, None without labels.
         agreement: Share of decisions equal to the original network's.
         error: How far the output is off that is furthest from the original's; None of class scores.
+        series: The figures of other tasks, by name.
         additions: Additions for one input: up to this step (synchronous schedule), or of the whole
             run (layered: all is sent before the read-out has its last train).
         spikes_per_neuron: Unit spikes of a neuron for one input, likewise.
@@ -121,6 +122,7 @@ class Point:
     accuracy: float | None
     agreement: float | None
     error: float | None
+    series: dict[str, float | None]
     additions: float
     spikes_per_neuron: float
 
@@ -142,6 +144,7 @@ def points(result: LengthResult) -> Iterator[Point]:
             accuracy=result.accuracy(t),
             agreement=result.agreement(t),
             error=result.error(t),
+            series={each.name: each.at(t) for each in result.series},
             additions=additions,
             spikes_per_neuron=spikes,
         )

@@ -8,22 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.calibration.collect import classes_of, inputs_of
+from spikewright.calibration.collect import inputs_of
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.tasks import Outputs, Task
+from spikewright.tasks.form import Form
 
 __all__ = ["Inputs", "add_tensor"]
 
 
 class Inputs:
-    """Labelled inputs that are read again and again.
+    """Inputs with their targets that are read again and again.
 
     Args:
         data: Tensors or (input, label) pairs, or one tensor; the order must not change.
         limit: Use only the first so many inputs.
-        classes: Whether labels are class numbers; others are left out.
 
     Attributes:
         limit: As given.
+        task: What reads the targets that stand beside them; none are read before it is set.
+        form: What the network's outputs are, which the task may ask about.
         digest: SHA-256 of inputs and labels, however they are batched; "" before the first pass.
         samples: Inputs of a pass.
 
@@ -31,9 +34,7 @@ class Inputs:
         ConfigError: If the data can be read only once, or the limit is below 1.
     """
 
-    def __init__(
-        self, data: Iterable[Any] | Tensor, limit: int | None, *, classes: bool = True
-    ) -> None:
+    def __init__(self, data: Iterable[Any] | Tensor, limit: int | None) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: expected at least 1 input, got {limit}.")
         if isinstance(data, Iterator):
@@ -42,7 +43,9 @@ class Inputs:
                 "Pass a list or a DataLoader."
             )
         self._data = [data] if isinstance(data, Tensor) else data
-        self.limit, self.classes = limit, classes
+        self.limit = limit
+        self.task: Task = Outputs()
+        self.form = Form("not known yet")
         self.digest = ""
         self.samples = 0
 
@@ -52,12 +55,12 @@ class Inputs:
         known = self.limit is None and isinstance(self._data, Sized)
         return len(self._data) if known else None  # type: ignore[arg-type]  # checked above
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor] | tuple[Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any] | tuple[Tensor]]:
         """Read the data; the first whole pass sets the digest, later ones must have the same.
 
         Raises:
             CalibrationError: If there is nothing, or an input holds NaN or infinity.
-            ConfigError: If labels are no class numbers, or a later pass has other inputs than the
+            ConfigError: If targets are not those of the task, or a later pass has other inputs than the
                 first.
         """
         x_sha, label_sha, samples, form = hashlib.sha256(), hashlib.sha256(), 0, ""
@@ -72,13 +75,15 @@ class Inputs:
                     f"data: batch {index}: expected finite numbers, got NaN or infinity. "
                     "Clean the data."
                 )
-            labelled = self.classes and isinstance(batch, (tuple, list)) and len(batch) > 1
-            labels = classes_of(batch[1], len(whole), index)[:left] if labelled else None
+            given = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+            read = self.task.target(given, self.form, len(whole), index)
+            labels = None if read is None else read[:left]
+            labelled = labels is not None
             if form != (form := f"{x.dtype} {tuple(x.shape[1:])} {labelled}"):
                 x_sha.update(f"{samples} {form}\0".encode())
             add_tensor(x_sha, x)
             if labels is not None:
-                add_tensor(label_sha, labels.to(torch.int64))
+                label_sha.update(self.task.digest(labels))
             samples += x.shape[0]
             yield (x,) if labels is None else (x, labels)
         if not samples:

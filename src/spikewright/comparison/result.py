@@ -14,7 +14,7 @@ from spikewright.comparison.cells import Ann, Cell, points
 from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
 from spikewright.errors import ConfigError
-from spikewright.evaluation.answer_text import off_text
+from spikewright.evaluation.answer_text import off_text, series_notes
 from spikewright.files import write
 from spikewright.report.figures import Plot, Series, save
 from spikewright.text import number, percent, table
@@ -61,14 +61,17 @@ class Comparison:
         rows = self.rows()
         labelled, scores = self.ann.accuracy is not None, self.ann.classes > 0
         trained = any(r.training for r in rows)
-        shares = [percent(r.accuracy if labelled else r.agreement) for r in rows]
-        if not scores:
-            shares = [off_text(r.error) for r in rows]
+        names = self._figures_of_merit
+        shares = [[percent(r.accuracy if labelled else r.agreement)] for r in rows]
+        if names:
+            shares = [[percent(r.series.get(name)) for name in names] for r in rows]
+        elif not scores:
+            shares = [[off_text(r.error)] for r in rows]
         cost = [
             [
                 r.label,
                 str(r.T),
-                share,
+                *share,
                 number(r.additions),
                 f"{r.relative:.3f}",
                 number(r.analog_macs),
@@ -78,11 +81,15 @@ class Comparison:
             ]
             for r, share in zip(rows, shares, strict=True)
         ]
-        what = ("accuracy" if labelled else "agrees") if scores else "error"
-        head = ["label", "T", what, "additions", "÷ MACs", "MACs left", "spikes", "latency"]
+        what = names or (("accuracy" if labelled else "agrees") if scores else "error",)
+        head = ["label", "T", *what, "additions", "÷ MACs", "MACs left", "spikes", "latency"]
         head += ["training"] if trained else []
         if not labelled:
             words = _SPIKES if scores else f"{_ERROR}\n{_WORK_WORDS}"
+            if names:
+                notes = series_notes(self.cells[0].result.series) if self.cells else ()
+                ann = next(iter(notes), "").partition(" SNN")[0]
+                words = "\n".join(filter(None, (ann, _FIGURES_AFTER, _WORK_WORDS)))
             return f"{self._head()}\n\n{table(head, cost, width=width)}\n\n{words}"
         reach = {r.label: [r.label, *_reach(r)] for r in rows}
         reach_head = ["label"]
@@ -95,6 +102,11 @@ class Comparison:
         two = table(reach_head, list(reach.values()), width=width)
         first = table(head, cost, width=width)
         return f"{self._head()}\n\n{first}\n\n{_SPIKES}\n\n{two}\n\n{_REACH}"
+
+    @property
+    def _figures_of_merit(self) -> tuple[str, ...]:
+        """Names of the task's figures, if it has such."""
+        return tuple(each.name for each in self.cells[0].result.series) if self.cells else ()
 
     def to_csv(self, path: str | Path) -> None:
         """Write every label, T and step as one line; shares are fractions of one.
@@ -110,11 +122,14 @@ class Comparison:
         """
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
+        names = self._figures_of_merit
         answers = ("accuracy", "agreement") if self.ann.classes else ("error",)
+        answers = names or answers
         lines.writerow([*_PLACE, *answers, *_WORK])
         for cell in self.cells:
             for p in points(cell.result):
-                shares = ["" if (s := getattr(p, a)) is None else s for a in answers]
+                found = [p.series[a] if names else getattr(p, a) for a in answers]
+                shares = ["" if share is None else share for share in found]
                 own = [cell.label, cell.method, cell.T, p.t, p.tick]
                 lines.writerow([*own, *shares, p.additions, p.spikes_per_neuron])
         write(Path(path), text.getvalue())
@@ -171,6 +186,8 @@ class Comparison:
         share = "top-1 accuracy (%)" if ann is not None else "same decision as the ANN (%)"
         if not self.ann.classes:
             share = "error against the ANN (%)"
+        if self._figures_of_merit:
+            share, ann = f"{self._figures_of_merit[0]} (%)", self.cells[0].result.series[0].reference
         plain = Plot(
             series=(),
             x_label="",
@@ -194,10 +211,13 @@ class Comparison:
     def _series(self) -> tuple[tuple[Series, ...], ...]:
         """Return the curves of each figure."""
         found: tuple[list[Series], ...] = ([], [], [])
+        names = self._figures_of_merit
         what = ("accuracy" if self.ann.labelled else "agreement") if self.ann.classes else "error"
         for entry in self.entries:
-            along = [e for e in curve(self.of(entry.label)) if getattr(e[1], what) is not None]
-            y = [100 * getattr(p, what) for _, p in along]
+            points = curve(self.of(entry.label))
+            shares = [p.series[names[0]] if names else getattr(p, what) for _, p in points]
+            known = [(e, share) for e, share in zip(points, shares, strict=True) if share is not None]
+            along, y = [e for e, _ in known], [100 * share for _, share in known]
             x = [(float(T), float(p.tick), p.additions) for T, p in along]
             for i, series in enumerate(found):
                 lowest = _SHOWN * max(c.result.additions_per_sample for c in self.cells) * (i == 2)
@@ -224,6 +244,7 @@ _WORK_WORDS = "additions, MACs left: per input; spikes: per neuron and input; la
 _SPIKES = (
     f"T: time steps of the train; accuracy after the last of them, never the best.\n{_WORK_WORDS}"
 )
+_FIGURES_AFTER = "T: time steps of the train; figures after the last of them, never the best."
 _ERROR = (
     "T: time steps of the train. The outputs are no class scores, so there is no\n"
     "accuracy; error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs after the last step, of\n"

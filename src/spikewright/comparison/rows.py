@@ -43,6 +43,7 @@ class Row:
         agreement: Share of decisions equal to the original network's, likewise.
         error: Of outputs that are no class scores, how far the one is off that is furthest from the
             original's, likewise: the relative error, of integers the share of unequal elements.
+        series: Figures of other tasks than classification by name, likewise.
         additions: Additions for one input.
         relative: Additions for one multiply-add of the original network.
         analog_macs: Multiply-adds that remain for one input.
@@ -59,6 +60,7 @@ class Row:
     accuracy: float | None
     agreement: float | None
     error: float | None
+    series: dict[str, float | None]
     additions: float
     relative: float
     analog_macs: int
@@ -131,6 +133,7 @@ def rows_of(entry: Entry, cells: Sequence[Cell], ann: Ann) -> list[Row]:
                 accuracy=point.accuracy,
                 agreement=point.agreement,
                 error=point.error,
+                series=point.series,
                 additions=point.additions,
                 relative=point.additions / max(1, result.macs),
                 analog_macs=result.analog_macs,

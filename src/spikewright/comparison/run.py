@@ -22,6 +22,7 @@ from spikewright.evaluation import evaluate
 from spikewright.methods import MethodConfig, Prepared
 from spikewright.methods.base import versions
 from spikewright.progress import Interrupts, track
+from spikewright.tasks import Classification, Task, task_for
 
 __all__ = ["compare"]
 
@@ -33,6 +34,7 @@ def compare(
     calibration: Iterable[Any] | Tensor,
     data: Iterable[Any] | Tensor,
     T: Sequence[int] = DEFAULT_T,
+    task: Task | str | None = None,
     limit: int | None = None,
     store: str | Path | None = None,
     progress: bool = False,
@@ -43,8 +45,8 @@ def compare(
     store, every finished cell is kept in ``store/cells``, and a later call with the same settings,
     model, calibration and data reads it instead of measuring again.
 
-    Models whose outputs are no class scores have an error instead of accuracy; labels that come
-    with their inputs are not read.
+    Models whose outputs are no class scores have an error instead of accuracy, and labels that come
+    with their inputs are not read, unless a task says what they are for.
 
     Args:
         model: The trained network; it is not changed.
@@ -52,6 +54,7 @@ def compare(
         calibration: See :func:`spikewright.calibrate`.
         data: Inputs with labels, the same in every pass (no shuffling).
         T: Time steps of the methods that have none of their own.
+        task: What the network is for; see :func:`spikewright.evaluate`.
         limit: Use only the first so many inputs.
         store: Folder of finished cells.
         progress: Whether to show progress bars.
@@ -80,7 +83,8 @@ def compare(
     inputs = Inputs(data, limit)
     cells = Store(None if store is None else Path(store))
     prepared = api.calibrate(model, calibration, progress=progress)
-    inputs.classes = form_of(model, prepared).classes > 0
+    inputs.form = form_of(model, prepared)
+    inputs.task = task_for(task, inputs.form)
     for _ in track(inputs, "reading data", show=progress, total=inputs.batches):
         pass  # sets the digest
     facts = _facts(model, prepared, inputs)
@@ -188,6 +192,7 @@ def _cell(
         [network],
         track(inputs, title, show=progress, total=inputs.batches),
         reference=original.again(),
+        task=inputs.task,
     )
     if result.interrupted:
         return None
@@ -226,7 +231,8 @@ def _original(
         except FileFormatError as error:
             raise damaged(cells.path(parts), f"another one: {error}") from error
     batches = track(inputs, "ANN", show=progress, total=inputs.batches)
-    ann = decisions_of(model, batches) if inputs.classes else undecided(inputs.samples)
+    decides = inputs.task.name == Classification.name
+    ann = decisions_of(model, batches) if decides else undecided(inputs.samples)
     cells.write(parts, ann.to_dict())
     return ann
 
@@ -243,6 +249,7 @@ def _facts(model: nn.Module, prepared: Prepared, inputs: Inputs) -> dict[str, An
         "calibration_inputs": kept.hexdigest(),
         "data": inputs.digest,
         "limit": inputs.limit,
+        "task": repr(inputs.task),
     }
 
 

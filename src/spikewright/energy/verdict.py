@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from spikewright.energy.energy import OPPONENTS, Energy, Opponent
-from spikewright.evaluation.answer_text import off_text
+from spikewright.evaluation.answer_text import off_text, series_notes
 from spikewright.evaluation.length import LengthResult
 from spikewright.tasks.output_error import OutputError
 from spikewright.text import counted, percent
@@ -50,7 +50,10 @@ def verdict(
         ann_accuracy: Share of right decisions of the original network, if it was run.
         energies: What an input costs, one entry for each model.
     """
-    answers = _accuracy(length, ann_accuracy) if length.has_scores else _errors(length)
+    if length.has_scores:
+        answers = _accuracy(length, ann_accuracy)
+    else:
+        answers = _series(length) if length.series else _errors(length)
     return answers, _energy(energies), _latency(length)
 
 
@@ -73,6 +76,14 @@ def _accuracy(length: LengthResult, ann: float | None) -> str:
     where += "" if abs(points) < 0.005 else ("above" if points > 0 else "below")
     text += f", {where} the ANN ({100 * ann:.2f} %)"
     return f"{text}, and {same}." if same else f"{text}."
+
+
+def _series(length: LengthResult) -> str:
+    """Say what a task's figures are at the end."""
+    figures = ", ".join(f"{each.name} {percent(each.at())}" for each in length.series)
+    inputs = counted(length.samples, length.unit)
+    notes = " ".join(series_notes(length.series))
+    return f"{_when(length)} the spiking network has {figures} on {inputs}. {notes}".rstrip()
 
 
 _NAMED = 4

@@ -155,7 +155,19 @@ def _accuracy(measured: Measured) -> str:
 
 
 def _errors(runs: Sequence[Run]) -> str:
-    """Say whose outputs are closest that are no class scores."""
+    """Say whose outputs are closest that are no class scores, or best by the task's own figure."""
+    merit = merit_of(runs)
+    if all(run.result.series for run in runs):
+        shares = [(merit.of(run.result, None), run.label) for run in runs]
+        ranked = [(share, label) for share, label in shares if share is not None]
+        if not ranked:
+            return f"{counted(len(runs), 'network')} were run. {merit.name} is not defined here."
+        top = max(ranked)[0]
+        best = [label for share, label in ranked if share == top]
+        first = runs[0].result.series[0]
+        ann = "" if first.reference is None else f" (ANN: {percent(first.reference)})"
+        verb = "is" if len(best) == 1 else "are"
+        return f"After the last step {_names(best)} {verb} best by {merit.name}, {percent(top)}{ann}."
     found = [(run.result.error(), run.label) for run in runs]
     known = [(error, label) for error, label in found if error is not None]
     why = ""

@@ -113,6 +113,10 @@ def _steps(_: Content, priced: Priced) -> Iterator[_Line]:
 
 def _errors(x: LengthResult, t: int | None = None) -> Iterator[tuple[str, float | None]]:
     """Yield what is said of each output after some steps, all by default."""
+    for series in x.series:
+        yield series.name, series.at(t)
+        if t is None:
+            yield f"ann_{series.name}", series.reference
     for each in x.errors:
         if each.is_floating:
             yield f"relative_error ({each.name})", each.relative_error(t)

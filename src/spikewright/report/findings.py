@@ -239,12 +239,15 @@ def _additions(result: LengthResult, t: int | None) -> float:
 
 
 def _level(measured: Measured) -> float | None:
+    """Return the original network's own figure, where runs are drawn by one that it has."""
+    if all(run.result.series for run in measured.runs):
+        return measured.runs[0].result.series[0].reference
     labelled = any(run.result.labelled for run in measured.runs)
     return measured.ann_accuracy if labelled else None
 
 
 def _ann(measured: Measured) -> str:
-    return percent(measured.ann_accuracy)
+    return percent(_level(measured))
 
 
 def _plot(

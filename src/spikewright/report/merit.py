@@ -44,6 +44,8 @@ def merit_of(runs: Sequence[Run]) -> Merit:
     if all(x.has_scores for x in results):
         label = "same decision as the ANN (%)"
         return Merit("Agreement", label, LengthResult.agreement, _written)
+    if all(x.series for x in results):
+        return _merit(results[0].series[0].name)
     several = any(len(x.errors) > 1 for x in results)
     return Merit(
         "Error",
@@ -55,6 +57,16 @@ def merit_of(runs: Sequence[Run]) -> Merit:
         if any(x.errors for x in results)
         else "Nothing to compare with: the ANN was not run.",
     )
+
+
+def _merit(name: str) -> Merit:
+    """Return a task's own figure."""
+
+    def of(result: LengthResult, t: int | None) -> float | None:
+        found = [each.at(t) for each in result.series if each.name == name]
+        return found[0] if found else None
+
+    return Merit(name, f"{name} (%)", of, _written)
 
 
 def _written(share: float) -> str:

@@ -79,7 +79,17 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     found = [
         (title.capitalize() if alone else title, cell, "against the ANN's, after the last step")
         for title, cell in zip(answer_titles(x), answer_cells(x), strict=True)
-        if not x.has_scores
+        if not x.has_scores and not x.series
+    ]
+    found += [
+        (
+            each.name,
+            percent(each.at()),
+            "against the ANN's own decisions"
+            if each.reference is None
+            else f"ANN {percent(each.reference)}",
+        )
+        for each in x.series
     ]
     if own is not None:
         beside = "at rest" if x.settles else f"after {x.steps} steps"
@@ -113,7 +123,9 @@ def row_table(content: Content) -> Table:
     """Return one row for each run of a comparison."""
     model, count = content.models[0], len(content.models)
     scores = all(priced.run.result.has_scores for priced in content.runs)
+    own = all(priced.run.result.series for priced in content.runs)
     answers = ["accuracy", "agrees"] if scores else ["error"]
+    answers = list(answer_titles(content.runs[0].run.result)) if own else answers
     head = ["run", *answers, "additions", "÷ MACs", "spikes/neuron", "latency"]
     head += [f"energy ({model.name})", "÷ FP32", "÷ equal bits", "pays"]
     rows = []
@@ -121,7 +133,7 @@ def row_table(content: Content) -> Table:
         x, energy = priced.run.result, priced.energies[0]
         pays = sum(e.pays(o) for e in priced.energies for o in OPPONENTS)
         of = len(OPPONENTS) * count
-        shares = answer_cells(x) if scores else (off_text(x.error()),)
+        shares = answer_cells(x) if scores or own else (off_text(x.error()),)
         rows.append(
             (
                 Field(priced.run.label),

@@ -132,7 +132,7 @@ class Task:
         raise NotImplementedError
 
     def digest(self, target: Any) -> bytes:  # noqa: ANN401 - what `target` returned
-        """Return bytes that are the same for the same targets only."""
+        """Return bytes that are the same for the same targets only, however they are batched."""
         if isinstance(target, Tensor):
             flat = target.detach().to("cpu").contiguous()
             return (

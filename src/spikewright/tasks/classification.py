@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from spikewright.calibration.collect import classes_of
@@ -41,7 +42,7 @@ class Classification(Task):
                 f"batch {index}: expected class numbers below {form.classes}, the network's "
                 f"outputs, got {int(classes.max())}. Check the labels."
             )
-        return classes
+        return classes.to(torch.int64)
 
     def answers(self, network: SpikingNetwork, form: Form) -> Answers:
         """Return an empty account; see :class:`Task`."""
