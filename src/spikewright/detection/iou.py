@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int, Int64
+from jaxtyping import Int64, Integer
 from torch import Tensor
 
 from spikewright.errors import ConfigError, ShapeError
@@ -70,7 +70,7 @@ class Confusion:
 
 
 def confusion(
-    found: Int[Tensor, "*pixel"], truth: Int[Tensor, "*pixel"], classes: int, ignore: int = 255
+    found: Integer[Tensor, "*pixel"], truth: Integer[Tensor, "*pixel"], classes: int, ignore: int = 255
 ) -> Confusion:
     """Count which classes were taken for which.
 
