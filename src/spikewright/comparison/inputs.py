@@ -60,8 +60,8 @@ class Inputs:
 
         Raises:
             CalibrationError: If there is nothing, or an input holds NaN or infinity.
-            ConfigError: If targets are not those of the task, or a later pass has other inputs than the
-                first.
+            ConfigError: If targets are not those of the task, or a later pass has other inputs than
+                the first.
         """
         x_sha, label_sha, samples, form = hashlib.sha256(), hashlib.sha256(), 0, ""
         for index, batch in enumerate(self._data):

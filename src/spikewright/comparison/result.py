@@ -21,7 +21,7 @@ from spikewright.text import number, percent, table
 
 __all__ = ["FIGURES", "SCHEMA", "Comparison"]
 
-SCHEMA = "spikewright.comparison/3"
+SCHEMA = "spikewright.comparison/4"
 
 FIGURES = ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
 """Names of the files that :meth:`Comparison.figures` writes, without their endings."""
@@ -123,8 +123,7 @@ class Comparison:
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         names = self._figures_of_merit
-        answers = ("accuracy", "agreement") if self.ann.classes else ("error",)
-        answers = names or answers
+        answers = names or (("accuracy", "agreement") if self.ann.classes else ("error",))
         lines.writerow([*_PLACE, *answers, *_WORK])
         for cell in self.cells:
             for p in points(cell.result):
@@ -187,7 +186,8 @@ class Comparison:
         if not self.ann.classes:
             share = "error against the ANN (%)"
         if self._figures_of_merit:
-            share, ann = f"{self._figures_of_merit[0]} (%)", self.cells[0].result.series[0].reference
+            first = self.cells[0].result.series[0]
+            share, ann = f"{first.name} (%)", first.reference
         plain = Plot(
             series=(),
             x_label="",
@@ -216,7 +216,9 @@ class Comparison:
         for entry in self.entries:
             points = curve(self.of(entry.label))
             shares = [p.series[names[0]] if names else getattr(p, what) for _, p in points]
-            known = [(e, share) for e, share in zip(points, shares, strict=True) if share is not None]
+            known = [
+                (e, share) for e, share in zip(points, shares, strict=True) if share is not None
+            ]
             along, y = [e for e, _ in known], [100 * share for _, share in known]
             x = [(float(T), float(p.tick), p.additions) for T, p in along]
             for i, series in enumerate(found):

@@ -70,7 +70,10 @@ class Confusion:
 
 
 def confusion(
-    found: Integer[Tensor, "*pixel"], truth: Integer[Tensor, "*pixel"], classes: int, ignore: int = 255
+    found: Integer[Tensor, "*pixel"],
+    truth: Integer[Tensor, "*pixel"],
+    classes: int,
+    ignore: int = 255,
 ) -> Confusion:
     """Count which classes were taken for which.
 

@@ -8,7 +8,15 @@ from spikewright.tasks.output_error import OutputError
 from spikewright.tasks.series import Series
 from spikewright.text import counted, percent, shorten
 
-__all__ = ["answer_cells", "answer_notes", "answer_titles", "every_output", "off_text", "points", "series_notes"]
+__all__ = [
+    "answer_cells",
+    "answer_notes",
+    "answer_titles",
+    "every_output",
+    "off_text",
+    "points",
+    "series_notes",
+]
 
 _SHOWN = 3
 """Outputs that have a column each; of more the one is shown that is furthest off."""

@@ -22,7 +22,7 @@ from spikewright.text import counted, number, table
 
 __all__ = ["SCHEMA", "Result"]
 
-SCHEMA = "spikewright.result/3"
+SCHEMA = "spikewright.result/4"
 
 
 @dataclass(frozen=True)

@@ -166,8 +166,8 @@ def _errors(runs: Sequence[Run]) -> str:
         best = [label for share, label in ranked if share == top]
         first = runs[0].result.series[0]
         ann = "" if first.reference is None else f" (ANN: {percent(first.reference)})"
-        verb = "is" if len(best) == 1 else "are"
-        return f"After the last step {_names(best)} {verb} best by {merit.name}, {percent(top)}{ann}."
+        who = f"{_names(best)} {'is' if len(best) == 1 else 'are'}"
+        return f"After the last step {who} best by {merit.name}, {percent(top)}{ann}."
     found = [(run.result.error(), run.label) for run in runs]
     known = [(error, label) for error, label in found if error is not None]
     why = ""

@@ -17,7 +17,7 @@ from spikewright.text import counted
 
 __all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]
 
-COMPARISONS = ("spikewright.comparison/3",)
+COMPARISONS = ("spikewright.comparison/4",)
 """Schemas of the comparisons that can be read."""
 
 
