@@ -78,7 +78,7 @@ class MarkTable:
     where: str
     names: Sequence[str]
     sizes: Int64[np.ndarray, "image 2"] | None
-    offsets: Int64[np.ndarray, " image+1"]
+    offsets: Int64[np.ndarray, " start"]
     boxes: Float64[np.ndarray, "box 4"]
     labels: Int64[np.ndarray, " box"]
     crowd: Bool[np.ndarray, " box"]
