@@ -8,9 +8,10 @@ labels and preprocessing. So a new layout is a new reader and nothing else.
 import dataclasses
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ __all__ = [
     "ImageSet",
     "PackedReader",
     "decode",
+    "size_of",
 ]
 
 Mode = Literal["RGB", "L"]
@@ -140,8 +142,14 @@ class PackedReader:
 
     def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
         """Decode image ``index``."""
-        coded = self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()
-        return decode(coded, mode, f"{self.name}[{index}]")
+        return decode(self._coded(index), mode, f"{self.name}[{index}]")
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width of image ``index`` in pixels, without decoding it."""
+        return size_of(self._coded(index), f"{self.name}[{index}]")
+
+    def _coded(self, index: int) -> bytes:
+        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -156,12 +164,20 @@ class FileReader:
 
     def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
         """Read and decode file ``index``."""
-        where = f"{self.name}[{index}] ({self.paths[index]})"
+        return decode(self._coded(index), mode, self._where(index))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width of image ``index`` in pixels, without decoding it."""
+        return size_of(self._coded(index), self._where(index))
+
+    def _where(self, index: int) -> str:
+        return f"{self.name}[{index}] ({self.paths[index]})"
+
+    def _coded(self, index: int) -> bytes:
         try:
-            coded = read_bytes(self.paths[index], "an image", MOST_BYTES)
+            return read_bytes(self.paths[index], "an image", MOST_BYTES)
         except FileFormatError as error:
             raise FileFormatError(f"{self.name}[{index}]: {error}") from error
-        return decode(coded, mode, where)
 
 
 def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
@@ -180,12 +196,35 @@ def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
             (``PIL.Image.MAX_IMAGE_PIXELS``, 89 million).
         ConfigError: If Pillow is not installed.
     """
+    with _opened(coded, where) as picture:
+        image = np.asarray(picture.convert(mode))
+    return image.reshape(*image.shape[:2], len(mode))
+
+
+def size_of(coded: bytes, where: str) -> tuple[int, int]:
+    """Return height and width in pixels of an image file held in memory, without decoding it.
+
+    Args:
+        coded: The bytes of the file.
+        where: Which image this is, for the error.
+
+    Raises:
+        FileFormatError: As :func:`decode`.
+        ConfigError: If Pillow is not installed.
+    """
+    with _opened(coded, where) as picture:
+        return int(picture.height), int(picture.width)
+
+
+@contextmanager
+def _opened(coded: bytes, where: str) -> Iterator[Any]:
+    """Open an image file held in memory; failures in the block are its fault, too."""
     pillow = pillow_image()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(io.BytesIO(coded), formats=FORMATS) as picture:
-                image = np.asarray(picture.convert(mode))
+                yield picture
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
         raise FileFormatError(
             f"{where}: expected an image of at most {pillow.MAX_IMAGE_PIXELS:,} pixels, got a "
@@ -196,4 +235,3 @@ def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
             f"{where}: expected an image, got {len(coded)} bytes that do not decode ({error}). "
             "Replace or remove it."
         ) from error
-    return image.reshape(*image.shape[:2], len(mode))

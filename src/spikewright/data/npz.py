@@ -11,6 +11,7 @@ Four layouts are told apart by their keys:
 Nothing pickled is read.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from spikewright.data.preprocess import Preprocess
 from spikewright.data.sheets import SheetReader
 from spikewright.errors import ConfigError, FileFormatError
 
-__all__ = ["from_npz"]
+__all__ = ["from_npz", "packed_files", "pixels", "read_layout"]
 
 MOST_BYTES = 1 << 30
 """What a small file may unpack to, 1 GiB; a larger one may become ``MOST_TIMES`` its size."""
 
 MOST_TIMES = 32
 
-LAYOUTS = (
+Layouts = Sequence[Sequence[str]]
+
+LAYOUTS: Layouts = (
     ("images", "labels"),
     ("x", "y"),
     ("jpeg", "offsets", "labels"),
@@ -72,7 +75,7 @@ def from_npz(
     """
     path = Path(path)
     where = path.name if part is None else f"{path.name}:{part}"
-    arrays = _read(path, where, "" if part is None else f"{part}_")
+    arrays = read_layout(path, where, LAYOUTS, "" if part is None else f"{part}_")
     if "x" in arrays:
         if preprocess is not None:
             raise ConfigError(
@@ -84,13 +87,12 @@ def from_npz(
         )
     reader: ImageReader
     if "images" in arrays:
-        images = _pixels(arrays["images"], where)
+        images = pixels(arrays["images"], where)
         preprocess = preprocess or Preprocess(channels="L" if images.shape[3] == 1 else "RGB")
         reader, count = ArrayReader(images), len(images)
     else:
         key = "jpeg" if "jpeg" in arrays else "webp"
-        blob, offsets = _blob(arrays[key], arrays["offsets"], key, where)
-        packed = PackedReader(where, blob, offsets)
+        packed = packed_files(arrays[key], arrays["offsets"], key, where)
         if key == "webp":
             count = int(np.size(arrays["labels"]))
             reader = SheetReader(packed, tile, count)
@@ -100,8 +102,21 @@ def from_npz(
     return ImageSet(where, reader, labels, preprocess or Preprocess())
 
 
-def _read(path: Path, where: str, prefix: str) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays of the one layout the file holds."""
+def read_layout(
+    path: Path, where: str, layouts: Layouts, prefix: str = "", extra: Sequence[str] = ()
+) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of the first layout that a file holds.
+
+    Args:
+        path: The file.
+        where: What it is, for messages.
+        layouts: Keys that belong together.
+        prefix: Stands before all keys in the file, and not in what is returned.
+        extra: Keys that are read, too, if they are there.
+
+    Raises:
+        FileFormatError: If it is missing, damaged, unpacks to too much, or has no such layout.
+    """
     if not path.is_file():
         raise FileFormatError(f"{path}: expected a file, got none. Check the path.")
     try:
@@ -113,10 +128,11 @@ def _read(path: Path, where: str, prefix: str) -> dict[str, npt.NDArray[Any]]:
                     "Save it with np.savez."
                 )
             keys = set(archive.files)
-            for layout in LAYOUTS:
+            for layout in layouts:
                 if keys >= {prefix + key for key in layout}:
-                    _check_sizes(archive, [prefix + key for key in layout], path, where)
-                    return {key: archive[prefix + key] for key in layout}
+                    names = [*layout, *(key for key in extra if prefix + key in keys)]
+                    _check_sizes(archive, [prefix + key for key in names], path, where)
+                    return {key: archive[prefix + key] for key in names}
     except (FileFormatError, KeyboardInterrupt):
         raise
     except Exception as error:  # a damaged archive fails in as many ways as there are bytes
@@ -124,11 +140,15 @@ def _read(path: Path, where: str, prefix: str) -> dict[str, npt.NDArray[Any]]:
             f"{where}: expected an .npz file of plain arrays, got one that cannot be read "
             f"({error}). It may be truncated or hold Python objects: write it again."
         ) from error
-    wanted = " or ".join("+".join(prefix + key for key in layout) for layout in LAYOUTS)
+    wanted = " or ".join("+".join(prefix + key for key in layout) for layout in layouts)
     raise FileFormatError(
         f"{where}: expected the keys {wanted}, got {', '.join(sorted(keys)) or 'none'}. "
         "Rename the arrays"
-        + (", or name the part before '_images' with part=." if not prefix else ".")
+        + (
+            ", or name the part before '_images' with part=."
+            if layouts is LAYOUTS and not prefix
+            else "."
+        )
     )
 
 
@@ -151,8 +171,12 @@ def _check_sizes(archive: Any, keys: list[str], path: Path, where: str) -> None:
         )
 
 
-def _pixels(images: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
-    """Check images and return them as "image height width channel"."""
+def pixels(images: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
+    """Check images and return them as "image height width channel".
+
+    Raises:
+        FileFormatError: If they are of another kind or shape.
+    """
     if images.dtype != np.uint8:
         raise FileFormatError(
             f"{where}: expected images of uint8, got {images.dtype}. "
@@ -211,10 +235,14 @@ def _labels(labels: npt.NDArray[Any], count: int, where: str) -> npt.NDArray[np.
     return labels.astype(np.int64)
 
 
-def _blob(
+def packed_files(
     blob: npt.NDArray[Any], offsets: npt.NDArray[Any], key: str, where: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Check packed files and where they begin."""
+) -> PackedReader:
+    """Check packed files and where they begin.
+
+    Raises:
+        FileFormatError: If the bytes are no row of uint8, or the offsets do not rise within it.
+    """
     if blob.dtype != np.uint8 or blob.ndim != 1:
         raise FileFormatError(
             f"{where}: expected {key} as one row of uint8, got {blob.dtype} of shape {blob.shape}. "
@@ -227,4 +255,4 @@ def _blob(
             f"{where}: expected offsets rising from 0 to the {len(blob)} bytes of {key}, got "
             f"{offsets.dtype} of shape {offsets.shape} that do not. Write the file again."
         )
-    return blob, offsets.astype(np.int64)
+    return PackedReader(where, blob, offsets.astype(np.int64))

@@ -17,31 +17,41 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from spikewright._vision import pillow_image
+from spikewright.detection import Placement
 from spikewright.errors import ConfigError, ShapeError
 
 __all__ = ["Preprocess"]
 
 Channels = Literal["RGB", "BGR", "L"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Fit = Literal["stretch", "letterbox"]
 MOST_PIXELS = 1 << 14
 """Longest side that an image is resized to."""
 
+_Side = tuple[int, int]
+
 CHANNELS: tuple[str, ...] = get_args(Channels)
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+FITS: tuple[str, ...] = get_args(Fit)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """Crop, resize, reorder, scale and normalise one image.
+    """Crop, resize, pad, reorder, scale and normalise one image.
 
-    The order is fixed: centre crop, resize, channel order, then ``(v * scale - mean) / std`` on
-    the values v in 0..255. ``mean`` and ``std`` are in the order of ``channels``, so for BGR the
-    blue one comes first.
+    The order is fixed: centre crop, resize, pad, channel order, then ``(v * scale - mean) / std``
+    on the values v in 0..255. ``mean`` and ``std`` are in the order of ``channels``, so for BGR
+    the blue one comes first.
 
     Args:
         size: Height and width given to the network, one number for a square; None keeps the size.
         crop: Side of the centred square that is kept, as a fraction of the shorter side, in (0,
-            1]. None keeps the whole image, which ``size`` then stretches.
+            1]. None keeps the whole image.
+        fit: How it becomes ``size``. ``"stretch"`` takes one scale along each side.
+            ``"letterbox"``, as YOLO detectors are trained on, takes the smaller of the two for
+            both and centres the image on a grey ground; sides are rounded to whole pixels, and an
+            odd row or column of ground is below or to the right.
+        pad: The grey of that ground, a stored value in 0..255.
         mean: Subtracted after scaling; one number, or one per channel.
         std: Divided by after that; one number, or one per channel.
         channels: ``"RGB"``, ``"BGR"`` or ``"L"`` (one grey channel).
@@ -49,7 +59,8 @@ class Preprocess:
         interpolation: How Pillow resizes.
 
     Raises:
-        ConfigError: If a setting is out of range or the lengths of ``mean`` or ``std`` do not fit.
+        ConfigError: If a setting is out of range, the lengths of ``mean`` or ``std`` do not fit,
+            or there is no size to letterbox to.
 
     Example:
         >>> grey = Preprocess(channels="L", scale=1 / 16)
@@ -64,6 +75,8 @@ class Preprocess:
     channels: Channels = "RGB"
     scale: float = 1 / 255
     interpolation: Interpolation = "bilinear"
+    fit: Fit = "stretch"
+    pad: int = 114
 
     def __post_init__(self) -> None:
         sides = (self.size,) if isinstance(self.size, int) else self.size or ()
@@ -76,6 +89,12 @@ class Preprocess:
             raise _bad("channels", _KINDS["channels"], self.channels)
         if self.interpolation not in INTERPOLATIONS:
             raise _bad("interpolation", _KINDS["interpolation"], self.interpolation)
+        if self.fit not in FITS:
+            raise _bad("fit", _KINDS["fit"], self.fit)
+        if self.fit == "letterbox" and self.size is None:
+            raise _bad("size", "a height and width to letterbox to", None)
+        if not 0 <= self.pad <= 255:
+            raise _bad("pad", _KINDS["pad"], self.pad)
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise _bad("scale", "a finite number above 0", self.scale)
         for field in ("mean", "std"):
@@ -110,23 +129,56 @@ class Preprocess:
             )
         return _normalised(self._fitted(image), self)
 
-    def _fitted(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Crop and resize."""
+    def placement(self, height: int, width: int) -> Placement:
+        """Say where the pixels of an image of that size come to be in the network's input.
+
+        Args:
+            height: Of the stored image, in pixels.
+            width: Of the stored image, in pixels.
+
+        Returns:
+            Scales are those of the sides as they are rounded, so along x and y those of a
+            letterboxed image may differ a little. A crop has a negative offset.
+
+        Example:
+            >>> Preprocess(size=64, fit="letterbox").placement(height=30, width=90)
+            Placement(scale=(0.7111111111111111, 0.7), offset=(0.0, 21.0))
+        """
+        kept, resized, ground = self._plan(height, width)
+        scale = resized[1] / kept[1], resized[0] / kept[0]
+        corner = (width - kept[1]) // 2, (height - kept[0]) // 2
+        before = (ground[1] - resized[1]) // 2, (ground[0] - resized[0]) // 2
+        x, y = (float(b - c * s) for b, c, s in zip(before, corner, scale, strict=True))
+        return Placement(scale, (x, y))
+
+    def _plan(self, height: int, width: int) -> tuple[_Side, _Side, _Side]:
+        """Return height and width of what is kept of an image, resized, and with its ground."""
+        kept = height, width
         if self.crop is not None:
-            height, width = image.shape[:2]
-            side = max(1, round(min(height, width) * self.crop))
-            top, left = (height - side) // 2, (width - side) // 2
-            image = image[top : top + side, left : left + side]
-        size = (self.size, self.size) if isinstance(self.size, int) else self.size
-        if size is None or image.shape[:2] == size:
+            kept = (max(1, round(min(height, width) * self.crop)),) * 2
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size or kept
+        if self.fit == "stretch":
+            return kept, size, size
+        scale = min(size[0] / kept[0], size[1] / kept[1])
+        return kept, (max(1, round(kept[0] * scale)), max(1, round(kept[1] * scale))), size
+
+    def _fitted(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Crop, resize and pad."""
+        kept, resized, ground = self._plan(*image.shape[:2])
+        image = image[_middle(image.shape[:2], kept)]
+        if kept != resized:
+            pillow = pillow_image()
+            method = pillow.Resampling[self.interpolation.upper()]
+            picture = pillow.fromarray(
+                np.ascontiguousarray(image[..., 0] if self.channels == "L" else image)
+            )
+            image = np.asarray(picture.resize((resized[1], resized[0]), method))
+            image = image.reshape(*resized, len(self.channels))
+        if resized == ground:
             return image
-        pillow = pillow_image()
-        method = pillow.Resampling[self.interpolation.upper()]
-        picture = pillow.fromarray(
-            np.ascontiguousarray(image[..., 0] if self.channels == "L" else image)
-        )
-        resized = np.asarray(picture.resize((size[1], size[0]), method))
-        return resized.reshape(*size, len(self.channels))
+        padded = np.full((*ground, len(self.channels)), self.pad, np.uint8)
+        padded[_middle(ground, resized)] = image
+        return padded
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain numbers, strings and lists, as TOML and JSON hold them.
@@ -169,6 +221,8 @@ _KINDS = {
     "channels": "'RGB', 'BGR' or 'L'",
     "scale": "a number",
     "interpolation": "'nearest', 'bilinear' or 'bicubic'",
+    "fit": "'stretch' or 'letterbox'",
+    "pad": "a whole number in 0..255",
 }
 
 
@@ -182,10 +236,19 @@ def _is_kind(key: str, value: object) -> bool:
             return len(pair) == 2 and all(number(side) and isinstance(side, int) for side in pair)
         case "mean" | "std":
             return isinstance(value, tuple) and all(map(number, value))
-        case "channels" | "interpolation":
-            return value in (CHANNELS if key == "channels" else INTERPOLATIONS)
+        case "channels" | "interpolation" | "fit":
+            known = {"channels": CHANNELS, "interpolation": INTERPOLATIONS, "fit": FITS}
+            return value in known[key]
+        case "pad":
+            return number(value) and isinstance(value, int)
         case _:
             return number(value)
+
+
+def _middle(whole: tuple[int, ...], part: _Side) -> tuple[slice, slice]:
+    """Return the rows and columns in the middle of a larger image; an odd one is left behind."""
+    top, left = (whole[0] - part[0]) // 2, (whole[1] - part[1]) // 2
+    return slice(top, top + part[0]), slice(left, left + part[1])
 
 
 def _normalised(

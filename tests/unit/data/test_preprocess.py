@@ -4,6 +4,7 @@
 import re
 import sys
 import tomllib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,12 @@ from tests.unit.data.files import pictures
         ),
         ({"channels": "CMYK"}, "preprocess.channels: expected 'RGB', 'BGR' or 'L', got 'CMYK'"),
         ({"interpolation": "lanczos"}, "preprocess.interpolation: expected 'nearest', 'bilinear'"),
+        ({"fit": "cover"}, "preprocess.fit: expected 'stretch' or 'letterbox', got 'cover'"),
+        ({"size": 8, "pad": 256}, "preprocess.pad: expected a whole number in 0..255, got 256"),
+        (
+            {"fit": "letterbox"},
+            "preprocess.size: expected a height and width to letterbox to, got None",
+        ),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
@@ -49,7 +56,7 @@ def test_a_setting_out_of_range_is_refused(settings: dict[str, object], message:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sise": 3}, "preprocess.keys: expected some of channels, crop, interpolation, mean,"),
+        ({"sise": 3}, "preprocess.keys: expected some of channels, crop, fit, interpolation,"),
         (
             {"size": "large"},
             "preprocess.size: expected a whole number, or two: [height, width], got 'large'",
@@ -60,6 +67,9 @@ def test_a_setting_out_of_range_is_refused(settings: dict[str, object], message:
         ({"mean": ["a"]}, "preprocess.mean: expected a number, or a list of them, got ('a',)"),
         ({"channels": "CMYK"}, "preprocess.channels: expected 'RGB', 'BGR' or 'L', got 'CMYK'"),
         ({"interpolation": "lanczos"}, "preprocess.interpolation: expected 'nearest', 'bilinear'"),
+        ({"fit": "cover"}, "preprocess.fit: expected 'stretch' or 'letterbox', got 'cover'"),
+        ({"pad": 1.5}, "preprocess.pad: expected a whole number in 0..255, got 1.5"),
+        ({"pad": True}, "got True"),
     ],
 )
 def test_a_table_with_a_wrong_entry_is_refused(settings: dict[str, object], message: str) -> None:
@@ -83,8 +93,14 @@ def test_an_image_of_another_shape_or_kind_is_refused(image: np.ndarray, got: st
         Preprocess()(image)
 
 
-def test_settings_survive_toml() -> None:
-    settings = Preprocess(size=(4, 6), crop=0.5, mean=(1.0, 2.0, 3.0), channels="BGR", scale=1.0)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Preprocess(size=(4, 6), crop=0.5, mean=(1.0, 2.0, 3.0), channels="BGR", scale=1.0),
+        Preprocess(size=8, fit="letterbox", pad=0),
+    ],
+)
+def test_settings_survive_toml(settings: Preprocess) -> None:
     text = "\n".join(f"{key} = {value!r}" for key, value in settings.to_dict().items())
     assert Preprocess.from_dict(tomllib.loads(text)) == settings
 
@@ -151,6 +167,57 @@ def test_resizing_is_pillows_bilinear(channels: str) -> None:
     theirs = np.asarray(Image.fromarray(image.squeeze()).resize((5, 7), Image.Resampling.BILINEAR))
     ours = Preprocess(size=(7, 5), scale=1.0, channels=channels)(image)
     assert (ours.permute(1, 2, 0).squeeze().numpy() == theirs).all()
+
+
+def test_a_letterbox_is_the_whole_image_in_the_middle_of_grey() -> None:
+    image = np.arange(2 * 4, dtype=np.uint8).reshape(2, 4, 1)
+    out = Preprocess(channels="L", size=(5, 4), fit="letterbox", scale=1.0)(image)
+    assert (out[0, [0, 3, 4]] == 114).all()
+    assert (out[0, 1:3].numpy() == image[..., 0]).all()
+
+
+@pytest.mark.parametrize(
+    "shape", [(480, 640), (333, 500), (500, 333), (1, 999), (416, 416), (7, 5)]
+)
+@pytest.mark.parametrize("size", [(416, 416), (352, 640), (31, 33)])
+def test_a_letterbox_is_where_yolo_puts_it(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    """The arithmetic of Ultralytics' LetterBox: half of the ground, 0.1 taken off, rounded."""
+    ratio = min(size[0] / shape[0], size[1] / shape[1])
+    width, height = round(shape[1] * ratio), max(1, round(shape[0] * ratio))
+    left, top = (round((size[i] - side) / 2 - 0.1) for i, side in ((1, width), (0, height)))
+    settings = Preprocess(size=size, fit="letterbox", scale=1.0, pad=9)
+    place = settings.placement(*shape)
+    assert place.offset == (left, top)
+    assert place.scale == (width / shape[1], height / shape[0])
+    ink = settings(np.full((*shape, 3), 200, np.uint8))[0] == 200
+    assert ink.sum() == width * height
+    assert ink[top : top + height, left : left + width].all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"size": (30, 50)},
+        {"size": (90, 50), "fit": "letterbox"},
+        {"crop": 0.7},
+        {"size": 60, "crop": 0.7},
+        {"size": (60, 83), "crop": 0.7, "fit": "letterbox"},
+    ],
+)
+def test_the_placement_leads_to_the_pixels_and_back(settings: dict[str, Any]) -> None:
+    """A block of ink in the image is found in the input where the placement says it is."""
+    image = np.zeros((41, 65, 1), np.uint8)
+    image[14:26, 25:40] = 255
+    box = torch.tensor([[25.0, 14.0, 40.0, 26.0]])
+    preprocess = Preprocess(channels="L", pad=0, interpolation="nearest", **settings)
+    place = preprocess.placement(41, 65)
+    rows, columns = (preprocess(image)[0] > 0.5).nonzero(as_tuple=True)
+    found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    inside = place.to_input(box)
+    # Nearest takes a pixel whose centre is inside: its edge is at most half an input pixel away.
+    torch.testing.assert_close(inside[0], torch.stack(found).float(), rtol=0, atol=0.5001)
+    torch.testing.assert_close(place.to_image(inside), box, rtol=0, atol=1e-5)
 
 
 def test_without_pillow_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
