@@ -4,6 +4,10 @@
 Nothing here changes a network; weights are loaded without executing anything pickled.
 """
 
+from spikewright.models.detection import casc_yolo_resnet50 as casc_yolo_resnet50
+from spikewright.models.detection import casc_yolo_vgg16 as casc_yolo_vgg16
+from spikewright.models.detection import yolo_fastest_v2 as yolo_fastest_v2
+from spikewright.models.detection import yolov8n_relu as yolov8n_relu
 from spikewright.models.digits import digits_cnn as digits_cnn
 from spikewright.models.exported import load_exported as load_exported
 from spikewright.models.graph_json import GraphModel as GraphModel

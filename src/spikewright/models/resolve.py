@@ -16,6 +16,12 @@ from torch import nn
 
 from spikewright._vision import torchvision
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError, unknown_name
+from spikewright.models.detection import (
+    casc_yolo_resnet50,
+    casc_yolo_vgg16,
+    yolo_fastest_v2,
+    yolov8n_relu,
+)
 from spikewright.models.digits import digits_cnn
 from spikewright.models.exported import load_exported
 from spikewright.models.graph_json import GRAPH_SUFFIX, from_graph_json
@@ -42,6 +48,8 @@ def _from_torchvision(name: str) -> nn.Module:
 
 _NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
+        "casc-yolo-resnet50": casc_yolo_resnet50,
+        "casc-yolo-vgg16": casc_yolo_vgg16,
         "digits-cnn": digits_cnn,
         "mobilenetv2-cifar": mobilenetv2_cifar,
         "resnet20": resnet20,
@@ -50,6 +58,8 @@ _NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         "vgg11-cifar": vgg11_cifar,
         "vgg11-half-cifar": vgg11_half_cifar,
         "vgg16-cifar": vgg16_cifar,
+        "yolo-fastest-v2": yolo_fastest_v2,
+        "yolov8n-relu": yolov8n_relu,
         # The papers' networks for ImageNet are torchvision's, short for torchvision:NAME.
         **{
             name: functools.partial(_from_torchvision, name)
@@ -78,7 +88,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()  # doctest: +ELLIPSIS
-        ('digits-cnn', 'mobilenetv2-cifar', 'resnet20', ..., 'mobilenet_v2', ..., 'vgg16_bn')
+        ('casc-yolo-resnet50', ..., 'digits-cnn', ..., 'mobilenet_v2', ..., 'vgg16_bn')
     """
     return tuple(_NAMED)
 
