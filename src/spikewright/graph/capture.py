@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from spikewright._vision import detector_family
 from spikewright.errors import SpikewrightError, UnsupportedModuleError
 from spikewright.graph.batch import Merged, Shape
 from spikewright.graph.calls import Call, call_of, doubled, positional_names
-from spikewright.graph.export_errors import explained, is_a_detector, whole_detector
+from spikewright.graph.export_errors import explained, is_a_detector
 from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.kept import kept
@@ -60,7 +61,7 @@ def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see grap
             "model: expected an nn.Module, got a TorchScript module. Pass the Python model itself, "
             "or a file written by torch.export.save."
         )
-    if whole_detector(model):
+    if detector_family(model):
         raise is_a_detector(model)
     call = doubled(call_of(model, example), model)
     return kept(model, call, lambda: _exported(model, call))

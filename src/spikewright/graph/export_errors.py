@@ -8,23 +8,13 @@ from types import TracebackType
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from spikewright._vision import detector_family
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph.calls import Call
 
-__all__ = ["explained", "is_a_detector", "whole_detector"]
+__all__ = ["explained", "is_a_detector"]
 
 _LIBRARY = re.compile(r"[/\\](torch|torchvision|spikewright)[/\\]")
-
-
-_DETECTORS = ("GeneralizedRCNN", "RetinaNet", "FCOS", "SSD")
-
-
-def whole_detector(model: nn.Module) -> bool:
-    """Tell whether a model is one of torchvision's detectors, with its post-processing."""
-    return any(
-        c.__name__ in _DETECTORS and c.__module__.startswith("torchvision.models.detection.")
-        for c in type(model).__mro__
-    )
 
 
 def is_a_detector(model: nn.Module, inside: str = "") -> UnsupportedModuleError:
@@ -63,7 +53,7 @@ def explained(error: Exception, model: nn.Module, call: Call) -> UnsupportedModu
     place = _line(error.__traceback__)
     head = f"{title}{f' ({place})' if place else ''}"
     for path, part in model.named_modules():
-        if whole_detector(part):
+        if detector_family(part):
             return is_a_detector(part, inside=f"{title}.{path}")
     if _depends_on_data(error):
         return UnsupportedModuleError(
