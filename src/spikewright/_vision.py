@@ -14,10 +14,11 @@ import sys
 from types import ModuleType
 
 import torch
+from torch import nn
 
 from spikewright.errors import ConfigError
 
-__all__ = ["pillow_image", "torchvision"]
+__all__ = ["detector_family", "pillow_image", "torchvision"]
 
 _MISSING_OPERATOR = re.compile(r"operator torchvision::(\w+) does not exist")
 
@@ -59,6 +60,19 @@ def torchvision() -> ModuleType:
             ]
             for name in half_imported:
                 del sys.modules[name]
+
+
+def detector_family(model: nn.Module) -> str | None:
+    """Return which of torchvision's classes of detectors a model is of, if any.
+
+    Returns:
+        ``"GeneralizedRCNN"``, ``"RetinaNet"``, ``"FCOS"``, ``"SSD"`` or None.
+    """
+    for kind in type(model).__mro__:
+        own = kind.__module__.startswith("torchvision.models.detection.")
+        if own and kind.__name__ in ("GeneralizedRCNN", "RetinaNet", "FCOS", "SSD"):
+            return kind.__name__
+    return None
 
 
 def pillow_image() -> ModuleType:

@@ -60,6 +60,7 @@ def inspect(
     *,
     encode_input: bool = False,
     analog_relays: Sequence[str] = (),
+    progress: bool = False,
 ) -> Inspection:
     """Tell, without data, what would become of a model.
 
@@ -69,6 +70,7 @@ def inspect(
             several inputs, a dictionary keyword arguments.
         encode_input: Whether the input would enter as spikes.
         analog_relays: Relays that would stay analog.
+        progress: Whether to show that the model is being captured, which may take a minute.
 
     Returns:
         Every operator with its class: spiking, relay, gate, analog, refused.
@@ -76,9 +78,8 @@ def inspect(
     Raises:
         UnsupportedModuleError: If the model cannot even be captured.
     """
-    return inspect_graph(
-        _folded(_captured(model, example)), encode_input=encode_input, analog_relays=analog_relays
-    )
+    graph = _folded(_captured(model, example, progress=progress))
+    return inspect_graph(graph, encode_input=encode_input, analog_relays=analog_relays)
 
 
 def calibrate(
@@ -119,8 +120,8 @@ def calibrate(
             )
         example = _example_of(model, first)
         batches = chain([first], batches)
-    with working("capturing the model", show=progress):
-        captured = _captured(model, example)
+    captured = _captured(model, example, progress=progress)
+    with working("preparing the model", show=progress):
         graph = _folded(captured)
         placed = place_sites(graph)
         collector = Collector(placed, channel_axes(placed))
@@ -350,7 +351,7 @@ def diagnose(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: expected at least 1 input, got {limit}.")
-    original = _original(snn, reference)
+    original = _original(snn, reference, progress=progress)
     batches = _limited(_batches(loader), limit)
     total = None if limit is not None else _length(loader)
     return diagnose_network(
@@ -398,10 +399,10 @@ def apply(snn: SpikingNetwork, suggestion: Suggestion) -> SpikingNetwork:
     return network
 
 
-def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
+def _original(snn: SpikingNetwork, reference: nn.Module | None, *, progress: bool = False) -> Graph:
     """Return the original network with its sites placed as in the converted one."""
     if reference is not None:
-        graph = _folded(_captured(reference, _blank(snn.graph)))
+        graph = _folded(_captured(reference, _blank(snn.graph), progress=progress))
     elif snn.source is not None:
         graph = snn.source.prepared.graph
     else:
@@ -412,7 +413,13 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None) -> Graph:
     return place_sites(graph, encode_input=snn.input != "analog", analog_relays=snn.analog_relays)
 
 
-def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None) -> Verification:
+def verify(
+    snn: SpikingNetwork,
+    x: Inputs,
+    *,
+    reference: nn.Module | None = None,
+    progress: bool = False,
+) -> Verification:
     """Prove on a few inputs that the simulators compute the same spikes, and the original network.
 
     The second is the equality law: with neurons that send exact values the converted graph must
@@ -424,6 +431,7 @@ def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None
         snn: The converted network; an integer one must agree bit for bit.
         x: Inputs, "batch *feature", or a tuple of all inputs.
         reference: The original network, for a converted one that was read from a file.
+        progress: Whether to show what is being done.
 
     Returns:
         What was found; ``.agrees``, ``print(.table())``.
@@ -431,18 +439,20 @@ def verify(snn: SpikingNetwork, x: Inputs, *, reference: nn.Module | None = None
     Raises:
         ShapeError: If the input has another shape than the network takes.
     """
-    return verify_network(snn, x, _against_original(snn, x, reference))
+    original = _against_original(snn, x, reference, progress)
+    with working("running both simulators", show=progress):
+        return verify_network(snn, x, original)
 
 
 def _against_original(
-    snn: SpikingNetwork, x: Inputs, reference: nn.Module | None
+    snn: SpikingNetwork, x: Inputs, reference: nn.Module | None, progress: bool
 ) -> AgainstOriginal:
     """Check the equality law on some inputs, or say why that cannot be done."""
     snn.check_input(x)
     if snn.integer:
         return AgainstOriginal(None, said="integer weights are rounded on purpose")
     if reference is not None:
-        captured = _captured(reference, _blank(snn.graph))
+        captured = _captured(reference, _blank(snn.graph), progress=progress)
     elif snn.source is not None and snn.source.prepared.captured is not None:
         captured = snn.source.prepared.captured
     else:
@@ -473,10 +483,16 @@ def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None 
         return simulator_of(snn, simulator)(given)[0]
 
 
-def _captured(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - as the model takes it
+def _captured(
+    model: nn.Module,
+    example: Any,  # noqa: ANN401 - as the model takes it
+    *,
+    progress: bool = False,
+) -> Graph:
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
-    return capture(model, example)
+    with working("capturing the model", show=progress):
+        return capture(model, example)
 
 
 def _folded(captured: Graph) -> Graph:

@@ -14,14 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from spikewright._vision import detector_family
 from spikewright.errors import SpikewrightError, UnsupportedModuleError
 from spikewright.graph.batch import Merged, Shape
 from spikewright.graph.calls import Call, call_of, doubled, positional_names
-from spikewright.graph.export_errors import explained
+from spikewright.graph.export_errors import explained, is_a_detector
 from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+from spikewright.graph.kept import kept
 from spikewright.graph.locate import locate_batch
 from spikewright.graph.original import evaluation_mode, left_as_it_was, unwrapped
+from spikewright.graph.quiet import muted
 from spikewright.graph.structure import Structure
 
 __all__ = ["capture", "check_parameters", "evaluation_mode"]
@@ -43,7 +46,8 @@ def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see grap
 
     Returns:
         The graph; its tensors are copies, so training the model later does not change it. Models
-        in half precision become graphs in float32, which ``graph.notes`` says.
+        in half precision become graphs in float32, which ``graph.notes`` says. Of a model that has
+        not changed since its last capture it is the same graph again; see ``graph/kept.py``.
 
     Raises:
         ShapeError: If an input has no batch axis or holds no sample.
@@ -57,11 +61,19 @@ def capture(model: nn.Module, example: Any) -> Graph:  # noqa: ANN401 - see grap
             "model: expected an nn.Module, got a TorchScript module. Pass the Python model itself, "
             "or a file written by torch.export.save."
         )
+    if detector_family(model):
+        raise is_a_detector(model)
     call = doubled(call_of(model, example), model)
+    return kept(model, call, lambda: _exported(model, call))
+
+
+def _exported(model: nn.Module, call: Call) -> Graph:
+    """Capture a model with the arguments of one call, a batch of two."""
     with (
         left_as_it_was(model),
         evaluation_mode(model),
         elementary_quantisers(model),
+        muted("torch"),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")

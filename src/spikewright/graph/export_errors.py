@@ -8,12 +8,30 @@ from types import TracebackType
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from spikewright._vision import detector_family
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph.calls import Call
 
-__all__ = ["explained"]
+__all__ = ["explained", "is_a_detector"]
 
 _LIBRARY = re.compile(r"[/\\](torch|torchvision|spikewright)[/\\]")
+
+
+def is_a_detector(model: nn.Module, inside: str = "") -> UnsupportedModuleError:
+    """Return the error to raise for a whole detector.
+
+    Args:
+        model: The detector.
+        inside: Where it was found, if it is part of a model.
+    """
+    title = type(model).__name__
+    return UnsupportedModuleError(
+        f"{inside or title}: expected a network that makes tensors of tensors, got a whole "
+        f"detector{f' ({title})' if inside else ''} with its post-processing (anchors, a choice of "
+        "boxes, non-maximum suppression), which depends on data. Convert its body alone: "
+        "body, postprocess = spikewright.models.detection.split(detector); decode what the "
+        "converted body returns with postprocess(outputs, image_sizes)."
+    )
 
 
 def explained(error: Exception, model: nn.Module, call: Call) -> UnsupportedModuleError:
@@ -34,6 +52,9 @@ def explained(error: Exception, model: nn.Module, call: Call) -> UnsupportedModu
         )
     place = _line(error.__traceback__)
     head = f"{title}{f' ({place})' if place else ''}"
+    for path, part in model.named_modules():
+        if detector_family(part):
+            return is_a_detector(part, inside=f"{title}.{path}")
     if _depends_on_data(error):
         return UnsupportedModuleError(
             f"{head}: expected the same operators for every input, got control flow that depends "

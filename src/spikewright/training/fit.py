@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from spikewright.calibration import ScaleRule
 from spikewright.errors import ConfigError, ShapeError, UnsupportedModuleError
-from spikewright.progress import Interrupts
+from spikewright.progress import Interrupts, working
 from spikewright.training import processes
 from spikewright.training.config import TrainConfig
 from spikewright.training.images import Source, source
@@ -99,7 +99,8 @@ def train(
     checked = None if validation is None else source(validation, "validation")
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
     with processes.joined(place):
-        network = _network(model, items, activation, levels, calibration, scale, relays)
+        with working("preparing the network", show=progress and processes.rank() == 0):
+            network = _network(model, items, activation, levels, calibration, scale, relays)
         for where, some in (("dataset", items), ("validation", checked)):
             _check_shape(network, some, where)
         run = Run(network, items, config, note or {})

@@ -57,6 +57,7 @@ def inspect(
             torch.zeros(2, *shape, device=how.place),
             encode_input=input_ == "encoded",
             analog_relays=analog_relay,
+            progress=how.terminal.progress,
         )
     except UnsupportedModuleError as error:  # it could not even be captured: a finding as well
         require_runs(network, shape)

@@ -53,7 +53,10 @@ def verify(
         forms["integer"] = found.snn.to_integer()
     ann = original(found, reference, terminal, how.place) if given(reference) else None
     x = next(iter(batches(items, options.DataOptions(batch_size=samples))))[0]
-    checks = {form: api.verify(snn, x, reference=ann) for form, snn in forms.items()}
+    checks = {
+        form: api.verify(snn, x, reference=ann, progress=terminal.progress)
+        for form, snn in forms.items()
+    }
     agrees = all(check.agrees for check in checks.values())
     text = "\n\n".join(check.table() for check in checks.values())
     terminal.result(

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graphs that were captured are kept while their models live and nothing about them changes."""
+
+import dataclasses
+import threading
+import weakref
+from collections.abc import Callable
+
+from torch import nn
+
+from spikewright.graph.calls import Call
+from spikewright.graph.fingerprint import Fingerprint, fingerprint
+from spikewright.graph.ir import Graph
+
+__all__ = ["MOST", "kept"]
+
+MOST = 4
+"""How many graphs are kept, one a model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    model: weakref.ref[nn.Module]
+    depends: Fingerprint
+    graph: Graph
+
+
+_lock = threading.RLock()
+_graphs: dict[int, _Kept] = {}  # by the model's id, the oldest first
+
+
+def kept(model: nn.Module, call: Call, make: Callable[[], Graph]) -> Graph:
+    """Return a model's graph: the one kept if nothing that it depends on has changed, or a new one.
+
+    One graph is made at a time, whatever the number of threads.
+
+    Args:
+        model: The model; it is held weakly.
+        call: The arguments that it is captured with.
+        make: Captures it.
+
+    Returns:
+        A graph whose nodes and tensors are the caller's own.
+    """
+    with _lock:
+        depends, found = fingerprint(model, call), _graphs.pop(id(model), None)
+        if found is not None and found.model() is model and found.depends == depends:
+            _graphs[id(model)] = found
+            return _copied(found.graph)
+        graph = make()
+        if depends is not None and depends == fingerprint(model, call):
+            number = id(model)
+            reference = weakref.ref(model, lambda dead: _forget(number, dead))
+            _graphs[number] = _Kept(reference, depends, _copied(graph))
+            while len(_graphs) > MOST:
+                _graphs.pop(next(iter(_graphs)), None)
+        return graph
+
+
+def _forget(number: int, dead: weakref.ref[nn.Module]) -> None:
+    found = _graphs.get(number)
+    if found is not None and found.model is dead:
+        _graphs.pop(number, None)
+
+
+def _copied(graph: Graph) -> Graph:
+    params = {name: tensor.clone() for name, tensor in graph.params.items()}
+    return dataclasses.replace(graph, nodes=dict(graph.nodes), params=params)
