@@ -38,6 +38,12 @@ class RangeHistogram:
         channels: Number of channels.
         bins: Bins per channel, a power of two, at least 2.
 
+    Attributes:
+        counts: Values above zero in each bin, "channels bins", int64.
+        zeros: Values that were zero or below, "channels", int64.
+        exponents: Exponent e of each range [0, 2^e), "channels", int64.
+        max: Largest value seen, exactly; 0 if none was above zero. "channels", float64.
+
     Raises:
         ConfigError: If a number is not as said.
 
@@ -62,55 +68,35 @@ class RangeHistogram:
                 f"range histogram: expected a power of two of at least 2 bins, got {bins}. "
                 "Only such bins merge exactly when the range doubles."
             )
-        self._counts = torch.zeros((channels, bins), dtype=torch.int64)
-        self._zeros = torch.zeros(channels, dtype=torch.int64)
-        self._exponents = torch.full((channels,), LOWEST_EXPONENT, dtype=torch.int64)
-        self._max = torch.zeros(channels, dtype=torch.float64)
+        self.counts = torch.zeros((channels, bins), dtype=torch.int64)
+        self.zeros = torch.zeros(channels, dtype=torch.int64)
+        self.exponents = torch.full((channels,), LOWEST_EXPONENT, dtype=torch.int64)
+        self.max = torch.zeros(channels, dtype=torch.float64)
 
     @property
     def channels(self) -> int:
         """Number of channels."""
-        return self._counts.shape[0]
+        return self.counts.shape[0]
 
     @property
     def bins(self) -> int:
         """Bins per channel."""
-        return self._counts.shape[1]
-
-    @property
-    def counts(self) -> Tensor:
-        """Values above zero in each bin, "channels bins", int64."""
-        return self._counts
-
-    @property
-    def zeros(self) -> Tensor:
-        """Values that were zero or below, "channels", int64."""
-        return self._zeros
+        return self.counts.shape[1]
 
     @property
     def count(self) -> Tensor:
         """All values seen, zeros included, "channels", int64."""
-        return self._counts.sum(1) + self._zeros
-
-    @property
-    def max(self) -> Tensor:
-        """Largest value seen, exactly; 0 if none was above zero. "channels", float64."""
-        return self._max
-
-    @property
-    def exponents(self) -> Tensor:
-        """Exponent e of each range [0, 2^e), "channels", int64."""
-        return self._exponents
+        return self.counts.sum(1) + self.zeros
 
     @property
     def range(self) -> Tensor:
         """Upper end 2^e of each range, not included, "channels", float64."""
-        return power_of_two(self._exponents)
+        return power_of_two(self.exponents)
 
     @property
     def bin_width(self) -> Tensor:
         """Width of each channel's bins, "channels", float64."""
-        return power_of_two(self._exponents - log2(self.bins))
+        return power_of_two(self.exponents - log2(self.bins))
 
     def update(self, values: Tensor) -> None:
         """Count a batch of values.
@@ -144,9 +130,9 @@ class RangeHistogram:
         self._include(highest.clamp_(min=0.0))
         # Scaling by a power of two is exact, so truncation finds the bin exactly.
         scale = (1.0 / self.bin_width).to(values.dtype)
-        zeros = count_values(values, scale, self._counts, clamp=lowest < 0.0)
-        self._counts[:, 0] -= zeros
-        self._zeros += zeros
+        zeros = count_values(values, scale, self.counts, clamp=lowest < 0.0)
+        self.counts[:, 0] -= zeros
+        self.zeros += zeros
 
     def merge(self, other: "RangeHistogram") -> "RangeHistogram":
         """Add the counts of another histogram, as if this one had seen its values too.
@@ -160,24 +146,24 @@ class RangeHistogram:
         Raises:
             ShapeError: If channels or bins differ.
         """
-        if self._counts.shape != other._counts.shape:
+        if self.counts.shape != other.counts.shape:
             raise ShapeError(
-                f"range histogram: expected {tuple(self._counts.shape)} channels and bins to "
-                f"merge, got {tuple(other._counts.shape)}. Merge histograms of the same site."
+                f"range histogram: expected {tuple(self.counts.shape)} channels and bins to "
+                f"merge, got {tuple(other.counts.shape)}. Merge histograms of the same site."
             )
-        self._include(other._max)
-        self._counts += coarsen(other._counts, self._exponents - other._exponents)
-        self._zeros += other._zeros
+        self._include(other.max)
+        self.counts += coarsen(other.counts, self.exponents - other.exponents)
+        self.zeros += other.zeros
         return self
 
     def pooled(self) -> "RangeHistogram":
         """Return the histogram of all channels together, as one channel."""
-        exponent = self._exponents.max()
+        exponent = self.exponents.max()
         together = RangeHistogram(1, self.bins)
-        together._exponents[0] = exponent
-        together._counts[0] = coarsen(self._counts, exponent - self._exponents).sum(0)
-        together._zeros[0] = self._zeros.sum()
-        together._max[0] = self._max.max()
+        together.exponents[0] = exponent
+        together.counts[0] = coarsen(self.counts, exponent - self.exponents).sum(0)
+        together.zeros[0] = self.zeros.sum()
+        together.max[0] = self.max.max()
         return together
 
     def select(self, index: Tensor) -> "RangeHistogram":
@@ -222,11 +208,11 @@ class RangeHistogram:
         if not per_channel:
             return self.pooled().percentile(p, nonzero=nonzero)[0]
         self.require_values()
-        zeros = torch.zeros_like(self._zeros) if nonzero else self._zeros
-        total = self._counts.sum(1) + zeros
+        zeros = torch.zeros_like(self.zeros) if nonzero else self.zeros
+        total = self.counts.sum(1) + zeros
         rank = (total - 1).clamp_(min=0).double() * (p / 100.0)
         below, above = (
-            order_statistic(self._counts, self.bin_width, self._max, zeros, j.long())
+            order_statistic(self.counts, self.bin_width, self.max, zeros, j.long())
             for j in (rank.floor(), rank.ceil())
         )
         return below + (above - below) * (rank - rank.floor())
@@ -246,10 +232,10 @@ class RangeHistogram:
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the whole content by name; no memory is copied."""
         return {
-            "counts": self._counts,
-            "zeros": self._zeros,
-            "exponents": self._exponents,
-            "max": self._max,
+            "counts": self.counts,
+            "zeros": self.zeros,
+            "exponents": self.exponents,
+            "max": self.max,
         }
 
     @classmethod
@@ -278,7 +264,7 @@ class RangeHistogram:
         histogram = cls(channels, counts.shape[1])
         for name, tensor in histogram.to_tensors().items():
             tensor.copy_(tensors[name])
-        if not is_sound(histogram._counts, histogram._zeros, histogram._exponents, histogram._max):
+        if not is_sound(histogram.counts, histogram.zeros, histogram.exponents, histogram.max):
             raise CalibrationError(
                 "range histogram: expected counts, ranges and maxima that belong together, got "
                 "others. Calibrate again."
@@ -287,14 +273,14 @@ class RangeHistogram:
 
     def _include(self, highest: Tensor) -> None:
         """Widen the ranges so that they hold ``highest``, "channels", float64."""
-        empty = self._max == 0.0  # no bin to widen
-        self._max = torch.maximum(self._max, highest)
-        exponents = exponents_of(self._max)
-        doublings = (exponents - self._exponents).masked_fill_(empty, 0)
+        empty = self.max == 0.0  # no bin to widen
+        self.max = torch.maximum(self.max, highest)
+        exponents = exponents_of(self.max)
+        doublings = (exponents - self.exponents).masked_fill_(empty, 0)
         wider = doublings.nonzero().squeeze(1)
         if len(wider):
-            self._counts[wider] = coarsen(self._counts[wider], doublings[wider])
-        self._exponents = exponents
+            self.counts[wider] = coarsen(self.counts[wider], doublings[wider])
+        self.exponents = exponents
 
 
 def _as_counted(values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ clips nothing and is coarse, a small one is fine and clips.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -25,6 +25,16 @@ _VERSION = 1
 _HEADROOM = 8.0  # the largest λ tried is this many times the maximum
 _REACH = 32.0  # the smallest λ tried is this many times below the maximum
 _FINER = 15  # λ tried between the neighbours of the best one
+
+
+class _Site(NamedTuple):
+    """What a rule looks at; ``pooled`` has one channel where one λ is wanted."""
+
+    histogram: RangeHistogram
+    pooled: RangeHistogram
+    code: Code
+    rounding: bool
+    cap: float | None
 
 
 @dataclass(frozen=True)
@@ -63,21 +73,12 @@ class ScaleRule:
             ConfigError: If the cap is not above zero.
         """
         pooled = _prepare(histogram, per_channel, cap)
-        scales = _finish(self._choose(histogram, pooled, code, rounding, cap), pooled, cap)
+        chosen = self._choose(_Site(histogram, pooled, code, rounding, cap))
+        scales = _finish(chosen, pooled, cap)
         return scales if per_channel else scales[0]
 
-    def _choose(
-        self,
-        histogram: RangeHistogram,
-        pooled: RangeHistogram,
-        code: Code,
-        rounding: bool,
-        cap: float | None,
-    ) -> Tensor:
-        """Return λ of every channel of ``pooled``, where one λ is wanted the only one.
-
-        Inactive channels and the cap are not yet looked at.
-        """
+    def _choose(self, at: _Site) -> Tensor:
+        """Return λ of every channel of ``at.pooled``; inactive ones and the cap come later."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,15 +105,8 @@ class Max(ScaleRule):
 
     name: ClassVar[str] = "max"
 
-    def _choose(
-        self,
-        histogram: RangeHistogram,
-        pooled: RangeHistogram,
-        code: Code,
-        rounding: bool,
-        cap: float | None,
-    ) -> Tensor:
-        return pooled.max
+    def _choose(self, at: _Site) -> Tensor:
+        return at.pooled.max
 
 
 @dataclass(frozen=True)
@@ -145,16 +139,9 @@ class Percentile(ScaleRule):
                 f"percentile rule: expected q in (0, 100], got q={self.q}. 100 is the maximum."
             )
 
-    def _choose(
-        self,
-        histogram: RangeHistogram,
-        pooled: RangeHistogram,
-        code: Code,
-        rounding: bool,
-        cap: float | None,
-    ) -> Tensor:
-        values = pooled.percentile(self.q, nonzero=self.nonzero)
-        return torch.where(values > 0.0, values, pooled.max)
+    def _choose(self, at: _Site) -> Tensor:
+        values = at.pooled.percentile(self.q, nonzero=self.nonzero)
+        return torch.where(values > 0.0, values, at.pooled.max)
 
 
 @dataclass(frozen=True)
@@ -196,24 +183,16 @@ class MinError(ScaleRule):
                 f"min-error rule: expected unseen ≥ 0, got {self.unseen}. 0 leaves it out."
             )
 
-    def _choose(
-        self,
-        histogram: RangeHistogram,
-        pooled: RangeHistogram,
-        code: Code,
-        rounding: bool,
-        cap: float | None,
-    ) -> Tensor:
-        active = _active(histogram)
-        scales = pooled.max.clone()
+    def _choose(self, at: _Site) -> Tensor:
+        active = _active(at.histogram)
+        scales = at.pooled.max.clone()
         if bool(active.any()):
-            seen = histogram.select(active.nonzero().squeeze(1))
-            every = pooled.channels == histogram.channels
+            seen = at.histogram.select(active.nonzero().squeeze(1))
+            every = at.pooled.channels == at.histogram.channels
             top = seen.max if every else seen.max.max().view(1)
             top = top * _HEADROOM if self.unseen else top
-            top = top if cap is None else top.clamp(max=cap)
-            best = self._search(seen, code, rounding, top)
-            scales[_active(pooled)] = best
+            top = top if at.cap is None else top.clamp(max=at.cap)
+            scales[_active(at.pooled)] = self._search(seen, at.code, at.rounding, top)
         return scales
 
     def _search(self, histogram: RangeHistogram, code: Code, rounding: bool, top: Tensor) -> Tensor:

@@ -5,22 +5,19 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from spikewright.cli.files import check_outputs, write
-from spikewright.cli.machine import MachineOptions
-from spikewright.cli.options import (
-    CALIBRATION_SAMPLES,
-    CalibrationOptions,
-    DataOptions,
-    ModelOptions,
-)
+from spikewright.cli.machine import RunOptions
+from spikewright.cli.measuring import ComparisonOptions
+from spikewright.cli.options import ModelOptions
 from spikewright.cli.report import COMPARED, fit, preprocessing
 from spikewright.cli.sources import (
     batches,
     describe,
+    open_calibration,
     open_data,
     open_model,
     preprocess_of,
@@ -32,30 +29,13 @@ from spikewright.cli.trained import PREFIX, training_of
 from spikewright.comparison import Comparison, Entry, compare
 from spikewright.comparison.entries import DEFAULT_T, entries_of
 from spikewright.comparison.result import FIGURES
-from spikewright.errors import CalibrationError, ConfigError, unknown_name
+from spikewright.errors import ConfigError, unknown_name
 from spikewright.text import counted
 
 __all__ = ["report", "run"]
 
 
-def run(
-    methods: tuple[str, ...],
-    networks: tuple[str, ...],
-    T: tuple[int, ...] | None,
-    data: str | None,
-    *,
-    limit: int | None,
-    store: Path | None,
-    csv: Path | None,
-    output: Path | None,
-    figures: tuple[Path, Literal["svg", "png"]] | None,
-    force: bool,
-    model: ModelOptions,
-    calibration: CalibrationOptions,
-    images: DataOptions,
-    machine: MachineOptions,
-    terminal: Terminal,
-) -> int:
+def run(what: ComparisonOptions, how: RunOptions) -> int:
     """Compare as the options say; see the verb.
 
     Returns:
@@ -66,63 +46,53 @@ def run(
             :func:`spikewright.compare`.
         CalibrationError: If no calibration data are named.
     """
-    if not methods:
+    if not what.methods:
         raise ConfigError(
             "--methods: expected methods to compare, got none. Name some; `spikewright list "
             "methods` shows them."
         )
-    entries = entries_of(methods, DEFAULT_T if T is None else T)
-    if data is None:
+    entries = entries_of(what.methods, DEFAULT_T if what.T is None else what.T)
+    if what.data is None:
         raise ConfigError("--data: expected inputs to measure on, got none. Name a data set.")
-    if calibration.calibration is None:
-        raise CalibrationError(
-            "--calibration: expected data to choose the scales on, got none. Name a few hundred "
-            "training inputs, e.g. --calibration folder:PATH, or random for a first try."
-        )
-    check_outputs([path for path in (csv, output) if path is not None], force=force)
-    if figures is not None:
-        _check_folder(figures[0], figures[1], force=force)
-    place = machine.place
-    network = open_model(model, terminal, place=place)
-    entries = _with_networks(entries, networks, terminal, place)
-    count = calibration.calibration_samples
-    chosen = spread(
-        open_data(calibration.calibration, "--calibration", images, shape=model.shape),
-        CALIBRATION_SAMPLES if count is None else count,
-        "--calibration-samples",
-    )
+    check_outputs([path for path in (what.csv, what.output) if path is not None], force=what.force)
+    if what.figures is not None:
+        _check_folder(what.figures, what.figure_format, force=what.force)
+    chosen = open_calibration(what.calibration, what.images, what.model.shape)
+    place, terminal = how.place, how.terminal
+    network = open_model(what.model, terminal, place=place)
+    entries = _with_networks(entries, what.networks, terminal, place)
     items = open_data(
-        data,
+        what.data,
         "--data",
-        images,
+        what.images,
         shape=sample_shape(chosen),
         shape_from="--calibration",
         recorded=preprocess_of(chosen),
     )
-    items = spread(items, limit, "--limit")
+    items = spread(items, what.limit, "--limit")
     found = compare(
         network,
         entries,
-        calibration=batches(chosen, images, place),
-        data=batches(items, images, place),
-        store=store,
+        calibration=batches(chosen, what.images, place),
+        data=batches(items, what.images, place),
+        store=what.store,
         progress=terminal.progress,
     )
-    if csv is not None:
-        found.to_csv(csv)
-        terminal.note(f"every step written to {csv}")
-    if figures is not None and found.cells:
-        for path in found.figures(*figures):
+    if what.csv is not None:
+        found.to_csv(what.csv)
+        terminal.note(f"every step written to {what.csv}")
+    if what.figures is not None and found.cells:
+        for path in found.figures(what.figures, what.figure_format):
             terminal.note(f"figure written to {path}")
     facts = {
         "calibration": describe(chosen),
         "data": describe(items),
-        "machine": machine.describe(),
+        "machine": how.machine.describe(),
     }
-    if output is not None:
-        write(output, json.dumps({**found.to_dict(), **facts}, indent=1) + "\n")
-        page = command("report", output)
-        terminal.note(f"comparison written to {output}; this makes a page of it: {page}")
+    if what.output is not None:
+        write(what.output, json.dumps({**found.to_dict(), **facts}, indent=1) + "\n")
+        page = command("report", what.output)
+        terminal.note(f"comparison written to {what.output}; this makes a page of it: {page}")
     terminal.result(report(found, facts), {**found.to_dict(), **facts})
     return 130 if found.interrupted else 0
 

@@ -3,17 +3,14 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from spikewright import api
-from spikewright.api import SimulatorName
 from spikewright.cli.files import check_output, write
+from spikewright.cli.measuring import EvaluationOptions
 from spikewright.cli.networks import original, subject
-from spikewright.cli.options import NetworkOptions, ReferenceOptions
 from spikewright.cli.report import evaluation
 from spikewright.cli.sources import Items, batches, describe, part, spread
 from spikewright.cli.terminal import Terminal, command
@@ -33,22 +30,7 @@ EXAMPLES = 4
 """Inputs that are looked at closely for the report, if a result is written."""
 
 
-def run(
-    terminal: Terminal,
-    *,
-    data: str | None,
-    reference: ReferenceOptions,
-    lengths: Sequence[int] | None,
-    limit: int | None,
-    simulator: SimulatorName | None,
-    layers: bool,
-    output: Path | None,
-    force: bool,
-    energy: Sequence[str],
-    examples: int | None,
-    network: NetworkOptions,
-    place: torch.device,
-) -> int:
+def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int:
     """Measure this process's part of the data; the first process writes and prints the whole.
 
     Raises:
@@ -56,25 +38,26 @@ def run(
             :func:`spikewright.api.evaluate`.
         ProcessError: If another process has died; nothing is written then.
     """
+    network, lengths, output, examples = what.network, what.lengths, what.output, what.examples
     with one_error():
-        if data is None:
+        if what.data is None:
             raise ConfigError("--data: expected inputs to measure on, got none. Name a data set.")
         if lengths is not None and network.snn is not None:
             raise ConfigError(
                 "--lengths: expected --model, got --snn. A saved network holds one code length; "
                 "convert the model again."
             )
-        models = choose_models(energy or None)
+        models = choose_models(what.energy or None)
         if examples is not None and examples < 0:
             raise ConfigError(f"--examples: expected 0 or more, got {examples}. Raise it.")
         if output is not None and rank() == 0:
-            check_output(output, force=force)
+            check_output(output, force=what.force)
         if lengths:
             longest = dataclasses.replace(network.method, T=max(lengths))
             network = dataclasses.replace(network, method=longest)
         found = subject(network, terminal, place)
-        items = spread(found.inputs(data, network.images), limit, "--limit")
-        ann = original(found, reference, terminal, place)
+        items = spread(found.inputs(what.data, network.images), what.limit, "--limit")
+        ann = original(found, what.reference, terminal, place)
     measured = None
     with one_error():
         mine = part(items)
@@ -84,7 +67,7 @@ def run(
                 batches(mine, network.images, place),
                 reference=ann,
                 code_lengths=lengths,
-                simulator=simulator,
+                simulator=what.simulator,
                 progress=terminal.progress,
             )
     result = gather(measured)
@@ -102,7 +85,7 @@ def run(
             "memory": memory_of(result.lengths[-1]).to_dict(),
             "data": describe(items),
         }
-        text = evaluation(result, found.snn, describe(items), energies, layers=layers)
+        text = evaluation(result, found.snn, describe(items), energies, layers=what.layers)
         try:
             if output is not None:
                 write(output, json.dumps(report, indent=1) + "\n")

@@ -2,15 +2,15 @@
 """From options to the settings of a method, whichever method it is."""
 
 import dataclasses
-from typing import Any, get_type_hints
+from typing import Any
 
 from spikewright.calibration import Max, MinError, Percentile
 from spikewright.cli.options import MethodOptions
-from spikewright.errors import ConfigError, unknown_name
+from spikewright.errors import ConfigError
 from spikewright.methods import MethodConfig, configure, methods
-from spikewright.methods.setting_values import typed
+from spikewright.methods.setting_values import settings_of
 
-__all__ = ["DEFAULT_METHOD", "method_config", "typed"]
+__all__ = ["DEFAULT_METHOD", "method_config"]
 
 DEFAULT_METHOD = "spikeconverter"
 _SAME_NAME = ("T", "per_channel", "rounding", "extra_step", "input")
@@ -25,23 +25,8 @@ def method_config(options: MethodOptions) -> MethodConfig:
     """
     name = options.method or DEFAULT_METHOD
     cls = methods()[name]
-    hints = get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]
-    values = _named(options, _default_scale(cls))
-    for assignment in options.set:
-        key, equals, text = assignment.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals:
-            raise ConfigError(f"--set: expected KEY=VALUE, got {assignment!r}. Write --set T=8.")
-        if key in values:
-            raise ConfigError(f"--set {assignment}: {key} is given twice. Leave one of them out.")
-        if key not in known:
-            raise unknown_name(f"{name}: option", key, known)
-        values[key] = typed(text.strip(), hints[key], f"--set {key}")
-    for key in values:
-        if key not in known:
-            raise unknown_name(f"{name}: option", key, known)
-    return configure(name, **values)
+    named = _named(options, _default_scale(cls))
+    return configure(name, **settings_of(cls, options.set, "--set", named))
 
 
 def _default_scale(cls: type[MethodConfig]) -> object:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from spikewright import api
 from spikewright.cli.method import method_config
 from spikewright.cli.options import (
-    CALIBRATION_SAMPLES,
     ConversionOptions,
     DataOptions,
     ModelOptions,
@@ -25,14 +24,14 @@ from spikewright.cli.sources import (
     Items,
     batches,
     describe,
+    open_calibration,
     open_data,
     open_model,
     preprocess_of,
     require_runs,
-    spread,
 )
 from spikewright.cli.terminal import Terminal
-from spikewright.errors import CalibrationError, ConfigError
+from spikewright.errors import ConfigError
 from spikewright.graph.batch import sizes
 from spikewright.network import SpikingNetwork, load
 from spikewright.simulators import simulator
@@ -109,36 +108,20 @@ def subject(options: NetworkOptions, terminal: Terminal, place: torch.device) ->
 
 
 def convert_model(options: ConversionOptions, terminal: Terminal, place: torch.device) -> Subject:
-    """Convert the model that the options name; cheap checks come first.
-
-    Args:
-        options: The model, the data and the method.
-        terminal: Where notes and progress go.
-        place: Where its tensors will lie.
+    """Convert the model that the options name, as :func:`subject` does; cheap checks come first.
 
     Raises:
         ConfigError: If an option is missing or out of range.
         CalibrationError: If no calibration data are named, or they do not fit.
         UnsupportedModuleError: If the model cannot be converted.
     """
-    calibration, images = options.calibration, options.images
     config = method_config(options.method)
     network = open_model(options.model, terminal, place=place)
-    if calibration.calibration is None:
-        raise CalibrationError(
-            "--calibration: expected data to choose the scales on, got none. Name a few hundred "
-            "training inputs, e.g. --calibration folder:PATH, or random for a first try."
-        )
-    count = calibration.calibration_samples
-    items = spread(
-        open_data(calibration.calibration, "--calibration", images, shape=options.model.shape),
-        CALIBRATION_SAMPLES if count is None else count,
-        "--calibration-samples",
-    )
+    items = open_calibration(options.calibration, options.images, options.model.shape)
     snn = api.convert(
         network,
         config,
-        calibration=batches(items, images, place),
+        calibration=batches(items, options.images, place),
         progress=terminal.progress,
     )
     record = {"calibration": describe(items)["name"], "preprocess": preprocess_of(items)}

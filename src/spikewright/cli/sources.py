@@ -12,10 +12,16 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from spikewright import data as data_room
 from spikewright import models
-from spikewright.cli.options import DataOptions, ModelOptions, given
+from spikewright.cli.options import (
+    CALIBRATION_SAMPLES,
+    CalibrationOptions,
+    DataOptions,
+    ModelOptions,
+    given,
+)
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ArraySet, ImageSet, Preprocess
-from spikewright.errors import ConfigError, ShapeError
+from spikewright.errors import CalibrationError, ConfigError, ShapeError
 from spikewright.processes import shard
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "RandomSet",
     "batches",
     "describe",
+    "open_calibration",
     "open_data",
     "open_model",
     "part",
@@ -158,6 +165,30 @@ def open_data(
             f"{_text(found)}. Resize them with --size or set --channels."
         )
     return items
+
+
+def open_calibration(
+    options: CalibrationOptions, images: DataOptions, shape: tuple[int, ...] | None
+) -> Items:
+    """Open the set of ``--calibration`` and take as much of it as is asked for.
+
+    Args:
+        options: Which set, and how much of it.
+        images: How images become inputs.
+        shape: Shape of one input, if it is known; see :func:`open_data`.
+
+    Raises:
+        CalibrationError: If no set is named.
+        ConfigError: If fewer than one input is asked for; see also :func:`open_data`.
+    """
+    if options.calibration is None:
+        raise CalibrationError(
+            "--calibration: expected data to choose the scales on, got none. Name a few hundred "
+            "training inputs, e.g. --calibration folder:PATH, or random for a first try."
+        )
+    items = open_data(options.calibration, "--calibration", images, shape=shape)
+    count = options.calibration_samples
+    return spread(items, CALIBRATION_SAMPLES if count is None else count, "--calibration-samples")
 
 
 def require_runs(model: nn.Module, shape: tuple[int, ...], flag: str = "--shape") -> Any:  # noqa: ANN401 - whatever a model returns

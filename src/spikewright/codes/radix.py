@@ -5,28 +5,27 @@ k = 2 is a binary code of ``steps`` bits; k towards 1 is rate code.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from spikewright.codes.greedy import check_type, flat_parts, greedy_levels, greedy_residual
-from spikewright.codes.plain import from_plain, to_plain
 from spikewright.codes.tally import OnesTally, SumTally, Tally, popcount
+from spikewright.codes.train_code import TrainCode
 from spikewright.errors import ConfigError
 from spikewright.shapes import Decoded, Train
 
 __all__ = ["Radix"]
 
-_VERSION = 1
 _FLOAT32_BITS = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Radix:
+class Radix(TrainCode):
     """Greedy base-k code: a train of 0/1 symbols whose step j weighs k^(steps - j) units.
 
     Units are those of the **last** step, so an extra step is one more step and makes the unit k
@@ -69,7 +68,6 @@ class Radix:
 
     name: ClassVar[str] = "radix"
     greedy: ClassVar[bool] = True
-    holds: ClassVar[bool] = False
 
     k: float = 2.0
     T: int = 8
@@ -161,12 +159,7 @@ class Radix:
         Raises:
             ConfigError: If the type is another or the train has another number of steps.
         """
-        check_type(train)
-        if train.ndim == 0 or train.shape[0] != self.steps:
-            raise ConfigError(
-                f"radix code: expected a train of {self.steps} steps, got shape "
-                f"{tuple(train.shape)}. Put time first and use the code it was written with."
-            )
+        self.check_train(train)
         n = torch.zeros_like(train[0])
         for spikes, weight in zip(train, self.weights, strict=True):
             n.add_(spikes, alpha=weight)
@@ -248,7 +241,7 @@ class Radix:
             ConfigError: If ``t`` is outside its range or the type is another.
         """
         check_type(n)
-        self._check_step(t)
+        self.check_step(t)
         if self.k == 2.0:
             below = 2.0 ** (self.steps - t)
             return (n / below).to(torch.int32).to(n.dtype).mul_(below)
@@ -286,25 +279,5 @@ class Radix:
             >>> Radix(T=2).share(1)
             0.6666666666666666
         """
-        self._check_step(t)
+        self.check_step(t)
         return sum(self.weights[:t]) / self.max_value
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name, version and settings as plain values."""
-        return to_plain(self, _VERSION)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "Radix":
-        """Build the code from what ``to_dict`` wrote.
-
-        Raises:
-            ConfigError: If a key, the name or the version is not known, or a value is wrong.
-        """
-        return from_plain(cls, plain, _VERSION)
-
-    def _check_step(self, t: int) -> None:
-        if not 0 <= t <= self.steps:
-            raise ConfigError(
-                f"radix code: expected t from 0 to {self.steps} steps, got t={t}. "
-                "Count steps from the start of the train."
-            )

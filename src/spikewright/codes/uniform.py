@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What codes have in common whose steps all weigh the same: a value is a sum over the train."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from spikewright.codes.greedy import check_type
-from spikewright.codes.plain import from_plain, to_plain
 from spikewright.codes.tally import SumTally, Tally
+from spikewright.codes.train_code import TrainCode
 from spikewright.errors import ConfigError
 from spikewright.shapes import Decoded, Train
 
 __all__ = ["UniformCode"]
 
-_VERSION = 1
 _EXACT = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniformCode:
+class UniformCode(TrainCode):
     """T steps of weight 1: n = Σ_t s[t], a value is a = λ·n/T.
 
     Args:
@@ -32,20 +31,15 @@ class UniformCode:
     """
 
     greedy: ClassVar[bool] = False
-    holds: ClassVar[bool] = False
 
     T: int = 64
 
     def __post_init__(self) -> None:
         if type(self.T) is not int or not 1 <= self.T < _EXACT:
             raise ConfigError(
-                f"{self._where}: expected a whole number of time steps T from 1 to {_EXACT - 1}, "
-                f"got T={self.T!r}. Set T to 1 or more."
+                f"{self.name} code: expected a whole number of time steps T from 1 to "
+                f"{_EXACT - 1}, got T={self.T!r}. Set T to 1 or more."
             )
-
-    @property
-    def _where(self) -> str:
-        return f"{getattr(self, 'name', 'uniform')} code"
 
     @property
     def k(self) -> float:
@@ -81,12 +75,7 @@ class UniformCode:
         Raises:
             ConfigError: If the type is another or the train has another number of steps.
         """
-        check_type(train)
-        if train.ndim == 0 or train.shape[0] != self.steps:
-            raise ConfigError(
-                f"{self._where}: expected a train of {self.steps} steps, got shape "
-                f"{tuple(train.shape)}. Put time first and use the code it was written with."
-            )
+        self.check_train(train)
         return train.sum(0)
 
     def quantise_(self, target: Decoded, signed: bool = False) -> Decoded:
@@ -116,23 +105,6 @@ class UniformCode:
         """Return t/T, what has entered of a constant current after ``t`` steps."""
         self.check_step(t)
         return t / self.T
-
-    def check_step(self, t: int) -> None:
-        """Refuse a step outside the train."""
-        if not 0 <= t <= self.steps:
-            raise ConfigError(
-                f"{self._where}: expected t from 0 to {self.steps} steps, got t={t}. "
-                "Count steps from the start of the train."
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name, version and settings as plain values."""
-        return to_plain(self, _VERSION)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Build the code from what ``to_dict`` wrote; ConfigError for unknown keys."""
-        return from_plain(cls, plain, _VERSION)
 
     def _counts(self, target: Tensor, signed: bool) -> Tensor:
         """Return the counts of numbers, magnitudes if signed."""

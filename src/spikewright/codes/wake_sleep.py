@@ -47,7 +47,7 @@ class WakeSleep(UniformCode):
         super().__post_init__()
         if type(self.sleep) is not int or self.sleep < 0:
             raise ConfigError(
-                f"{self._where}: expected a whole number of steps asleep, 0 or more, got "
+                f"{self.name} code: expected a whole number of steps asleep, 0 or more, got "
                 f"sleep={self.sleep!r}."
             )
 

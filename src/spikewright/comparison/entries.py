@@ -5,14 +5,13 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
 
 from torch import nn
 
 from spikewright.calibration import Max, Percentile
-from spikewright.errors import ConfigError, unknown_name
+from spikewright.errors import ConfigError
 from spikewright.methods import MethodConfig, methods
-from spikewright.methods.setting_values import typed
+from spikewright.methods.setting_values import settings_of
 
 __all__ = ["DEFAULT_T", "Entry", "Run", "entries_of", "is_anytime", "parse_entry", "runs_of"]
 
@@ -91,21 +90,9 @@ def parse_entry(text: str) -> Entry:
     if not name or label == "" or (colon and not options) or (at and not steps.strip()):
         raise ConfigError(f"methods: expected {_FORM}, got {text!r}. Correct it.")
     cls = methods()[name]
-    hints = get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls) if field.name != "T"]
-    values: dict[str, Any] = {}
-    for assignment in _split(options) if options else []:
-        key, equals, value = (part.strip() for part in assignment.partition("="))
-        key = key.replace("-", "_")
-        if key == "T":
-            raise ConfigError(f"methods: {text!r}: expected T behind @. Write {name}@8,16.")
-        if not equals:
-            raise ConfigError(f"methods: {text!r}: expected key=value, got {assignment!r}.")
-        if key in values:
-            raise ConfigError(f"methods: {text!r}: {key} is given twice. Leave one out.")
-        if key not in known:
-            raise unknown_name(f"{name}: option", key, known)
-        values[key] = typed(value, hints[key], f"{name}: {key}")
+    values = settings_of(cls, _split(options) if options else [], f"{name}:", {})
+    if "T" in values:
+        raise ConfigError(f"methods: {text!r}: expected T behind @. Write {name}@8,16.")
     config = cls.from_dict(values)
     return Entry(settings.strip() if label is None else label, config, _steps(steps, text, at))
 

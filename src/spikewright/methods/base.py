@@ -5,13 +5,22 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Self,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import torch
 from torch import Tensor
 
 from spikewright import __version__
-from spikewright.calibration import RULES, SiteObserver, Statistics
+from spikewright.calibration import RULES, ScaleRule, SiteObserver, Statistics
 from spikewright.codes import Code
 from spikewright.errors import CalibrationError, ConfigError
 from spikewright.graph import ops, place_sites
@@ -20,13 +29,9 @@ from spikewright.network import Schedule, Site, SpikingNetwork
 from spikewright.network.twin import check_equality
 
 __all__ = [
-    "InputKind",
     "MethodConfig",
     "Prepared",
     "Source",
-    "check_choice",
-    "check_paths",
-    "check_scale",
     "observer_of",
     "provenance",
     "shaped",
@@ -122,6 +127,29 @@ class MethodConfig:
     name: ClassVar[str | None] = None
     version: ClassVar[int] = 1
     anytime: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse choices that there are not; make tuples of lists of module paths.
+
+        Raises:
+            ConfigError: Naming the setting and what it takes.
+        """
+        hints = get_type_hints(type(self))
+        for name in (f.name for f in dataclasses.fields(self)):
+            value, hint = getattr(self, name), hints[name]
+            if get_origin(hint) is Literal and value not in get_args(hint):
+                known = " or ".join(map(repr, get_args(hint)))
+                raise ConfigError(f"{name}: expected {known}, got {value!r}.")
+            if hint is ScaleRule and not hasattr(value, "scale"):
+                raise ConfigError(
+                    f"{name}: expected MinError(), Percentile(q) or Max(), got {value!r}."
+                )
+            if hint == tuple[str, ...]:
+                if isinstance(value, str):
+                    raise ConfigError(
+                        f"{name}: expected a list of module paths, got the text {value!r}."
+                    )
+                object.__setattr__(self, name, tuple(value))
 
     @property
     def input(self) -> str:
@@ -219,35 +247,6 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-InputKind = Literal["analog", "encoded", "poisson"]
-"""How an input enters: constant current, spikes of the network's own code, or random spikes."""
-
-
-def check_choice(name: str, value: object, choices: object) -> None:
-    """Refuse a value that is none of a Literal's.
-
-    Raises:
-        ConfigError: Naming the choices.
-    """
-    known = get_args(choices)
-    if value not in known:
-        raise ConfigError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}.")
-
-
-def check_scale(rule: object) -> None:
-    """Refuse what is no scale rule."""
-    if not hasattr(rule, "scale"):
-        raise ConfigError(f"scale: expected MinError(), Percentile(q) or Max(), got {rule!r}.")
-
-
-def check_paths(config: MethodConfig, name: str) -> None:
-    """Make a tuple of a setting that lists module paths; refuse a bare text."""
-    value = getattr(config, name)
-    if isinstance(value, str):
-        raise ConfigError(f"{name}: expected a list of module paths, got the text {value!r}.")
-    object.__setattr__(config, name, tuple(value))
 
 
 def observer_of(prepared: Prepared, node: Node) -> SiteObserver:

@@ -11,21 +11,10 @@ from spikewright.calibration import MinError, ScaleRule, SiteObserver
 from spikewright.codes import Code
 from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.graph.activation import function_of
-from spikewright.methods.base import (
-    MethodConfig,
-    Prepared,
-    check_choice,
-    check_paths,
-    check_scale,
-    observer_of,
-    shaped,
-    silent_site,
-)
+from spikewright.methods.base import MethodConfig, Prepared, observer_of, shaped, silent_site
 from spikewright.network import Layered, Site, SpikingNetwork
 
 __all__ = ["LayeredConfig"]
-
-_Input = Literal["analog", "encoded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +37,6 @@ class LayeredConfig(MethodConfig):
     rounding: bool = True
     input: Literal["analog", "encoded"] = "analog"
     analog_relays: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check every setting."""
-        check_scale(self.scale)
-        check_choice("input", self.input, _Input)
-        check_paths(self, "analog_relays")
 
     def choose_code(self, graph: Graph, observers: dict[str, SiteObserver]) -> Code:
         """Return the network's code; the statistics may be asked."""

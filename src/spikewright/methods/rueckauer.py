@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from spikewright.calibration import Percentile, ScaleRule
-from spikewright.methods.base import check_choice
 from spikewright.methods.synchronous import ScaledConfig
 
 __all__ = ["Rueckauer"]
-
-_Reset = Literal["subtract", "hard"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +35,6 @@ class Rueckauer(ScaledConfig):
     scale: ScaleRule = field(default_factory=lambda: Percentile(99.9, nonzero=True))
     reset: Literal["subtract", "hard"] = "subtract"
     pool: Literal["lateral-inhibition", "accumulated-count"] = "accumulated-count"
-
-    def __post_init__(self) -> None:
-        """Check every setting."""
-        super().__post_init__()
-        check_choice("reset", self.reset, _Reset)
 
     def neuron(self) -> str:
         """Return the neuron of the reset rule."""

@@ -1,14 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the text of a method's setting to its value, by the type that the setting declares."""
 
+import dataclasses
 import tomllib
 import types
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from spikewright.calibration import RULES, ScaleRule
-from spikewright.errors import ConfigError
+from spikewright.errors import ConfigError, unknown_name
+from spikewright.methods.base import MethodConfig
 
-__all__ = ["typed"]
+__all__ = ["settings_of", "typed"]
+
+
+def settings_of(
+    cls: type[MethodConfig], assignments: Iterable[str], where: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read ``key=value`` texts as settings of a method.
+
+    Args:
+        cls: The method's settings.
+        assignments: The texts; dashes in keys stand for underscores.
+        where: What stands in front of a text in errors, e.g. ``--set``.
+        given: Settings that are known already.
+
+    Returns:
+        All settings by name.
+
+    Raises:
+        ConfigError: If a text has another form, a value is of the wrong kind, or given twice.
+        UnknownNameError: If the method has no such option; with the nearest.
+    """
+    hints, known = get_type_hints(cls), [field.name for field in dataclasses.fields(cls)]
+    values = dict(given)
+    for assignment in assignments:
+        key, equals, text = (part.strip() for part in assignment.partition("="))
+        key = key.replace("-", "_")
+        if not equals:
+            raise ConfigError(
+                f"{where} {assignment}: expected key=value, got {assignment!r}. Write e.g. T=8."
+            )
+        if key in values:
+            raise ConfigError(f"{where} {assignment}: {key} is given twice. Leave one of them out.")
+        values[key] = typed(text, hints[key], f"{where} {key}") if key in known else text
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"{cls.name}: option", key, known)
+    return values
 
 
 def typed(text: str, hint: Any, where: str) -> Any:  # noqa: ANN401 - whatever the hint says

@@ -10,25 +10,14 @@ from torch import Tensor
 
 from spikewright.calibration import Percentile, ScaleRule
 from spikewright.codes import Code, Rate
+from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.graph.activation import function_of
 from spikewright.graph.bias import add_bias
-from spikewright.methods.base import (
-    InputKind,
-    MethodConfig,
-    Prepared,
-    check_choice,
-    check_paths,
-    check_scale,
-    observer_of,
-    shaped,
-    silent_site,
-)
+from spikewright.methods.base import MethodConfig, Prepared, observer_of, shaped, silent_site
 from spikewright.network import Schedule, Site, SpikingNetwork, Synchronous
 
-__all__ = ["Gate", "ScaledConfig", "SynchronousConfig", "input_scale"]
-
-Gate = Literal["lateral-inhibition", "accumulated-count", "spike-max"]
+__all__ = ["ScaledConfig", "SynchronousConfig", "input_scale"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +52,8 @@ class SynchronousConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        from spikewright.errors import ConfigError
-
+        super().__post_init__()
         Rate(T=self.T)
-        check_choice("input", self.input, InputKind)
-        check_choice("pool", self.pool, Gate)
-        check_paths(self, "analog_relays")
         if not 0.0 <= self.v_init < 1.0:
             raise ConfigError(
                 f"v_init: expected a share of the threshold in [0, 1), got {self.v_init}. "
@@ -188,11 +173,6 @@ class ScaledConfig(SynchronousConfig):
 
     scale: ScaleRule = field(default_factory=Percentile)
     per_channel: bool = False
-
-    def __post_init__(self) -> None:
-        """Check every setting."""
-        super().__post_init__()
-        check_scale(self.scale)
 
     def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
         """Return λ of a population, "channels" or "".

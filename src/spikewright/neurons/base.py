@@ -76,8 +76,9 @@ class Effort:
 class Accumulating:
     """Base of neurons that have their whole input before they fire (temporal separation).
 
-    A subclass gives ``name``, ``states``, ``emits`` and ``fire_``; it holds no state itself. Its
-    potential has been accumulated, with pre-bias and function, when firing begins.
+    A subclass gives ``name`` and ``fire_``, and where they differ ``states`` and ``emits``; it
+    holds no state itself. Its potential has been accumulated, with pre-bias and function, when
+    firing begins.
     """
 
     name: ClassVar[str]
@@ -85,8 +86,8 @@ class Accumulating:
 
     @staticmethod
     def emits(code: Code) -> bool:
-        """Tell whether its trains are those that a code writes."""
-        raise NotImplementedError
+        """Tell whether its trains are those that a code writes; by default any code's are."""
+        return True
 
     @staticmethod
     def fire_(

@@ -35,7 +35,7 @@ class AccumulatedCountGate:
     def step(
         state: GateState | None, spikes: Tensor, pool: Callable[[Tensor], Tensor], base: float = 1.0
     ) -> tuple[Tensor, GateState]:
-        """Pool the spikes of one step; see :meth:`LateralInhibition.step`."""
+        """Pool the spikes of one step; see :func:`spikewright.neurons.max_gate.step`."""
         if state is None:
             gate = torch.zeros_like(spikes)
             state = (gate, pool(gate))

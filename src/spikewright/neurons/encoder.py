@@ -29,11 +29,6 @@ class Encoder(Accumulating):
     name: ClassVar[str] = "encoder"
 
     @staticmethod
-    def emits(code: Code) -> bool:
-        """Return True: it asks the code."""
-        return True
-
-    @staticmethod
     def fire_(
         v: Potential, threshold: float | Tensor, code: Code, t: int, signed: bool, out: Spikes
     ) -> Spikes:

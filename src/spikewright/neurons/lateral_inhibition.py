@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lateral-inhibition pooling: an exact spiking max pool for trains whose steps weigh the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from torch import Tensor
-
-from spikewright.neurons.max_gate import GateState
-from spikewright.neurons.max_gate import step as gate_step
+from spikewright.neurons.max_gate import step
 
 __all__ = ["LateralInhibition"]
 
@@ -31,19 +28,4 @@ class LateralInhibition:
     name: ClassVar[str] = "lateral-inhibition"
     states: ClassVar[Mapping[str, float]] = MappingProxyType({"sum": 0.0, "pooled_sum": 0.0})
 
-    @staticmethod
-    def step(
-        state: GateState | None, spikes: Tensor, pool: Callable[[Tensor], Tensor], base: float = 1.0
-    ) -> tuple[Tensor, GateState]:
-        """Pool the spikes of one step.
-
-        Args:
-            state: What the previous step returned, None at the first; its memory is used again.
-            spikes: Input spikes, "batch *map", any whole numbers. Not changed.
-            pool: The network's max pool; no window may lie wholly in padding.
-            base: 1, the base of trains whose steps weigh the same.
-
-        Returns:
-            Output spikes "batch *pooled" and the state for the next step.
-        """
-        return gate_step(state, spikes, pool, base)
+    step = staticmethod(step)

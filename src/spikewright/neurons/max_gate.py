@@ -28,7 +28,7 @@ def step(
     state: GateState | None,
     spikes: Tensor,
     pool: Callable[[Tensor], Tensor],
-    base: float = 2.0,
+    base: float = 1.0,
 ) -> tuple[Tensor, GateState]:
     """Pool the spikes of one step.
 
@@ -38,11 +38,11 @@ def step(
 
     Args:
         state: What the previous step returned, None at the first; its memory is used again.
-        spikes: Input spikes of this step, "batch *map", symbols {0, 1}, or {-1, 0, 1} with one
-            sign for all steps of an element, floating. Not changed.
+        spikes: Input spikes of this step, "batch *map", floating: any whole numbers for base 1;
+            symbols {0, 1}, or {-1, 0, 1} with one sign for all steps of an element. Not changed.
         pool: The network's max pool; every window must hold an input (one that lies wholly in
             padding is -inf in the network itself).
-        base: 2 for trains of these symbols (the code's ``pool_base``).
+        base: The code's ``pool_base``: 2 for greedy trains, 1 for sums.
 
     Returns:
         Output spikes "batch *pooled" and the state for the next step.
@@ -51,7 +51,7 @@ def step(
         >>> train = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]])  # 5 and 3
         >>> state, pooled = None, []
         >>> for spikes in train:
-        ...     y, state = step(state, spikes, lambda p: p.amax(-1, keepdim=True))
+        ...     y, state = step(state, spikes, lambda p: p.amax(-1, keepdim=True), 2.0)
         ...     pooled.append(int(y))
         >>> pooled
         [1, 0, 1]

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import pytest
 
 from spikewright.calibration import Max, MinError, Percentile
-from spikewright.cli.method import method_config, typed
+from spikewright.cli.method import method_config
 from spikewright.cli.options import MethodOptions, given
 from spikewright.errors import SpikewrightError
+from spikewright.methods.setting_values import typed
 from spikewright.methods.spikeconverter import SpikeConverter
 
 
@@ -25,7 +26,7 @@ from spikewright.methods.spikeconverter import SpikeConverter
             "expected --scale percentile with it, got --scale max",
         ),
         ({"percentile": 101.0, "scale": "percentile"}, "expected q in (0, 100], got q=101.0"),
-        ({"set": ("T",)}, "--set: expected KEY=VALUE, got 'T'"),
+        ({"set": ("T",)}, "--set T: expected key=value, got 'T'"),
         ({"set": ("tt=3",)}, "spikeconverter: option 'tt': not known."),
         ({"set": ("T=x",)}, "--set T: expected int, got 'x'"),
         ({"set": ("T=2.5",)}, "--set T: expected int, got '2.5'"),

@@ -4,7 +4,6 @@
 import math
 from fractions import Fraction
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,15 +30,6 @@ def test_targets_are_clipped_and_floored_signed_ones_truncated() -> None:
     assert code.quantise_(target.clone()).tolist() == [0, 0, 0, 0, 0, 2, 3]
     assert code.encode(target, signed=True).sum(0).tolist() == [-3, -2, 0, 0, 0, 2, 3]
     assert code.quantise_(target, signed=True).tolist() == [-3, -2, 0, 0, 0, 2, 3]
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3)])
-def test_scalars_and_empty_tensors(shape: tuple[int, ...]) -> None:
-    code, target = Rate(T=4), torch.full(shape, 1.0)
-    train = code.encode(target)
-    assert train.shape == (4, *shape)
-    assert torch.equal(code.decode(train), code.quantise_(target.clone()))
-    assert code.count(target).shape == code.prefix(target, 2).shape == shape
 
 
 def test_quantise_works_in_place_and_encode_does_not() -> None:

@@ -4,7 +4,6 @@
 import math
 from fractions import Fraction
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,15 +39,6 @@ def test_two_events_are_the_changes_of_the_train() -> None:
     code, n = Switch(T=5), torch.tensor([0.0, 1.0, 3.0, 5.0])
     train = torch.cat([torch.zeros(1, 4), code.encode(n), torch.zeros(1, 4)])
     assert train.diff(dim=0).abs().sum(0).tolist() == code.count(n).tolist()
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3)])
-def test_scalars_and_empty_tensors(shape: tuple[int, ...]) -> None:
-    code, target = Switch(T=4), torch.full(shape, 1.0)
-    train = code.encode(target)
-    assert train.shape == (4, *shape)
-    assert torch.equal(code.decode(train), code.quantise_(target.clone()))
-    assert code.count(target).shape == code.prefix(target, 2).shape == shape
 
 
 def test_encode_leaves_its_target_alone() -> None:

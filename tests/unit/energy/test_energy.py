@@ -20,66 +20,26 @@ from spikewright.energy.memory import Bytes
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError
 from spikewright.evaluation import LayerCount, LengthResult
 
-HAND = EnergyModel(
-    name="hand",
-    title="by hand",
-    source="here",
-    note="none",
-    weight_bits=8,
-    state_bits=16,
-    addition=1.0,
-    comparison=0.5,
-    shift=0.25,
-    factor=2.0,
-    multiplication=8.0,
-    multiplication_bits=8,
-)
+PRICES = {"addition": 1.0, "comparison": 0.5, "shift": 0.25, "factor": 2.0, "multiplication": 8.0}
+WORDS = {"weight_bits": 8, "state_bits": 16, "multiplication_bits": 8}
+ABOUT = {"name": "hand", "title": "by hand", "source": "here", "note": "none"}
+HAND = EnergyModel(**ABOUT, **WORDS, **PRICES)
+
+CONV = {"macs": 100, "analog_macs": 25, "inputs": 10, "values": 20, "weights": 50, "biases": 2}
+RELU = {"neurons": 20, "values": 20, "potentials": 20, "per_spike": 1}
+FIXED = {"updates": 80, "constants": 60, "factors": 10, "shifts": 30, "comparisons": 80}
 
 
 def measured(samples: int = 10, **changes: Any) -> LengthResult:
     """A layer of 100 multiply-adds, a quarter analog, and 20 neurons that send 2 spikes each."""
     layers = (
-        LayerCount(
-            name="conv",
-            kind="layer",
-            additions=300 * samples,
-            macs=100,
-            analog_macs=25,
-            inputs=10,
-            values=20,
-            weights=50,
-            biases=2,
-        ),
-        LayerCount(
-            name="relu",
-            kind="neurons",
-            spikes=40 * samples,
-            neurons=20,
-            values=20,
-            potentials=20,
-            updates=80,
-            constants=60,
-            factors=10,
-            shifts=30,
-            comparisons=80,
-            per_spike=1,
-        ),
+        LayerCount(name="conv", kind="layer", additions=300 * samples, **CONV),
+        LayerCount(name="relu", kind="neurons", spikes=40 * samples, **RELU, **FIXED),
     )
-    plain: dict[str, Any] = {
-        "T": 4,
-        "steps": 4,
-        "k": 2.0,
-        "samples": samples,
-        "labelled": samples,
-        "correct": (5, 6, 7, 8),
-        "agree": (5, 6, 7, 8),
-        "compared": samples,
-        "latency_ticks": 8,
-        "ticks_per_input": 4,
-        "layers": layers,
-        "largest": 15.0,
-        "awake": 4,
-    }
+    right = {"correct": (5, 6, 7, 8), "agree": (5, 6, 7, 8)}
+    counted = {"samples": samples, "labelled": samples, "compared": samples, **right}
+    time = {"T": 4, "steps": 4, "k": 2.0, "latency_ticks": 8, "ticks_per_input": 4, "awake": 4}
+    plain: dict[str, Any] = {**time, **counted, "layers": layers, "largest": 15.0}
     return LengthResult(**{**plain, **changes})
 
 

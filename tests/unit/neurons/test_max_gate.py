@@ -29,7 +29,7 @@ def test_runs_do_not_share_state() -> None:
     def run() -> torch.Tensor:
         state, out = None, []
         for spikes in code.encode(target):
-            pooled, state = step(state, spikes, lambda p: F.max_pool2d(p, 3, 2, 1))
+            pooled, state = step(state, spikes, lambda p: F.max_pool2d(p, 3, 2, 1), 2.0)
             out.append(pooled)
         return torch.stack(out)
 
@@ -43,6 +43,6 @@ def test_a_gate_on_counts_instead_of_prefixes_would_be_wrong() -> None:
     train = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.0]]])
     state, out = None, []
     for spikes in train:
-        pooled, state = step(state, spikes, lambda p: p.amax(-1, keepdim=True))
+        pooled, state = step(state, spikes, lambda p: p.amax(-1, keepdim=True), 2.0)
         out.append(pooled.item())
     assert out == [1.0, 0.0, 0.0]

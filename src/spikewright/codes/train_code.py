@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the codes of this package share: which trains and steps they refuse, and plain values."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from spikewright.codes.greedy import check_type
+from spikewright.codes.plain import from_plain, to_plain
+from spikewright.errors import ConfigError
+from spikewright.shapes import Train
+
+__all__ = ["TrainCode"]
+
+_VERSION = 1
+
+
+class TrainCode:
+    """Base of frozen descriptions of a code; see `Code` for what a subclass gives."""
+
+    name: ClassVar[str]
+    holds: ClassVar[bool] = False
+
+    @property
+    def steps(self) -> int:
+        """Symbols in a train."""
+        raise NotImplementedError
+
+    def check_train(self, train: Train) -> None:
+        """Refuse a train of another type, or with another number of steps."""
+        check_type(train)
+        if train.ndim == 0 or train.shape[0] != self.steps:
+            raise ConfigError(
+                f"{self.name} code: expected a train of {self.steps} steps, got shape "
+                f"{tuple(train.shape)}. Put time first and use the code it was written with."
+            )
+
+    def check_step(self, t: int) -> None:
+        """Refuse a step outside the train."""
+        if not 0 <= t <= self.steps:
+            raise ConfigError(
+                f"{self.name} code: expected t from 0 to {self.steps} steps, got t={t}. "
+                "Count steps from the start of the train."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, version and settings as plain values."""
+        return to_plain(self, _VERSION)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Build the code from what ``to_dict`` wrote.
+
+        Raises:
+            ConfigError: If a key, the name or the version is not known, or a value is wrong.
+        """
+        return from_plain(cls, plain, _VERSION)
