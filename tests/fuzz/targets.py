@@ -19,7 +19,7 @@ from spikewright.graph.batch import sizes
 from spikewright.graph.signatures import operators
 from spikewright.models import from_graph_json, load_state
 from spikewright.network import SpikingNetwork, files
-from tests.fuzz import others
+from tests.fuzz import boxes, others
 from tests.fuzz.edits import edit_json, edit_tensors
 
 
@@ -162,6 +162,7 @@ TARGETS: tuple[Target, ...] = (
     Target("graph", others.make_graph, others.edit_graph, from_graph_json, 4),
     Target("weights", others.make_weights, others.any_bytes("w.pt"), load_state, 4),
     Target("data", others.make_data, others.edit_data, others.open_data, 4),
+    Target("boxes", boxes.make_boxes, boxes.edit_boxes, boxes.open_boxes, 4),
     Target("results", others.make_results, others.edit_results, others.open_results, 1),
 )
 """Every kind of file that is edited."""

@@ -44,6 +44,19 @@ MOST_BYTES = 1 << 28
 """Most bytes of one image file."""
 
 
+_ORIENTATION = 0x0112  # where EXIF has it
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What brings a picture upright of which a camera noted that number in EXIF."""
+
+
 @runtime_checkable
 class ImageReader(Protocol):
     """Where the images of a set come from."""
@@ -154,20 +167,27 @@ class PackedReader:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FileReader:
-    """One file per image."""
+    """One file per image.
+
+    Args:
+        name: Shown in messages.
+        paths: The files.
+        upright: Whether images are turned as a camera noted in EXIF.
+    """
 
     name: str
     paths: Sequence[Path]
+    upright: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, index: int, mode: Mode) -> npt.NDArray[np.uint8]:
         """Read and decode file ``index``."""
-        return decode(self._coded(index), mode, self._where(index))
+        return decode(self._coded(index), mode, self._where(index), upright=self.upright)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Return height and width of image ``index`` in pixels, without decoding it."""
+        """Return height and width of image ``index`` as it is stored, without decoding it."""
         return size_of(self._coded(index), self._where(index))
 
     def _where(self, index: int) -> str:
@@ -180,13 +200,14 @@ class FileReader:
             raise FileFormatError(f"{self.name}[{index}]: {error}") from error
 
 
-def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
+def decode(coded: bytes, mode: Mode, where: str, *, upright: bool = False) -> npt.NDArray[np.uint8]:
     """Decode one image file held in memory (of the kinds in ``FORMATS``).
 
     Args:
         coded: The bytes of the file.
         mode: ``"RGB"`` or ``"L"``; other colour models are converted to it.
         where: Which image this is, for the error.
+        upright: Whether it is turned as a camera noted in EXIF.
 
     Returns:
         "height width channel", uint8.
@@ -197,7 +218,10 @@ def decode(coded: bytes, mode: Mode, where: str) -> npt.NDArray[np.uint8]:
         ConfigError: If Pillow is not installed.
     """
     with _opened(coded, where) as picture:
-        image = np.asarray(picture.convert(mode))
+        turned = picture.convert(mode)
+        if upright and (turn := _TURNS.get(picture.getexif().get(_ORIENTATION))):
+            turned = turned.transpose(pillow_image().Transpose[turn])
+        image = np.asarray(turned)
     return image.reshape(*image.shape[:2], len(mode))
 
 

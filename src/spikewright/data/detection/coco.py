@@ -68,11 +68,18 @@ def check_present(where: Path, folder: Path, files: Sequence[Path]) -> None:
     Raises:
         FileFormatError: If some are not there; it names the first and tells how many.
     """
-    if missing := [file for file in files if not file.is_file()]:
+    if missing := [file for file in files if not _is_file(file)]:
         raise FileFormatError(
             f"{where}: expected its {len(files)} pictures in {folder}, got {len(missing)} that are "
             f"not there, first {missing[0]}. Name the right folder, or bring them."
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have, or a folder that may not be looked into
+        return False
 
 
 def _file_names(path: Path, found: CocoFile) -> list[str]:
@@ -103,7 +110,7 @@ def _folder(path: Path, first: str) -> Path:
         path.parent.parent / "images",
     )
     for folder in (start / end for start in starts for end in ends):
-        if (folder / first).is_file():
+        if _is_file(folder / first):
             return folder
     raise FileFormatError(
         f"{path}: expected its pictures beside it, got no {first} there, nor in images or "

@@ -25,8 +25,8 @@ def from_yolo(
 
     ``images/a/b.jpg`` belongs to ``labels/a/b.txt``, of which each line is ``class x y width
     height``: the centre of a box and its sides, as fractions of the picture's sides. A picture
-    whose label file is empty or not there has no boxes. Pictures are taken as they are stored: a
-    turn that a camera noted in EXIF is not made.
+    whose label file is empty or not there has no boxes. Pictures are turned as a camera noted in
+    EXIF, because those who mark them see them so, and YOLO's training does it, too.
 
     Args:
         folder: Holds ``images`` and ``labels``.
@@ -66,7 +66,7 @@ def from_yolo(
     return DetectionSet(
         name=where,
         classes=names,
-        reader=FileReader(where, files),
+        reader=FileReader(where, files, upright=True),
         marks=table_of(where, [str(file.relative_to(images)) for file in files], None, marks),
         preprocess=preprocess or Preprocess(),
     )

@@ -123,6 +123,13 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
     )
 
 
+def test_a_name_that_no_file_can_have_is_one_that_is_not_there(tmp_path: Path) -> None:
+    path = coco(tmp_path, coco_data(("a" * 300, "b.jpg")))
+    refused(path, "expected its pictures beside it, got no aaa")
+    with pytest.raises(FileFormatError, match="got 1 that are not there, first"):
+        from_coco(path, tmp_path)
+
+
 def test_a_folder_of_pictures_that_cannot_be_guessed(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(coco_data()))
     refused(tmp_path / "x.json", "expected its pictures beside it, got no a.jpg there, nor in imag")

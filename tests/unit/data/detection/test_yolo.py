@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from spikewright.data.detection import from_yolo
 from spikewright.errors import FileFormatError
 from tests.unit.data.detection.files import HEIGHT, WIDTH, picture_files, yolo
+from tests.unit.data.files import pictures
 
 HALF = "1 0.5 0.5 0.5 0.5\n"
 
@@ -96,6 +98,21 @@ def test_both_places_of_a_split_and_folders_in_it(tmp_path: Path) -> None:
         assert [items[i][1].name for i in (0, 1)] == ["a.jpg", str(Path("deep") / "b.jpg")]
         assert all(len(items[i][1]) == 1 for i in (0, 1))
     refused(one, "expected a split, one of train, val, got none. Choose one.")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_camera_noted(tmp_path: Path, orientation: int) -> None:
+    """The same image, however it is stored: Pillow's own way to turn it is the judge."""
+    folder = yolo(tmp_path / "set", {"a": HALF})
+    stored, exif = Image.fromarray(pictures(1, HEIGHT, WIDTH)[0]), Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(folder / "images" / "a.jpg", "PNG", exif=exif)
+    with Image.open(folder / "images" / "a.jpg") as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    image, found = from_yolo(folder).stored(0)
+    assert (image == upright).all()
+    height, width = upright.shape[:2]
+    assert found.boxes.tolist() == [[width / 4, height / 4, width * 3 / 4, height * 3 / 4]]
 
 
 @pytest.mark.parametrize("given", [True, False])
