@@ -9,6 +9,7 @@ from typing import Any
 
 from spikewright import data, models
 from spikewright.codes import codes
+from spikewright.detection.decoders.lookup import names
 from spikewright.energy.energy_model import choose_models
 from spikewright.methods import methods
 from spikewright.methods.method_docs import default_text, option_texts
@@ -23,11 +24,14 @@ _TITLES = {
     "energy": "Energy models (--energy), or a file of the same form",
     "data": "Data sets (--data, --calibration)",
     "models": "Models (--model)",
+    "decoders": "Decoders (--decode): from a detector's outputs to boxes",
 }
 _DATA_FORMS = {
     "folder:PATH": "a folder with one sub-folder of images per class",
     "FILE.npz": "images and labels, or x and y (inputs as they are)",
     "FILE.npz:PART": "PART_images and PART_labels, for files that hold several sets",
+    "boxes:PATH": "pictures with boxes: COCO .json, VOC or YOLO folder, .npz; boxes:PATH:SPLIT",
+    "pictures:PATH": "pictures without labels, in a folder or an .npz file, for calibration",
     "random": "noise of the network's input shape, without labels",
 }
 _MODEL_FORMS = {
@@ -58,6 +62,10 @@ def everything() -> dict[str, list[dict[str, Any]]]:
         "models": [
             *({"name": name, "text": "random weights unless --weights"} for name in models.names()),
             *({"name": form, "text": line} for form, line in _MODEL_FORMS.items()),
+        ],
+        "decoders": [
+            *({"name": name, "text": "with its published settings"} for name in names()),
+            {"name": "FILE.py:FUNCTION", "text": "yours, of (outputs, input size); code is run"},
         ],
     }
 

@@ -16,6 +16,7 @@ from spikewright.cli.options import ModelOptions
 from spikewright.cli.report import COMPARED, fit, preprocessing
 from spikewright.cli.sources import (
     batches,
+    classes_of,
     describe,
     open_calibration,
     open_data,
@@ -24,6 +25,7 @@ from spikewright.cli.sources import (
     sample_shape,
     spread,
 )
+from spikewright.cli.task import task_of
 from spikewright.cli.terminal import Terminal, command
 from spikewright.cli.trained import PREFIX, training_of
 from spikewright.comparison import Comparison, Entry, compare
@@ -75,6 +77,7 @@ def run(what: ComparisonOptions, how: RunOptions) -> int:
         entries,
         calibration=batches(chosen, what.images, place),
         data=batches(items, what.images, place),
+        task=task_of(what.task, classes_of(items)),
         store=what.store,
         progress=terminal.progress,
     )

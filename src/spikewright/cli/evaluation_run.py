@@ -12,7 +12,8 @@ from spikewright.cli.files import check_output, write
 from spikewright.cli.measuring import EvaluationOptions
 from spikewright.cli.networks import original, subject
 from spikewright.cli.report import evaluation
-from spikewright.cli.sources import Items, batches, describe, part, spread
+from spikewright.cli.sources import Items, batches, classes_of, describe, part, spread
+from spikewright.cli.task import task_of
 from spikewright.cli.terminal import Terminal, command
 from spikewright.data import loader
 from spikewright.energy.energy import energy_of
@@ -23,6 +24,7 @@ from spikewright.evaluation.gather import gather
 from spikewright.evaluation.rasters import Example
 from spikewright.network import SpikingNetwork
 from spikewright.processes import one_error, rank
+from spikewright.tasks import Task
 
 __all__ = ["EXAMPLES", "run"]
 
@@ -58,6 +60,7 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
         found = subject(network, terminal, place)
         items = spread(found.inputs(what.data, network.images), what.limit, "--limit")
         ann = original(found, what.reference, terminal, place)
+        task = task_of(what.task, classes_of(items))
     measured = None
     with one_error():
         mine = part(items)
@@ -66,6 +69,7 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
                 found.snn,
                 batches(mine, network.images, place),
                 reference=ann,
+                task=task,
                 code_lengths=lengths,
                 simulator=what.simulator,
                 progress=terminal.progress,
@@ -76,7 +80,7 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
     if rank() == 0:
         looked = (EXAMPLES if output is not None else 0) if examples is None else examples
         if looked:
-            seen = _look(found.snn, items, looked, ann)
+            seen = _look(found.snn, items, looked, ann, task)
             result = dataclasses.replace(result, examples=seen)
         energies = [energy_of(result.lengths[-1], m) for m in models]
         report = {
@@ -97,13 +101,17 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
 
 
 def _look(
-    snn: SpikingNetwork, items: Items, count: int, ann: nn.Module | None
+    snn: SpikingNetwork,
+    items: Items,
+    count: int,
+    ann: nn.Module | None,
+    task: Task | str | None,
 ) -> tuple[Example, ...]:
     """Run some inputs once more, in this process alone, so that nothing depends on the others."""
     chosen = spread(items, count, "--examples")
     size, of = describe(chosen)["samples"], len(items)  # type: ignore[arg-type]  # as in sources
     (batch,) = loader(chosen, size)
-    result = api.evaluate(snn, [batch], reference=ann, counting=False, examples=size)
+    result = api.evaluate(snn, [batch], reference=ann, task=task, counting=False, examples=size)
     return tuple(
         dataclasses.replace(e, index=i * of // size) for i, e in enumerate(result.examples)
     )

@@ -24,7 +24,7 @@ class EvaluationOptions:
 
     Attributes:
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement or errors only).
+            FILE.npz:PART, boxes:PATH, or random (noise without labels: agreement or errors only).
         lengths: Convert with each of these T, instead of --T, and compare; needs --model.
         limit: Use so many inputs, evenly spread over the set.
         simulator: Tick by tick (reference), or the fast one of the network's schedule, which is the
@@ -37,6 +37,7 @@ class EvaluationOptions:
         force: Replace the file if it exists.
         network: The spiking network, or how it is converted.
         reference: What it is compared with.
+        task: What it is for.
     """
 
     data: options.Spec = None
@@ -50,6 +51,7 @@ class EvaluationOptions:
     force: bool = False
     network: options.NetworkOptions = options.NETWORK
     reference: options.ReferenceOptions = options.REFERENCE
+    task: options.TaskOptions = options.TASK
 
 
 @Parameter(name="*")
@@ -64,7 +66,7 @@ class ComparisonOptions:
             MODEL as for --model, e.g. stbp=trained:runs/stbp/last.safetensors. Repeatable.
         T: Time steps of the methods that have none of their own. [default: 4,8,16]
         data: Labelled inputs: a name that `spikewright list data` shows, folder:PATH, FILE.npz,
-            FILE.npz:PART, or random (noise without labels: agreement or errors only).
+            FILE.npz:PART, boxes:PATH, or random (noise without labels: agreement or errors only).
         limit: Use so many inputs, evenly spread over the set.
         store: Keep every finished cell there, and read those of earlier runs.
         csv: Write every method, T and step to this file, too.
@@ -75,6 +77,7 @@ class ComparisonOptions:
         model: The network, as trained.
         calibration: What the scales are chosen on.
         images: How images become inputs.
+        task: What it is for.
     """
 
     methods: Specs = ()
@@ -91,6 +94,7 @@ class ComparisonOptions:
     model: options.ModelOptions = options.MODEL
     calibration: options.CalibrationOptions = options.CALIBRATION
     images: options.DataOptions = options.IMAGES
+    task: options.TaskOptions = options.TASK
 
 
 EVALUATION = EvaluationOptions()

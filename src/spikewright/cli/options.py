@@ -23,6 +23,7 @@ __all__ = [
     "MODEL",
     "NETWORK",
     "REFERENCE",
+    "TASK",
     "CalibrationOptions",
     "CommonOptions",
     "ConversionOptions",
@@ -32,6 +33,7 @@ __all__ = [
     "ModelOptions",
     "NetworkOptions",
     "ReferenceOptions",
+    "TaskOptions",
     "given",
 ]
 
@@ -44,6 +46,7 @@ _MODEL = Group("Model", sort_key=1)
 _CALIBRATION = Group("Calibration", sort_key=2)
 _DATA = Group("How images become inputs (the data set's own way where not given)", sort_key=4)
 _METHOD = Group("Method (its own defaults where not given; see: spikewright list)", sort_key=3)
+_TASK = Group("What the network is for (classes decided from scores, else only errors)", sort_key=5)
 _COMMON = Group("Everywhere", sort_key=9)
 
 _CONFIG_HELP = (
@@ -57,7 +60,8 @@ _MODEL_HELP = (
 )
 _CALIBRATION_HELP = (
     "A few hundred training inputs: a name that `spikewright list data` shows, folder:PATH, "
-    "FILE.npz, FILE.npz:PART, or random (noise, for a first try without data)."
+    "FILE.npz, FILE.npz:PART, boxes:PATH, pictures:PATH (no labels), or random (noise, for a first "
+    "try without data)."
 )
 
 
@@ -118,6 +122,8 @@ class DataOptions:
     """Multiplied with the stored values 0..255, e.g. 1 to keep them."""
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
     """How images are resized."""
+    fit: Literal["stretch", "letterbox"] | None = None
+    """Along both sides by themselves, or by one scale on a grey ground (YOLO's way)."""
     batch_size: Whole = None
     """Inputs that are run at once. [default: 64]"""
     workers: Whole = None
@@ -181,6 +187,24 @@ class NetworkOptions(ConversionOptions):
     """A saved spiking network."""
 
 
+@Parameter(name="*", group=_TASK)
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What the outputs of a network are worth."""
+
+    task: Literal["classification", "outputs", "detection", "segmentation"] | None = None
+    """What is decided from the outputs."""
+    decode: Spec = None
+    """From outputs to boxes: a name that `spikewright list decoders` shows, or FILE.py:FUNCTION of
+    (outputs, input size) that returns Detections (this code is run)."""
+    classes: Spec = None
+    """Names of the classes: FILE with one a line, or their number. [default: the data's]"""
+    iou: Number = None
+    """Boxes of a class that overlap a better one by more are dropped, in 0..1."""
+    least_score: Number = None
+    """Boxes with a lower score are dropped, in 0..1."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ReferenceOptions:
@@ -195,6 +219,7 @@ class ReferenceOptions:
 CONVERSION = ConversionOptions()
 NETWORK = NetworkOptions()
 REFERENCE = ReferenceOptions()
+TASK = TaskOptions()
 
 
 def given(options: Any, *names: str) -> list[str]:  # noqa: ANN401 - one of the dataclasses above

@@ -20,7 +20,7 @@ from spikewright.cli.options import (
     given,
 )
 from spikewright.cli.terminal import Terminal
-from spikewright.data import ArraySet, ImageSet, Preprocess
+from spikewright.data import ArraySet, DetectionSet, ImageSet, PictureSet, Preprocess
 from spikewright.errors import CalibrationError, ConfigError, ShapeError
 from spikewright.processes import shard
 
@@ -30,6 +30,7 @@ __all__ = [
     "Items",
     "RandomSet",
     "batches",
+    "classes_of",
     "describe",
     "open_calibration",
     "open_data",
@@ -42,10 +43,11 @@ __all__ = [
 ]
 
 Items = Dataset[Any]
+Pictures = ImageSet | DetectionSet | PictureSet
 CPU = torch.device("cpu")
 RANDOM = "random"
 BATCH_SIZE = 64
-_FIELDS = ("size", "crop", "mean", "std", "channels", "pixel_scale", "interpolation")
+_FIELDS = ("size", "crop", "mean", "std", "channels", "pixel_scale", "interpolation", "fit")
 _CHANNELS = {"rgb": "RGB", "bgr": "BGR", "grey": "L"}
 
 
@@ -261,7 +263,13 @@ def batches(items: Items, options: DataOptions, place: torch.device = CPU) -> "B
 def preprocess_of(items: Items) -> dict[str, Any] | None:
     """Return how the images of a set become inputs, None if they are inputs already."""
     whole = _whole(items)
-    return whole.preprocess.to_dict() if isinstance(whole, ImageSet) else None
+    return whole.preprocess.to_dict() if isinstance(whole, Pictures) else None
+
+
+def classes_of(items: Items) -> tuple[str, ...]:
+    """Return the names of a set's classes, as far as it has such."""
+    whole = _whole(items)
+    return whole.classes if isinstance(whole, DetectionSet) else ()
 
 
 def describe(items: Items) -> dict[str, Any]:
@@ -281,8 +289,8 @@ def _whole(items: Items) -> Items:
 
 
 def _with_preprocess(
-    items: ImageSet, options: DataOptions, recorded: Mapping[str, Any] | None
-) -> ImageSet:
+    items: Pictures, options: DataOptions, recorded: Mapping[str, Any] | None
+) -> Pictures:
     start = items.preprocess if recorded is None else Preprocess.from_dict(recorded)
     changes: dict[str, Any] = {
         name: getattr(options, name) for name in _FIELDS if getattr(options, name) is not None

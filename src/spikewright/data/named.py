@@ -9,11 +9,13 @@ from typing import Literal
 
 from spikewright.data.ag_news import TextSet, load_ag_news
 from spikewright.data.cifar import load_cifar10
+from spikewright.data.detection import DetectionSet, open_detection
 from spikewright.data.digits import DIGITS_PREPROCESS, load_digits
 from spikewright.data.folder import from_folder
 from spikewright.data.images import ArraySet, ImageSet
 from spikewright.data.mnist import load_mnist
 from spikewright.data.npz import from_npz
+from spikewright.data.pictures import PictureSet, open_pictures
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import ConfigError, unknown_name
 
@@ -188,23 +190,33 @@ def texts(name: str, root: str | Path) -> TextSet:
 
 def resolve(
     spec: str, root: str | Path | None = None, *, preprocess: Preprocess | None = None
-) -> ImageSet | ArraySet:
+) -> ImageSet | ArraySet | DetectionSet | PictureSet:
     """Open a data set from the short form used on the command line.
 
     Args:
         spec: A name of ``names()``, ``folder:PATH``, ``FILE.npz``, or ``FILE.npz:PART`` for the
-            arrays ``PART_images`` and so on.
+            arrays ``PART_images`` and so on; ``boxes:PATH`` or ``boxes:PATH:SPLIT`` for pictures
+            with boxes (:func:`open_detection`), ``pictures:PATH`` for pictures without labels
+            (:func:`open_pictures`).
         root: Passed on for names.
         preprocess: How images become tensors; see the loaders for their defaults.
 
     Returns:
-        A data set of (float32 tensor, class).
+        A data set of (float32 tensor, class), (float32 tensor, Annotations) or (float32 tensor,).
 
     Raises:
         UnknownNameError: If ``spec`` has none of these forms.
         ConfigError: If a setting does not fit.
         FileFormatError: If files are missing or damaged.
     """
+    kind, _, rest = spec.partition(":")
+    if kind == "boxes":
+        place, _, split = rest.rpartition(":")
+        if place and not Path(rest).exists():
+            return open_detection(place, split=split, preprocess=preprocess)
+        return open_detection(rest, preprocess=preprocess)
+    if kind == "pictures":
+        return open_pictures(rest, preprocess=preprocess)
     if spec.startswith("folder:"):
         return from_folder(spec.removeprefix("folder:"), preprocess=preprocess)
     if spec.endswith(".npz"):
@@ -222,5 +234,7 @@ def _entry(name: str) -> _Named:
             "Open it with spikewright.data.texts()."
         )
     if name not in _SETS:
-        raise unknown_name("data set", name, [*_SETS, "folder:PATH", "FILE.npz"])
+        raise unknown_name(
+            "data set", name, [*_SETS, "folder:PATH", "FILE.npz", "boxes:PATH", "pictures:PATH"]
+        )
     return _SETS[name]

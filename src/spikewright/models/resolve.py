@@ -2,20 +2,14 @@
 """From the short form in which a command line names a model to the model."""
 
 import functools
-import importlib
-import importlib.util
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType, MappingProxyType, ModuleType
+from types import MappingProxyType
 
 from torch import nn
 
 from spikewright._vision import torchvision
-from spikewright.errors import ConfigError, FileFormatError, UnknownNameError, unknown_name
+from spikewright.errors import ConfigError, unknown_name
 from spikewright.models.detection import (
     casc_yolo_resnet50,
     casc_yolo_vgg16,
@@ -27,6 +21,7 @@ from spikewright.models.exported import load_exported
 from spikewright.models.graph_json import GRAPH_SUFFIX, from_graph_json
 from spikewright.models.mobilenet_cifar import mobilenetv2_cifar
 from spikewright.models.resnet_cifar import resnet20, resnet20_wide, resnet56
+from spikewright.models.user_code import called, named_in
 from spikewright.models.vgg_cifar import vgg11_cifar, vgg11_half_cifar, vgg16_cifar
 from spikewright.models.weights import apply_state, load_state
 
@@ -157,113 +152,17 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
 def _from_code(source: str, name: str) -> nn.Module:
     """Import the module or file and get the model out of it."""
     where = f"model {source}:{name}"
-    module = _executed(Path(source), where) if source.endswith(".py") else _imported(source, where)
-    if not hasattr(module, name):
-        public = [key for key, value in vars(module).items() if callable(value) and key[:1] != "_"]
-        raise unknown_name(f"{where}: function", name, public)
-    made = getattr(module, name)
+    made = named_in(source, name, where)
     if not isinstance(made, nn.Module):
         if not callable(made):
             raise ConfigError(
                 f"{where}: expected a function that returns a model, got {type(made).__name__}. "
                 "Name a function, or the model itself."
             )
-        try:
-            with _contained():
-                made = made()
-        except Exception as error:  # the user's own code may fail in any way
-            advice = "Wrap it in one that sets its arguments."
-            raise ConfigError(
-                f"{where}: expected a function without arguments that returns a model, got "
-                f"{_said(error, advice)}"
-            ) from error
+        advice = "Wrap it in one that sets its arguments."
+        made = called(made, where, "a function without arguments that returns a model", advice)
     if not isinstance(made, nn.Module):
         raise ConfigError(
             f"{where}: expected an nn.Module, got {type(made).__name__}. Return the model."
         )
     return made
-
-
-def _imported(source: str, where: str) -> ModuleType:
-    try:
-        with _importable(Path.cwd()), _contained():
-            return importlib.import_module(source)
-    except ModuleNotFoundError as error:
-        raise UnknownNameError(
-            f"{where}: expected a module that can be imported, got none called {error.name!r}. "
-            "Check the name, or give a file: path/file.py:function."
-        ) from error
-    except Exception as error:  # the user's own code may fail in any way
-        raise _failed(where, error) from error
-
-
-def _executed(path: Path, where: str) -> ModuleType:
-    if not path.is_file():
-        raise FileFormatError(f"{where}: expected a Python file, got none. Check the path.")
-    name = f"_spikewright_model_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise FileFormatError(f"{where}: expected a Python file, got none. Check the path.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
-    try:
-        with _importable(path.resolve().parent), _contained():
-            spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code may fail in any way
-        del sys.modules[name]
-        raise _failed(where, error) from error
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Put a folder first on the import path, and take it off again."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-
-
-class _EndedError(Exception):
-    """The user's code tried to end this program."""
-
-
-@contextmanager
-def _contained() -> Iterator[None]:
-    """Make an error of what would end the whole program, but leave Ctrl-C to the user."""
-    pressed, before = False, signal.getsignal(signal.SIGINT)
-    watched = callable(before) and threading.current_thread() is threading.main_thread()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        if callable(before):
-            before(number, frame)
-
-    if watched:
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    except SystemExit as error:
-        code = "" if error.code is None else repr(error.code)
-        raise _EndedError(f"a call of exit({code})") from error
-    except KeyboardInterrupt as error:
-        if pressed:
-            raise
-        raise _EndedError("a KeyboardInterrupt of its own") from error
-    finally:
-        if watched:
-            signal.signal(signal.SIGINT, before)
-
-
-def _said(error: Exception, advice: str) -> str:
-    """Say how the user's code failed and what to do about it."""
-    if isinstance(error, _EndedError):
-        return f'{error}. Put what a script does below `if __name__ == "__main__":`.'
-    return f"{type(error).__name__}: {error}. {advice}"
-
-
-def _failed(where: str, error: Exception) -> ConfigError:
-    advice = "Run it with Python by itself to see where it fails."
-    return ConfigError(f"{where}: expected code that can be imported, got {_said(error, advice)}")

@@ -10,7 +10,7 @@ from spikewright.cli.terminal import Terminal
 
 __all__ = ["list_"]
 
-Kind = Literal["methods", "codes", "neurons", "energy", "data", "models"]
+Kind = Literal["methods", "codes", "neurons", "energy", "data", "models", "decoders"]
 
 
 def list_(
@@ -19,7 +19,7 @@ def list_(
     *,
     common: CommonOptions = COMMON,
 ) -> int:
-    """List methods with their options, codes, neurons, energy models, data, models.
+    """List methods with their options, codes, neurons, energy models, data, models, decoders.
 
     Args:
         kind: Only these; all by default.
