@@ -20,13 +20,15 @@ from pycocotools.cocoeval import COCOeval
 
 
 def second_hand(
-    detections: Sequence[Detections], annotations: Sequence[Annotations]
+    detections: Sequence[Detections],
+    annotations: Sequence[Annotations],
+    classes: int = len(CLASSES),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pycocotools' twelve numbers and its precision, "IoU recall class area limit"."""
     truth, rows = COCO(), []
     truth.dataset = {
         "images": [{"id": i} for i in range(len(annotations))],
-        "categories": [{"id": k} for k in range(len(CLASSES))],
+        "categories": [{"id": k} for k in range(classes)],
         "annotations": rows,
     }
     for image, given in enumerate(annotations):
