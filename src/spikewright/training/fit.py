@@ -15,8 +15,9 @@ from spikewright.errors import ConfigError, ShapeError, UnsupportedModuleError
 from spikewright.progress import Interrupts
 from spikewright.training import processes
 from spikewright.training.config import TrainConfig
-from spikewright.training.images import Source, source
+from spikewright.training.images import Source
 from spikewright.training.network import TrainableNetwork
+from spikewright.training.objectives import Classification, Objective
 from spikewright.training.prepare import Activation, conversion_ready
 from spikewright.training.result import EpochRecord, TrainingResult
 from spikewright.training.run import Run
@@ -37,6 +38,7 @@ def train(
     scale: ScaleRule | None = None,
     relays: bool = True,
     config: TrainConfig | None = None,
+    objective: Objective | None = None,
     folder: str | Path | None = None,
     validation: Dataset[Any] | None = None,
     resume: bool = True,
@@ -50,17 +52,20 @@ def train(
     Args:
         model: Any model that converts, trained or not, or what :func:`conversion_ready` or an
             earlier training returned. It is not changed.
-        dataset: Items are (tensor, class). Stored images (`ImageSet`) are kept decoded and changed
-            on the fly; they are the only ones that can be augmented in every way.
+        dataset: Items are (tensor, class), or what the objective says. Stored images (`ImageSet`)
+            are kept decoded and changed on the fly; they are the only ones that can be augmented
+            in every way.
         activation: See :func:`conversion_ready`; ``"casc"`` by default.
         levels: See :func:`conversion_ready`; 8 by default.
         calibration: See :func:`conversion_ready`; for a model that is trained already.
         scale: See :func:`conversion_ready`.
         relays: See :func:`conversion_ready`.
         config: How it is trained.
+        objective: What for: `Classification` (default), `Detection` or `Imitation`.
         folder: Where checkpoints are kept: ``last.safetensors`` and, with validation images,
             ``best.safetensors``. Made if missing. Without it nothing is kept.
-        validation: Images whose accuracy is measured after every epoch, not augmented.
+        validation: Images on which the objective's figure, the accuracy, is measured after every
+            epoch, not augmented.
         resume: Go on from ``last.safetensors`` if there is one; False starts anew and replaces it.
         save_seconds: Seconds between two checkpoints within an epoch.
         progress: Whether to show a progress bar.
@@ -79,7 +84,8 @@ def train(
             number any more.
         UnsupportedModuleError: If the model cannot be taken, or none of it can be trained.
         CalibrationError: If the calibration data do not fit.
-        ShapeError: If an input has another shape than the network takes, or outputs are no scores.
+        ShapeError: If an input has another shape than the network takes, or outputs are not what
+            the objective takes.
         FileFormatError: If a checkpoint cannot be read or written.
 
     Example:
@@ -95,14 +101,15 @@ def train(
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
     config = TrainConfig() if config is None else config
-    items = source(dataset, "dataset")
-    checked = None if validation is None else source(validation, "validation")
+    objective = Classification() if objective is None else objective
+    items = objective.source(dataset, "dataset")
+    checked = None if validation is None else objective.source(validation, "validation")
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
     with processes.joined(place):
         network = _network(model, items, activation, levels, calibration, scale, relays)
         for where, some in (("dataset", items), ("validation", checked)):
             _check_shape(network, some, where)
-        run = Run(network, items, config, note or {})
+        run = Run(network, items, config, note, objective)
         store = None if folder is None else Store(Path(folder), save_seconds)
         if store is not None and resume:
             earlier = store.resumed(run.facts())
