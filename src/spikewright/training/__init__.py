@@ -9,6 +9,6 @@ from spikewright.training.objectives import Classification as Classification
 from spikewright.training.objectives import Detection as Detection
 from spikewright.training.objectives import Imitation as Imitation
 from spikewright.training.objectives import Objective as Objective
-from spikewright.training.prepare import ActivationSettings as ActivationSettings
 from spikewright.training.prepare import conversion_ready as conversion_ready
 from spikewright.training.result import TrainingResult as TrainingResult
+from spikewright.training.settings import ActivationSettings as ActivationSettings

@@ -18,9 +18,10 @@ from spikewright.training.config import TrainConfig
 from spikewright.training.images import Source
 from spikewright.training.network import TrainableNetwork
 from spikewright.training.objectives import Classification, Objective
-from spikewright.training.prepare import Activation, conversion_ready
+from spikewright.training.prepare import conversion_ready
 from spikewright.training.result import EpochRecord, TrainingResult
 from spikewright.training.run import Run
+from spikewright.training.settings import Activation
 from spikewright.training.store import Store
 
 __all__ = ["train"]
