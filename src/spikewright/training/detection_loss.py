@@ -22,20 +22,20 @@ BOX_WEIGHT = 5.0
 _LARGEST = 8.0  # of t_w and t_h, which are exponents
 
 
-def boxes_of(raw: Float[Tensor, "image 4 h w"], stride: int) -> Float[Tensor, "image 4 h w"]:
-    """Decode raw boxes into left, top, right, bottom in pixels of the input.
+def boxes_of(raw: Float[Tensor, "image 4 h w"], stride: int) -> Float[Tensor, "image cell 4"]:
+    """Return every cell's left, top, right, bottom in pixels of the input, row after row.
 
     centre = (cell + sigmoid(t_xy)) · s;  size = exp(min(t_wh, 8)) · s, with s the stride.
 
     Example:
-        >>> boxes_of(torch.zeros(1, 4, 1, 2), 8)[0, :, 0, 1].tolist()
-        [8.0, 0.0, 16.0, 8.0]
+        >>> boxes_of(torch.zeros(1, 4, 1, 2), 8)[0].tolist()
+        [[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]]
     """
     rows, columns = (torch.arange(n, dtype=raw.dtype, device=raw.device) for n in raw.shape[2:])
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     centre = (torch.stack((x, y)) + raw[:, :2].sigmoid()) * stride
     half = raw[:, 2:].clamp(max=_LARGEST).exp() * (stride / 2)
-    return torch.cat((centre - half, centre + half), 1)
+    return torch.cat((centre - half, centre + half), 1).flatten(2).transpose(1, 2)
 
 
 def giou(
@@ -109,7 +109,7 @@ def detection_loss(
     raw_object, raw_classes, raw_boxes = outputs
     height, width = raw_object.shape[2:]
     cells, chosen = _assigned(objects, stride, height, width)
-    boxes = boxes_of(raw_boxes, stride).permute(0, 2, 3, 1).reshape(-1, 4)[cells]
+    boxes = boxes_of(raw_boxes, stride).reshape(-1, 4)[cells]
     logits = raw_classes.permute(0, 2, 3, 1).reshape(-1, raw_classes.shape[1])[cells]
     iou, general = giou(boxes, objects.boxes[chosen].to(boxes.dtype))
     wanted = torch.zeros_like(raw_object).view(-1)
