@@ -38,6 +38,7 @@ def train(
     calibration: Iterable[Any] | Tensor | None = None,
     scale: ScaleRule | None = None,
     relays: bool = True,
+    per_channel: bool = False,
     config: TrainConfig | None = None,
     objective: Objective | None = None,
     folder: str | Path | None = None,
@@ -61,6 +62,7 @@ def train(
         calibration: See :func:`conversion_ready`; for a model that is trained already.
         scale: See :func:`conversion_ready`.
         relays: See :func:`conversion_ready`.
+        per_channel: See :func:`conversion_ready`.
         config: How it is trained.
         objective: What for: `Classification` (default), `Detection` or `Imitation`.
         folder: Where checkpoints are kept: ``last.safetensors`` and, with validation images,
@@ -107,7 +109,9 @@ def train(
     checked = None if validation is None else objective.source(validation, "validation")
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
     with processes.joined(place):
-        network = _network(model, items, activation, levels, calibration, scale, relays)
+        network = _network(
+            model, items, activation, levels, calibration, scale, relays, per_channel
+        )
         for where, some in (("dataset", items), ("validation", checked)):
             _check_shape(network, some, where)
         run = Run(network, items, config, note, objective)
@@ -141,11 +145,13 @@ def _network(
     calibration: Iterable[Any] | Tensor | None,
     scale: ScaleRule | None,
     relays: bool,
+    per_channel: bool,
 ) -> TrainableNetwork:
     """Copy or build the network that will be trained."""
     if isinstance(model, TrainableNetwork):
         settings = {"activation": activation, "levels": levels, "calibration": calibration}
-        if given := [n for n, v in {**settings, "scale": scale}.items() if v is not None]:
+        settings |= {"scale": scale, "per_channel": per_channel or None}
+        if given := [n for n, v in settings.items() if v is not None]:
             raise ConfigError(
                 f"train: expected no {', '.join(given)} for a network that has its activations "
                 "already, got some. Leave them out."
@@ -162,6 +168,7 @@ def _network(
             calibration=calibration,
             scale=scale,
             relays=relays,
+            per_channel=per_channel,
         )
     if not any(p.requires_grad for p in network.parameters()):
         raise UnsupportedModuleError(

@@ -56,7 +56,7 @@ class ActivationSettings:
         if self.per_channel and not (self.quantised and self.relays):
             raise ConfigError(
                 "per_channel: expected activation 'casc' or 'qcfs' with relays, got "
-                f"{self.activation!r}{'' if self.relays else ' without'}. Leave it out."
+                f"{self.activation!r}{'' if self.relays else ' without'}. Leave per_channel out."
             )
 
     @property
