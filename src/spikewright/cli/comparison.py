@@ -25,7 +25,7 @@ from spikewright.cli.sources import (
     sample_shape,
     spread,
 )
-from spikewright.cli.task import task_of
+from spikewright.cli.task import check_task, task_of
 from spikewright.cli.terminal import Terminal, command
 from spikewright.cli.trained import PREFIX, training_of
 from spikewright.comparison import Comparison, Entry, compare
@@ -56,6 +56,7 @@ def run(what: ComparisonOptions, how: RunOptions) -> int:
     entries = entries_of(what.methods, DEFAULT_T if what.T is None else what.T)
     if what.data is None:
         raise ConfigError("--data: expected inputs to measure on, got none. Name a data set.")
+    check_task(what.task)
     check_outputs([path for path in (what.csv, what.output) if path is not None], force=what.force)
     if what.figures is not None:
         _check_folder(what.figures, what.figure_format, force=what.force)

@@ -13,7 +13,7 @@ from spikewright.cli.measuring import EvaluationOptions
 from spikewright.cli.networks import original, subject
 from spikewright.cli.report import evaluation
 from spikewright.cli.sources import Items, batches, classes_of, describe, part, spread
-from spikewright.cli.task import task_of
+from spikewright.cli.task import check_task, task_of
 from spikewright.cli.terminal import Terminal, command
 from spikewright.data import loader
 from spikewright.energy.energy import energy_of
@@ -54,6 +54,7 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
             raise ConfigError(f"--examples: expected 0 or more, got {examples}. Raise it.")
         if output is not None and rank() == 0:
             check_output(output, force=what.force)
+        check_task(what.task)
         if lengths:
             longest = dataclasses.replace(network.method, T=max(lengths))
             network = dataclasses.replace(network, method=longest)

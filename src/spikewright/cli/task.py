@@ -11,9 +11,12 @@ from spikewright.errors import ConfigError
 from spikewright.models.user_code import named_in
 from spikewright.tasks import Detection, Segmentation, Task
 
-__all__ = ["task_of"]
+__all__ = ["check_task", "task_of"]
 
-_DETECTION = ("decode", "iou", "least_score")
+_ALLOWED = {
+    "detection": ("decode", "iou", "least_score", "classes"),
+    "segmentation": ("classes",),
+}
 
 
 def task_of(options: TaskOptions, known: tuple[str, ...] = ()) -> Task | str | None:
@@ -28,20 +31,35 @@ def task_of(options: TaskOptions, known: tuple[str, ...] = ()) -> Task | str | N
         UnknownNameError: If there is no such decoder or function.
         FileFormatError: If a file is missing or damaged.
     """
-    name = "detection" if options.task is None and options.decode is not None else options.task
-    allowed = {"detection": (*_DETECTION, "classes"), "segmentation": ("classes",)}
-    extra = given(options, *(set(_DETECTION) | {"classes"}) - set(allowed.get(str(name), ())))
-    if extra:
-        raise ConfigError(
-            f"{', '.join(sorted(extra))}: expected with --task detection or segmentation, got "
-            f"{'no task' if name is None else name}. Leave it out, or say which task it is."
-        )
+    check_task(options)
+    name = _name(options)
     if name == "detection":
-        classes = _classes(options, known)
-        return Detection(decode=_decoder(options), classes=classes)
+        return Detection(decode=_decoder(options), classes=_classes(options, known))
     if name == "segmentation":
         return Segmentation(classes=len(_classes(options, known)))
     return name
+
+
+def check_task(options: TaskOptions) -> None:
+    """Refuse options that do not belong together, before any work.
+
+    Raises:
+        ConfigError: If an option belongs to another task, or the decoder is missing.
+        UnknownNameError: If there is no such decoder or function.
+    """
+    name = _name(options)
+    allowed = _ALLOWED.get(str(name), ())
+    if extra := given(options, *(o for o in _ALLOWED["detection"] if o not in allowed)):
+        raise ConfigError(
+            f"{', '.join(extra)}: expected with --task detection or segmentation, got "
+            f"{'no task' if name is None else name}. Leave it out, or say which task it is."
+        )
+    if name == "detection":
+        _decoder(options)
+
+
+def _name(options: TaskOptions) -> str | None:
+    return "detection" if options.task is None and options.decode is not None else options.task
 
 
 def _classes(options: TaskOptions, known: tuple[str, ...]) -> tuple[str, ...]:

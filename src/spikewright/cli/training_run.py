@@ -31,8 +31,8 @@ from spikewright.cli.training import RecipeOptions, TrainingImages, first_proces
 from spikewright.errors import ConfigError
 from spikewright.training import TrainConfig, TrainingResult
 from spikewright.training.checkpoint import LAST
-from spikewright.training.prepare import Activation
 from spikewright.training.result import EpochRecord
+from spikewright.training.settings import Activation
 
 __all__ = ["run"]
 

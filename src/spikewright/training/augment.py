@@ -7,7 +7,17 @@ All are drawn from torch's global random numbers, so that one seed decides on th
 import torch
 from torch import Tensor
 
-__all__ = ["augmented", "cutout"]
+__all__ = ["augmented", "cutout", "mirrored"]
+
+
+def mirrored(images: Tensor, which: Tensor) -> Tensor:
+    """Mirror some images, left to right.
+
+    Args:
+        images: "batch channel height width", any type.
+        which: Those to mirror, "batch", bool.
+    """
+    return torch.where(which.view(-1, 1, 1, 1), images.flip(3), images)
 
 
 def augmented(images: Tensor) -> Tensor:

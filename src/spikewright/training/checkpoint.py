@@ -22,7 +22,8 @@ from spikewright import files
 from spikewright.errors import FileFormatError, SpikewrightError
 from spikewright.models import apply_state
 from spikewright.training.network import TrainableNetwork
-from spikewright.training.prepare import ActivationSettings, build
+from spikewright.training.prepare import build
+from spikewright.training.settings import ActivationSettings
 
 __all__ = ["BEST", "LAST", "Checkpoint", "load_trained", "read", "read_run", "write"]
 

@@ -11,7 +11,7 @@ from spikewright.errors import ConfigError
 
 __all__ = ["Augment", "TrainConfig"]
 
-Augment = Literal["none", "crop-flip", "autoaugment-cutout"]
+Augment = Literal["none", "flip", "crop-flip", "autoaugment-cutout"]
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["float32", "bfloat16"]
@@ -32,9 +32,10 @@ class TrainConfig:
         warmup: Epochs, fractions allowed, in which the learning rate rises linearly from 0.
         schedule: ``"cosine"`` falls to 0 at the end, ``"constant"`` stays.
         label_smoothing: Share of the target that is spread over all classes.
-        augment: ``"none"``, ``"crop-flip"`` (a random crop of the image padded with black by an
-            eighth of its side, mirrored every other time) or ``"autoaugment-cutout"`` (the same,
-            then AutoAugment's CIFAR-10 policy, then a square hole of half the side).
+        augment: ``"none"``, ``"flip"`` (mirrored every other time), ``"crop-flip"`` (a random crop
+            of the image padded with black by an eighth of its side, mirrored every other time) or
+            ``"autoaugment-cutout"`` (the same, then AutoAugment's CIFAR-10 policy, then a square
+            hole of half the side). Detectors take the first two.
         ema: Decay of a moving average of the weights over steps, None for no average.
         precision: ``"bfloat16"`` multiplies in bfloat16; weights and updates stay as they are.
         accumulate: Batches that are added up to one step.

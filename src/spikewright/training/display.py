@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A progress bar that shows loss and accuracy; silent unless asked for."""
+"""A progress bar that shows loss and the objective's figure; silent unless asked for."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -12,13 +12,20 @@ class Display:
 
     Args:
         title: What is being done.
+        figure: Name of the objective's figure.
         done: Steps done before.
         total: Steps of the epoch.
         show: Whether to draw anything.
     """
 
-    def __init__(self, title: str, done: int, total: int, *, show: bool) -> None:
-        self._title, self._done, self._total, self._show = title, done, total, show
+    def __init__(self, title: str, figure: str, done: int, total: int, *, show: bool) -> None:
+        self._title, self._figure, self._done, self._total, self._show = (
+            title,
+            figure,
+            done,
+            total,
+            show,
+        )
         self._bar: Any = None
         self._task: Any = None
 
@@ -50,16 +57,16 @@ class Display:
         )
         return self
 
-    def advance(self, loss: float, accuracy: float) -> None:
+    def advance(self, loss: float, good: float) -> None:
         """Count a step.
 
         Args:
             loss: Mean of the epoch so far.
-            accuracy: Top-1 of the epoch so far in percent.
+            good: The figure of the epoch so far in percent.
         """
         if self._bar is not None:
             self._bar.update(
-                self._task, advance=1, numbers=f"loss {loss:.3f}, top-1 {accuracy:.1f} %"
+                self._task, advance=1, numbers=f"loss {loss:.3f}, {self._figure} {good:.1f} %"
             )
 
     def __exit__(

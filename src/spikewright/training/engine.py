@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a step needs around the network: layout, precision, random numbers, optimizer, accuracy."""
+"""What a step needs around the network: layout, precision, random numbers, optimizer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
-from spikewright.errors import ShapeError
-from spikewright.training import processes
 from spikewright.training.config import Precision, TrainConfig
-from spikewright.training.images import Source
 from spikewright.training.network import TrainableNetwork
 
-__all__ = ["accuracy", "check_classes", "dtype", "lay_out", "optimizer", "scores", "seeded"]
+__all__ = ["dtype", "lay_out", "optimizer", "run", "seeded"]
 
 
-def scores(network: nn.Module, x: Tensor, precision: Precision = "float32") -> Tensor:
-    """Run a classifier and return its scores, "batch class", in float32 or float64.
+def run(network: nn.Module, x: Tensor, precision: Precision = "float32") -> Any:  # noqa: ANN401
+    """Run a network and return what it returns, numbers in float32 or float64.
 
     Images go in channels last, because convolutions are faster so.
 
@@ -25,51 +24,11 @@ def scores(network: nn.Module, x: Tensor, precision: Precision = "float32") -> T
         network: In whatever mode it is.
         x: Inputs, "batch *feature".
         precision: ``"bfloat16"`` multiplies in bfloat16.
-
-    Raises:
-        ShapeError: If the output is something else than scores.
     """
     memory = torch.channels_last if x.ndim == 4 else torch.contiguous_format
     with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         output = network(x.contiguous(memory_format=memory))
-    found: Tensor = output[0] if isinstance(output, tuple) else output
-    if found.ndim != 2 or len(found) != len(x):
-        raise ShapeError(
-            f"model: expected scores (batch, class), got shape {tuple(found.shape)}. "
-            "Train a classifier."
-        )
-    return found if found.dtype == torch.float64 else found.float()
-
-
-def check_classes(found: Tensor, y: Tensor) -> None:
-    """Refuse classes that the model has no score for.
-
-    Raises:
-        ShapeError: Naming both ranges.
-    """
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < found.shape[1]:
-        raise ShapeError(
-            f"dataset: expected classes 0 to {found.shape[1] - 1}, as many as the model has "
-            f"scores, got {int(y.min())} to {int(y.max())}. Give the model as many outputs."
-        )
-
-
-def accuracy(network: TrainableNetwork, items: Source, batch_size: int) -> float:
-    """Return the top-1 in percent; the network is left in evaluation mode.
-
-    Several processes share the images, and all get the same result.
-    """
-    network.eval()
-    device = next(network.parameters()).device
-    right = torch.zeros(1, dtype=torch.float64)
-    with torch.no_grad():
-        for chosen in torch.split(torch.arange(len(items)), batch_size):
-            part = processes.share(chosen)
-            if len(part):
-                x, y = items.batch(part, "none")
-                found = scores(network, x.to(device, dtype(network)))
-                right += int((found.argmax(1).cpu() == y).sum())
-    return 100.0 * float(processes.total(right)) / len(items)
+    return tree_map_only(Tensor, lambda t: t if t.dtype == torch.float64 else t.float(), output)
 
 
 def optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -15,11 +15,13 @@ from spikewright.errors import ConfigError, ShapeError, UnsupportedModuleError
 from spikewright.progress import Interrupts, working
 from spikewright.training import processes
 from spikewright.training.config import TrainConfig
-from spikewright.training.images import Source, source
+from spikewright.training.images import Source
 from spikewright.training.network import TrainableNetwork
-from spikewright.training.prepare import Activation, conversion_ready
+from spikewright.training.objectives import Classification, Objective
+from spikewright.training.prepare import conversion_ready
 from spikewright.training.result import EpochRecord, TrainingResult
 from spikewright.training.run import Run
+from spikewright.training.settings import Activation
 from spikewright.training.store import Store
 
 __all__ = ["train"]
@@ -36,7 +38,9 @@ def train(
     calibration: Iterable[Any] | Tensor | None = None,
     scale: ScaleRule | None = None,
     relays: bool = True,
+    per_channel: bool = False,
     config: TrainConfig | None = None,
+    objective: Objective | None = None,
     folder: str | Path | None = None,
     validation: Dataset[Any] | None = None,
     resume: bool = True,
@@ -50,17 +54,21 @@ def train(
     Args:
         model: Any model that converts, trained or not, or what :func:`conversion_ready` or an
             earlier training returned. It is not changed.
-        dataset: Items are (tensor, class). Stored images (`ImageSet`) are kept decoded and changed
-            on the fly; they are the only ones that can be augmented in every way.
+        dataset: Items are (tensor, class), or what the objective says. Stored images (`ImageSet`)
+            are kept decoded and changed on the fly; they are the only ones that can be augmented
+            in every way.
         activation: See :func:`conversion_ready`; ``"casc"`` by default.
         levels: See :func:`conversion_ready`; 8 by default.
         calibration: See :func:`conversion_ready`; for a model that is trained already.
         scale: See :func:`conversion_ready`.
         relays: See :func:`conversion_ready`.
+        per_channel: See :func:`conversion_ready`.
         config: How it is trained.
+        objective: What for: `Classification` (default), `Detection` or `Imitation`.
         folder: Where checkpoints are kept: ``last.safetensors`` and, with validation images,
             ``best.safetensors``. Made if missing. Without it nothing is kept.
-        validation: Images whose accuracy is measured after every epoch, not augmented.
+        validation: Images on which the objective's figure, the accuracy, is measured after every
+            epoch, not augmented.
         resume: Go on from ``last.safetensors`` if there is one; False starts anew and replaces it.
         save_seconds: Seconds between two checkpoints within an epoch.
         progress: Whether to show a progress bar.
@@ -79,7 +87,8 @@ def train(
             number any more.
         UnsupportedModuleError: If the model cannot be taken, or none of it can be trained.
         CalibrationError: If the calibration data do not fit.
-        ShapeError: If an input has another shape than the network takes, or outputs are no scores.
+        ShapeError: If an input has another shape than the network takes, or outputs are not what
+            the objective takes.
         FileFormatError: If a checkpoint cannot be read or written.
 
     Example:
@@ -95,15 +104,18 @@ def train(
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
     config = TrainConfig() if config is None else config
-    items = source(dataset, "dataset")
-    checked = None if validation is None else source(validation, "validation")
+    objective = Classification() if objective is None else objective
+    items = objective.source(dataset, "dataset")
+    checked = None if validation is None else objective.source(validation, "validation")
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
     with processes.joined(place):
         with working("preparing the network", show=progress and processes.rank() == 0):
-            network = _network(model, items, activation, levels, calibration, scale, relays)
+            network = _network(
+                model, items, activation, levels, calibration, scale, relays, per_channel
+            )
         for where, some in (("dataset", items), ("validation", checked)):
             _check_shape(network, some, where)
-        run = Run(network, items, config, note or {})
+        run = Run(network, items, config, note, objective)
         store = None if folder is None else Store(Path(folder), save_seconds)
         if store is not None and resume:
             earlier = store.resumed(run.facts())
@@ -134,11 +146,13 @@ def _network(
     calibration: Iterable[Any] | Tensor | None,
     scale: ScaleRule | None,
     relays: bool,
+    per_channel: bool,
 ) -> TrainableNetwork:
     """Copy or build the network that will be trained."""
     if isinstance(model, TrainableNetwork):
         settings = {"activation": activation, "levels": levels, "calibration": calibration}
-        if given := [n for n, v in {**settings, "scale": scale}.items() if v is not None]:
+        settings |= {"scale": scale, "per_channel": per_channel or None}
+        if given := [n for n, v in settings.items() if v is not None]:
             raise ConfigError(
                 f"train: expected no {', '.join(given)} for a network that has its activations "
                 "already, got some. Leave them out."
@@ -155,6 +169,7 @@ def _network(
             calibration=calibration,
             scale=scale,
             relays=relays,
+            per_channel=per_channel,
         )
     if not any(p.requires_grad for p in network.parameters()):
         raise UnsupportedModuleError(

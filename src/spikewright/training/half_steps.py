@@ -9,7 +9,7 @@ from spikewright.graph.ir import Param
 from spikewright.training.activations import ClipFloor
 from spikewright.training.network import BATCH_NORM, TrainableNetwork
 
-__all__ = ["add_half_steps"]
+__all__ = ["add_half_steps", "bias_in_front"]
 
 
 def add_half_steps(graph: Graph, network: TrainableNetwork) -> None:
@@ -29,20 +29,20 @@ def add_half_steps(graph: Graph, network: TrainableNetwork) -> None:
         site = network.site_of(node.name)
         if not isinstance(site, ClipFloor):
             continue
-        bias = _bias_in_front(graph, graph[node.inputs[0]], users, network)
+        bias = bias_in_front(graph, graph[node.inputs[0]], users, network)
         if bias is not None:
             with torch.no_grad():
                 bias.add_(site.cap / (2 * site.levels))
 
 
-def _bias_in_front(
+def bias_in_front(
     graph: Graph, node: Node, users: dict[str, list[Node]], network: TrainableNetwork
 ) -> Tensor | None:
     """Return a bias that is added to a value and to nothing else, None if there is none."""
     if len(users[node.name]) != 1 or node.name in graph.outputs:
         return None
     if ops.kind(node) == "add":
-        found = (_bias_in_front(graph, graph[i], users, network) for i in node.inputs)
+        found = (bias_in_front(graph, graph[i], users, network) for i in node.inputs)
         return next((b for b in found if b is not None), None)
     spec = ops.weighted(node)
     index = 2 if node.op == BATCH_NORM else None if spec is None else spec.bias

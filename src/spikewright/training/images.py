@@ -10,11 +10,11 @@ from torch.utils.data import Dataset, Subset
 
 from spikewright.data import ArraySet, ImageSet, Preprocess
 from spikewright.errors import ConfigError, ShapeError
-from spikewright.training.augment import augmented, cutout
+from spikewright.training.augment import augmented, cutout, mirrored
 from spikewright.training.autoaugment import policy
 from spikewright.training.config import Augment
 
-__all__ = ["Source", "source"]
+__all__ = ["Source", "changed", "length", "source", "stacked"]
 
 KEPT_BYTES = 4 * 2**30
 """Decoded images are kept in memory up to this size; beyond it they are decoded when needed."""
@@ -31,8 +31,8 @@ class Source(Protocol):
         """Shape of one input."""
         ...
 
-    def batch(self, chosen: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
-        """Return inputs "batch *feature", float32, and classes "batch", int64.
+    def batch(self, chosen: Tensor, augment: Augment) -> tuple[Tensor, Any]:
+        """Return inputs "batch *feature", float32, and targets: classes "batch", int64, or others.
 
         Args:
             chosen: Which items, "batch", int64.
@@ -53,6 +53,22 @@ def source(dataset: Dataset[Any], where: str = "dataset") -> Source:
         ConfigError: If it is empty or has no length.
         ShapeError: If its items are not (tensor, class), or images have several sizes.
     """
+    length(dataset, where)
+    whole, indices = _whole(dataset)
+    if isinstance(whole, ImageSet):
+        return _Pixels(whole, indices, where)
+    if isinstance(whole, ArraySet):
+        every = slice(None) if indices is None else indices
+        return _Arrays(torch.from_numpy(whole.x)[every], torch.from_numpy(whole.y)[every])
+    return _Items(dataset, where)
+
+
+def length(dataset: Dataset[Any], where: str) -> int:
+    """Return how many items a data set has.
+
+    Raises:
+        ConfigError: If it is empty or has no length.
+    """
     try:
         count = len(dataset)  # type: ignore[arg-type]  # map-style, but torch declares no __len__
     except TypeError as error:
@@ -62,13 +78,7 @@ def source(dataset: Dataset[Any], where: str = "dataset") -> Source:
         ) from error
     if not count:
         raise ConfigError(f"{where}: expected at least one item, got none. Check the data.")
-    whole, indices = _whole(dataset)
-    if isinstance(whole, ImageSet):
-        return _Pixels(whole, indices, where)
-    if isinstance(whole, ArraySet):
-        every = slice(None) if indices is None else indices
-        return _Arrays(torch.from_numpy(whole.x)[every], torch.from_numpy(whole.y)[every])
-    return _Items(dataset, where)
+    return count
 
 
 def _whole(dataset: Dataset[Any]) -> tuple[Dataset[Any], Tensor | None]:
@@ -115,8 +125,8 @@ class _Pixels:
         labels = self._labels[items]
         if augment == "none":
             return self._normalised(pixels), labels
-        pixels = augmented(pixels)
-        if augment == "crop-flip":
+        pixels = _flipped(pixels) if augment == "flip" else augmented(pixels)
+        if augment != "autoaugment-cutout":
             return self._normalised(pixels), labels
         return cutout(self._normalised(policy(pixels))), labels
 
@@ -128,7 +138,7 @@ class _Pixels:
         """Decode images: "image channel height width", uint8, channels in the network's order."""
         if not len(items):
             return torch.empty((0, *self._first), dtype=torch.uint8)
-        return _stacked([self._stored[int(i)][0] for i in items], self._where).to(torch.uint8)
+        return stacked([self._stored[int(i)][0] for i in items], self._where).to(torch.uint8)
 
 
 class _Arrays:
@@ -145,7 +155,7 @@ class _Arrays:
         return tuple(self._x.shape[1:])
 
     def batch(self, chosen: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
-        return _changed(self._x[chosen], augment), self._y[chosen]
+        return changed(self._x[chosen], augment), self._y[chosen]
 
 
 class _Items:
@@ -166,8 +176,8 @@ class _Items:
         if not len(chosen):  # one process of several may get nothing of a last, short batch
             return torch.empty((0, *self._shape)), torch.empty(0, dtype=torch.long)
         items = [self._item(int(i)) for i in chosen]
-        inputs = _stacked([x for x, _ in items], self._where)
-        return _changed(inputs, augment), torch.tensor([y for _, y in items])
+        inputs = stacked([x for x, _ in items], self._where)
+        return changed(inputs, augment), torch.tensor([y for _, y in items])
 
     def _item(self, index: int) -> tuple[Tensor, int]:
         item = self._dataset[index]
@@ -181,20 +191,29 @@ class _Items:
         return item[0], int(item[1])
 
 
-def _changed(x: Tensor, augment: Augment) -> Tensor:
+def changed(x: Tensor, augment: Augment) -> Tensor:
     """Change ready-made inputs, for which only moving elements makes sense."""
     if augment == "none":
         return x
     if augment == "autoaugment-cutout" or x.ndim != 4:
-        known = "'none' or 'crop-flip'" if x.ndim == 4 else "'none'"
+        known = "'none', 'flip' or 'crop-flip'" if x.ndim == 4 else "'none'"
         raise ConfigError(
             f"training.augment: expected {known} for inputs that are preprocessed already, got "
             f"{augment!r}. Use a set of stored images."
         )
-    return augmented(x)
+    return _flipped(x) if augment == "flip" else augmented(x)
 
 
-def _stacked(items: Sequence[Tensor], where: str) -> Tensor:
+def _flipped(x: Tensor) -> Tensor:
+    return mirrored(x, torch.rand(len(x)) < 0.5)
+
+
+def stacked(items: Sequence[Tensor], where: str) -> Tensor:
+    """Make a batch of inputs.
+
+    Raises:
+        ShapeError: If they have several shapes.
+    """
     shapes = {tuple(x.shape) for x in items}
     if len(shapes) != 1:
         some = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:3])

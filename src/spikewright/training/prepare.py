@@ -2,16 +2,13 @@
 """From any model to one that can be trained for conversion: its activations become staircases."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spikewright.calibration import MinError, ScaleRule
-from spikewright.calibration.collect import Collector
-from spikewright.calibration.statistics import Statistics
 from spikewright.codes import Rate
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import (
@@ -26,88 +23,15 @@ from spikewright.graph import (
 )
 from spikewright.graph.ir import Ref
 from spikewright.graph.normalise import normalise_factors
-from spikewright.training import processes
-from spikewright.training.activations import (
-    QCFS,
-    ClipFloor,
-    SignedSteps,
-    SiteActivation,
-    ThresholdReLU,
-)
 from spikewright.training.half_steps import add_half_steps
 from spikewright.training.network import BATCH_NORM, TrainableNetwork
+from spikewright.training.normalised import normalised
+from spikewright.training.observe import observe
 from spikewright.training.parameters import with_parameters
-from spikewright.training.stbp import LIF, TimeFolded
+from spikewright.training.settings import Activation, ActivationSettings
+from spikewright.training.stbp import TimeFolded
 
-__all__ = ["Activation", "ActivationSettings", "conversion_ready"]
-
-Activation = Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ActivationSettings:
-    """What is put in the place of a network's activations.
-
-    Attributes:
-        activation: ``"casc"`` (floor, fixed top), ``"qcfs"`` (rounding, learned top),
-            ``"threshold-relu"`` (a learned clip, no levels), ``"stbp"`` (leaky neurons that spike:
-            the spiking network itself is trained), or ``"relu"``: the network's own activations
-            stay, for training the original itself.
-        levels: Levels above zero, Q or L; of ``"stbp"``, the time steps T.
-        relays: Whether signed values between weighted layers get levels, too (of either sign),
-            where activations do.
-
-    Raises:
-        ConfigError: If a setting is out of range.
-    """
-
-    activation: Activation = "casc"
-    levels: int = 8
-    relays: bool = True
-
-    def __post_init__(self) -> None:
-        if self.activation not in get_args(Activation):
-            known = " or ".join(map(repr, get_args(Activation)))
-            raise ConfigError(f"activation: expected {known}, got {self.activation!r}.")
-        if self.levels < 1:
-            raise ConfigError(f"levels: expected at least 1, got {self.levels}.")
-
-    @property
-    def quantised(self) -> bool:
-        """Whether activations have levels."""
-        return self.activation in ("casc", "qcfs")
-
-    @property
-    def rounding(self) -> bool:
-        """Whether a value goes to the nearest level, not to the one below (by a bias in casc)."""
-        return self.activation in ("casc", "qcfs", "threshold-relu")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-able data."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "ActivationSettings":
-        """Build from what ``to_dict`` wrote; ConfigError for unknown keys."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(set(data) - known):
-            raise ConfigError(
-                f"activation settings: unknown {', '.join(unknown)}. Known: "
-                f"{', '.join(sorted(known))}."
-            )
-        return cls(**data)
-
-    def site(self, node: Node, cap: float) -> SiteActivation:
-        """Make the module of one site."""
-        if node.op == ops.RELAY:
-            return SignedSteps(self.levels, cap, learned=self.activation == "qcfs")
-        if self.activation == "casc":
-            return ClipFloor(self.levels, cap)
-        if self.activation == "qcfs":
-            return QCFS(self.levels, cap)
-        if self.activation == "stbp":
-            return LIF(self.levels)
-        return ThresholdReLU(cap, learned=True)
+__all__ = ["build", "conversion_ready"]
 
 
 def conversion_ready(
@@ -119,6 +43,7 @@ def conversion_ready(
     calibration: Iterable[Any] | Tensor | None = None,
     scale: ScaleRule | None = None,
     relays: bool = True,
+    per_channel: bool = False,
 ) -> TrainableNetwork:
     """Build a trainable copy of a model whose activations are those that spikes can carry.
 
@@ -134,6 +59,8 @@ def conversion_ready(
             (`MinError`). For ``"casc"`` half a level goes into the biases in front, so that it
             starts as rounding; see :func:`add_half_steps`.
         relays: Whether signed values between weighted layers get levels, too.
+        per_channel: See :class:`ActivationSettings`; needs ``calibration``. For a network that is
+            trained already: it starts much nearer to the original.
 
     Returns:
         A new network in training mode.
@@ -144,7 +71,14 @@ def conversion_ready(
         CalibrationError: If the calibration data are empty, of another kind, or not finite.
         ShapeError: If their shape does not fit.
     """
-    settings = ActivationSettings(activation=activation, levels=levels, relays=relays)
+    settings = ActivationSettings(
+        activation=activation, levels=levels, relays=relays, per_channel=per_channel
+    )
+    if per_channel and calibration is None:
+        raise ConfigError(
+            "per_channel: expected calibration inputs that say where the tops are, got none. "
+            "Name some, or leave it out for training from scratch."
+        )
     return build(model, example, settings, calibration=calibration, scale=scale)
 
 
@@ -158,6 +92,8 @@ def build(
 ) -> TrainableNetwork:
     """Do what :func:`conversion_ready` does, from settings."""
     captured = capture(model, example)
+    if settings.per_channel:
+        return normalised(captured, settings, calibration, scale)
     graph = normalise_factors(simplify(captured))
     state = dict(model.state_dict(keep_vars=True))
     trainable = {
@@ -217,22 +153,6 @@ def _calibrated(
         )
         caps[node.name] = float(chosen)
     return caps
-
-
-def observe(graph: Graph, calibration: Iterable[Any] | Tensor) -> Statistics:
-    """Run calibration data through a graph with sites and watch each as a whole.
-
-    Several processes divide the batches among them and end up with the same statistics.
-    """
-    axes: dict[str, int | None] = {n.name: None for n in graph if n.op in ops.SPIKING_OPS}
-    collector = Collector(graph, axes)
-    batches = iter([calibration] if isinstance(calibration, Tensor) else calibration)
-    some = False
-    for index, batch in enumerate(batches):
-        if index % processes.count() == processes.rank():
-            collector.add(batch, index)
-            some = True
-    return processes.merge_over_processes(collector.statistics() if some else None)
 
 
 def _with_relays(graph: Graph) -> Graph:

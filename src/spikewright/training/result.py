@@ -19,8 +19,8 @@ class EpochRecord:
     Attributes:
         epoch: Number, from 1.
         loss: Mean loss on the training images, as they were changed, while the weights moved.
-        accuracy: Top-1 on the same in percent.
-        validation: Top-1 on the validation images in percent after the epoch, None without any.
+        accuracy: The objective's figure on the same in percent: top-1 where classes are learned.
+        validation: The same on the validation images after the epoch, None without any.
         lr: Learning rate of the last step.
         seconds: Wall time, validation included.
     """

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.errors import ConfigError
@@ -25,6 +24,7 @@ from spikewright.training.config import TrainConfig
 from spikewright.training.display import Display
 from spikewright.training.images import Source
 from spikewright.training.network import TrainableNetwork
+from spikewright.training.objectives import Classification, Objective, Verdict
 from spikewright.training.result import Cost, EpochRecord
 from spikewright.training.store import Store
 
@@ -39,6 +39,7 @@ class Run:
         items: The training images.
         config: How.
         note: Kept in the checkpoints as it is.
+        objective: What for; to tell classes apart by default.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Run:
         items: Source,
         config: TrainConfig,
         note: Mapping[str, Any] | None = None,
+        objective: Objective | None = None,
     ) -> None:
         self.config, self.items, self.note = config, items, dict(note or {})
+        self.objective = Classification() if objective is None else objective
         self.network = network
         engine.lay_out(network, channels_last=True)
         processes.broadcast(network)
@@ -57,7 +60,7 @@ class Run:
         self.history: list[EpochRecord] = []
         self._epoch = self._step = self._steps = self._images = 0
         self._seconds = self._epoch_seconds = 0.0
-        self._sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, images
+        self._sums = torch.zeros(3, dtype=torch.float64)  # loss, the figure, images
         self._best = -1.0
 
     @property
@@ -96,10 +99,11 @@ class Run:
         """Do the rest of an epoch; return its record, or None if it was interrupted."""
         order = self._order()
         rate = 0.0
-        self.network.train()
+        self.objective.start(self.network)
         title = f"epoch {self._epoch + 1}/{self.config.epochs}"
         show = show and processes.rank() == 0
-        with Display(title, self._step, self.steps_per_epoch, show=show) as display:
+        figure = self.objective.figure
+        with Display(title, figure, self._step, self.steps_per_epoch, show=show) as display:
             for step in range(self._step, self.steps_per_epoch):
                 if float(processes.total(torch.tensor(float(interrupts.requested)))):
                     break
@@ -110,8 +114,8 @@ class Run:
                 self._update(order[step], step, rate)
                 self._step, self._steps = step + 1, self._steps + 1
                 self._took(time.perf_counter() - start)
-                loss, right, count = self._sums.tolist()
-                display.advance(loss / max(count, 1), 100 * right / max(count, 1))
+                loss, good, count = self._sums.tolist()
+                display.advance(loss / max(count, 1), 100 * good / max(count, 1))
                 if store is not None and self._step < self.steps_per_epoch:
                     store.step(self.checkpoint)
         if self._step < self.steps_per_epoch:
@@ -145,15 +149,12 @@ class Run:
         with engine.seeded(self._seed(self._epoch, step, processes.rank()), device):
             self.optimizer.zero_grad(set_to_none=True)
             for chosen in batches:
-                x, y = self.items.batch(processes.share(chosen), self.config.augment)
-                x, y = x.to(device, engine.dtype(self.network)), y.to(device)
-                scores = engine.scores(self.network, x, self.config.precision)
-                engine.check_classes(scores, y)
-                loss = F.cross_entropy(
-                    scores, y, reduction="sum", label_smoothing=self.config.label_smoothing
-                )
-                (loss / total).backward()  # type: ignore[no-untyped-call]
-                self._count(loss, scores, y)
+                part = processes.share(chosen)
+                x, targets = self.objective.draw(self.items, part, self.config)
+                x = x.to(device, engine.dtype(self.network))
+                verdict = self.objective.judge(self.network, x, targets, self.config)
+                (verdict.loss / total).backward()  # type: ignore[no-untyped-call]
+                self._count(verdict, len(x))
             self._images += total
             processes.add_gradients(self.network)
         if self.config.clip_grad is not None:
@@ -163,15 +164,14 @@ class Run:
         self.optimizer.step()
         self._follow()
 
-    def _count(self, loss: Tensor, scores: Tensor, y: Tensor) -> None:
-        value = float(loss.detach())
+    def _count(self, verdict: Verdict, count: int) -> None:
+        value = float(verdict.loss.detach())
         if not math.isfinite(value):
             raise ConfigError(
                 f"training: expected a finite loss, got {value} in epoch {self._epoch + 1}, step "
                 f"{self._step + 1}. Lower lr, add warmup epochs, or set clip_grad."
             )
-        right = int((scores.argmax(1) == y).sum())
-        self._sums += torch.tensor([value, right, len(y)], dtype=torch.float64)
+        self._sums += torch.tensor([value, verdict.good, count], dtype=torch.float64)
 
     def _follow(self) -> None:
         """Move the average towards the weights; early steps count more."""
@@ -194,13 +194,13 @@ class Run:
         start = time.perf_counter()
         score = None
         if validation is not None:
-            score = engine.accuracy(self._evaluated(), validation, self.config.batch_size)
+            score = self.objective.measure(self._evaluated(), validation, self.config)
         self._took(time.perf_counter() - start)
-        loss, right, count = processes.total(self._sums).tolist()
+        loss, good, count = processes.total(self._sums).tolist()
         record = EpochRecord(
             epoch=self._epoch + 1,
             loss=loss / count,
-            accuracy=100.0 * right / count,
+            accuracy=100.0 * good / count,
             validation=score,
             lr=rate,
             seconds=self._epoch_seconds,
@@ -227,6 +227,7 @@ class Run:
         """Return what is no tensor: all that a resumed run needs or must agree with."""
         return {
             "config": self.config.to_dict(),
+            "objective": self.objective.to_dict(),
             "activation": self.network.settings,
             "digest": self.network.digest(),
             "input_shape": list(self.network.input_shape),

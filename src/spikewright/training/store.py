@@ -84,6 +84,9 @@ def _check_same(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -
         for name in ("images", "processes")
         if there.get(name) != here[name]
     ]
+    before = there.get("objective", {"name": "classification"})  # older ones do not say
+    if before != here["objective"]:
+        differ.append(f"objective {before}, not {here['objective']}")
     if not differ and there.get("digest") != here["digest"]:
         differ = ["another network"]
     if differ:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.energy import verdict
 from spikewright.errors import ConfigError, FileFormatError
-from spikewright.evaluation import Result, answers
+from spikewright.evaluation import Result
 from spikewright.evaluation.length import LengthResult
 from spikewright.simulators import simulator
 from spikewright.tasks.form import wanted_of

@@ -129,7 +129,7 @@ def test_misuse() -> None:
     with pytest.raises(ShapeError, match="inputs of one shape, got 3, 4"):
         uneven.batch(torch.arange(2), "none")
     ready = source(TensorDataset(torch.zeros(2, 3, 8, 8), torch.zeros(2)))
-    with pytest.raises(ConfigError, match="expected 'none' or 'crop-flip' for"):
+    with pytest.raises(ConfigError, match="expected 'none', 'flip' or 'crop-flip' for"):
         ready.batch(torch.arange(2), "autoaugment-cutout")
     flat = source(TensorDataset(torch.zeros(2, 3), torch.zeros(2)))
     with pytest.raises(ConfigError, match="expected 'none' for"):
