@@ -193,6 +193,20 @@ def _leads_to(graph: Graph, names: Collection[str]) -> set[str]:
     return found
 
 
+def _in_front_of_neurons(graph: Graph) -> set[str]:
+    """Return the nodes that depend on the input, but on no neurons."""
+    neurons = {n.name for n in graph if n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE}
+    found: set[str] = set()
+    for node in graph:
+        if any(i in neurons for i in node.inputs):
+            neurons.add(node.name)
+        elif node.name in neurons:
+            continue
+        elif ops.kind(node) == "input" or any(i in found for i in node.inputs):
+            found.add(node.name)
+    return found
+
+
 def analog_inputs(graph: Graph) -> tuple[str, ...]:
     """Return the analog values that the network reads: its input, or what is made of it first."""
     values, users = flow(graph), graph.users()
@@ -209,17 +223,20 @@ def refusals(graph: Graph) -> list[Refusal]:
     """List every operator that cannot be taken.
 
     In front of neurons those are all that are neither linear nor a known activation; anywhere,
-    random operators and embeddings. Where no neurons follow any more, an operator and all that
-    follows it, weighted layers as well, is analog work behind a read-out.
+    random operators and embeddings. Behind the last neurons an operator and all that follows it,
+    weighted layers as well, is analog work behind a read-out; but not where there are no neurons
+    in front of it either.
     """
-    values = flow(graph)
+    values, early = flow(graph), _in_front_of_neurons(graph)
+    layers = _leads_to(graph, {n.name for n in graph if ops.kind(n) in ("weighted", "pool")})
     fixed = constants(graph)
     found: list[Refusal] = []
     for node in graph:
         value, why = values[node.name], why_refused(node)
         if is_random(node) or "embedding" in node.op:
             found.append(Refusal(node, why.reason, why.advice))
-        if value.tail or value.prefix or node.name in fixed:
+        tail = value.tail and not (node.name in early and node.name in layers)
+        if tail or value.prefix or node.name in fixed:
             continue
         if ops.kind(node) == "analog" and not is_random(node):
             found.append(Refusal(node, why.reason, why.advice))
