@@ -274,7 +274,8 @@ def place_sites(
         names = ", ".join(dict.fromkeys(ops.describe(r.node) for r in bad))
         raise UnsupportedModuleError(
             f"model: got {len(bad)} operator(s) that no method takes ({names}), expected linear "
-            f"layers, ReLU-like activations and pooling between weighted layers:\n{lines}\n{advice}"
+            "layers, ReLU-like activations and pooling in front of the last neurons:\n"
+            f"{lines}\n{advice}"
         )
     _split_pools(graph)
     matched: set[str] = set()
