@@ -17,6 +17,7 @@ from torch import Tensor
 from spikewright.graph import Graph, Program, Ref, flow, ops
 from spikewright.graph.batch import batch_of, element_count, sizes
 from spikewright.graph.ir import Param
+from spikewright.graph.tail import tail_macs
 from spikewright.graph.windows import to_sum
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import Stages
@@ -39,7 +40,8 @@ class Receiver:
         weights: Weights it stores; none if a layer before it stores the same tensor.
         biases: Biases it stores, likewise.
         analog_macs: Those that stay multiply-adds because their input is analog; once for a
-            constant input, at every tick where a relay left analog changes with it.
+            constant input, at every tick where a relay left analog changes with it, and once
+            behind the read-outs.
     """
 
     name: str
@@ -64,7 +66,7 @@ def path_graph(graph: Graph, dtype: torch.dtype = torch.float64) -> Graph:
     for node in graph:
         spec = ops.weighted(node)
         args = list(node.args)
-        if spec is not None:
+        if spec is not None and isinstance(args[spec.weight], Param):
             weight = graph.params[args[spec.weight].name]
             args[spec.weight] = graph.fresh_param("one", torch.ones_like(weight, dtype=dtype))
             if len(args) > spec.bias and args[spec.bias] is not None:
@@ -239,7 +241,8 @@ class FanOut:
         graph, constants = self._graph, self._plan.constants
         ones = {s: self._batch[s].first(self._real(s))[0] * self._repeats(s) for s in constants}
         analog = self.additions(ones)
-        names = dict.fromkeys(name for name, _, _ in self._links)
+        behind = tail_macs(self._plan.graph)  # no spikes reach these layers
+        names = dict.fromkeys((*(name for name, _, _ in self._links), *behind))
         stored: set[str] = set()
         found = []
         for name in names:
@@ -251,13 +254,14 @@ class FanOut:
                 real = self._real(source)
                 (out,) = Program(graph, outputs=(name,), given=(source,))(real)
                 macs, inputs = int(out.sum(dtype=torch.float64)), int(real.count_nonzero())
+                macs = behind.get(name, macs)
                 weights, biases = _stored(self._plan.graph, name, spec, stored)
             found.append(
                 Receiver(
                     name=name,
                     module=node.module,
                     macs=macs,
-                    analog_macs=analog.get(name, 0),
+                    analog_macs=behind.get(name, analog.get(name, 0)),
                     inputs=inputs,
                     values=element_count(node.shape),
                     weights=weights,

@@ -77,7 +77,7 @@ def call_of(model: nn.Module, given: Any) -> Call:  # noqa: ANN401 - a tensor, t
 
 
 def doubled(call: Call, model: nn.Module) -> Call:
-    """Return a call for a batch of two, which is what models are captured with.
+    """Return a call for a contiguous batch of two, which is what models are captured with.
 
     Raises:
         ShapeError: If an input has no batch axis, holds no sample, or holds another number of
@@ -110,7 +110,10 @@ def doubled(call: Call, model: nn.Module) -> Call:
         )
 
     def two(leaf: Any) -> Any:  # noqa: ANN401 - any leaf
-        return torch.cat([leaf, leaf])[:2].detach().clone() if isinstance(leaf, Tensor) else leaf
+        if not isinstance(leaf, Tensor):
+            return leaf
+        both = torch.cat([leaf, leaf])[:2].detach()
+        return both.clone(memory_format=torch.contiguous_format)
 
     return Call(pytree.tree_map(two, call.args), pytree.tree_map(two, dict(call.kwargs)))
 

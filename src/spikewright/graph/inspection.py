@@ -10,6 +10,7 @@ from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.normalise import SPELLINGS
 from spikewright.graph.sites import flow, place_sites, refusals
+from spikewright.graph.tail import tail_macs
 from spikewright.text import counted, table
 
 __all__ = ["Inspection", "InspectionRow", "inspect_graph", "support_table"]
@@ -139,10 +140,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:
-    values = flow(graph)
+    values, left = flow(graph), tail_macs(graph)
     rows = []
     for node in graph:
         found = _class_of(graph, node, values, refused)
+        if node.name in left:
+            found = "analog", f"behind the read-out: {left[node.name]:,} multiply-adds"
         if found is not None:
             becomes, note = found
             rows.append(InspectionRow(node.module, _operator(node), becomes, note, node.source))
@@ -173,11 +176,11 @@ def _class_of(
         return "analog", "relay left analog: its receivers do multiply-adds"
     if node.op == ops.READOUT:
         return "read-out", "accumulates only"
-    if kind == "pool":
-        return ("gate", "streaming maximum") if value.train else ("analog", "before the spikes")
+    if kind == "pool" and value.train:
+        return "gate", "streaming maximum"
     if kind == "weighted":
         analog = bool(node.inputs) and values[node.inputs[0]].analog
         return "synapses", "analog input: multiply-adds" if analog else "additions only"
-    if kind == "analog" and node.shape is not None:
+    if kind in ("analog", "pool") and node.shape is not None:
         return "analog", "behind the read-out" if value.tail else "before the spikes"
     return None

@@ -160,14 +160,21 @@ def _fold_constants(graph: Graph) -> None:
         with torch.no_grad():
             value = resolve_operator(node.op)(*args.args, **args.kwargs)
         value = value if node.pick is None else value[node.pick]
-        if isinstance(value, Tensor):
-            const = graph.fresh_param(f"{node.name}.value", value.detach().clone())
-            for name in tuple(graph.nodes):
-                reader = graph[name]
-                if node.name in reader.inputs:
-                    graph.update(
-                        reader.with_args(lambda r, c=const, n=node.name: c if r.name == n else r)  # type: ignore[misc]
-                    )
+        found = {node.name: value}
+        if isinstance(value, tuple | list):
+            users = graph.users()[node.name]
+            found = {u.name: value[u.args[1]] for u in users if u.op == "operator.getitem"}
+        for name, tensor in found.items():
+            if isinstance(tensor, Tensor):
+                _read_instead(graph, name, tensor)
+
+
+def _read_instead(graph: Graph, name: str, value: Tensor) -> None:
+    """Let all that read a node read a constant."""
+    const = graph.fresh_param(f"{name}.value", value.detach().clone())
+    for reader in graph:
+        if name in reader.inputs:
+            graph.update(reader.with_args(lambda r: const if r.name == name else r))
 
 
 def fold_batch_norm(graph: Graph) -> Graph:

@@ -41,7 +41,7 @@ class Value:
         weighted: It has passed weights since the last neurons: a signed analog value.
         analog: Some of it is analog: the input, or a relay left analog.
         prefix: It depends on nothing but the input, before any weights.
-        tail: It lies behind the read-out.
+        tail: It lies behind the read-out: analog work after which no neurons follow.
         rectified: It is never negative.
     """
 
@@ -139,7 +139,7 @@ def _rectify_before_pool(graph: Graph) -> None:
 def flow(graph: Graph) -> dict[str, Value]:
     """Say of every value what it is made of; see :class:`Value`."""
     values: dict[str, Value] = {}
-    below = _has_network_below(graph)
+    below = _leads_to(graph, {n.name for n in graph if ops.kind(n) == "site"})
     for node in graph:
         values[node.name] = _value_of(node, [values[i] for i in node.inputs], below)
     return values
@@ -183,16 +183,28 @@ def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
     )
 
 
-def _has_network_below(graph: Graph) -> set[str]:
-    """Return the nodes from which a weighted layer, a site or a pool can still be reached."""
-    below: set[str] = set()
+def _leads_to(graph: Graph, names: Collection[str]) -> set[str]:
+    """Return the nodes from which one of those named can still be reached."""
+    found: set[str] = set()
     users = graph.users()
     for node in reversed(tuple(graph)):
-        if any(
-            u.name in below or ops.kind(u) in ("weighted", "site", "pool") for u in users[node.name]
-        ):
-            below.add(node.name)
-    return below
+        if any(u.name in found or u.name in names for u in users[node.name]):
+            found.add(node.name)
+    return found
+
+
+def _in_front_of_neurons(graph: Graph) -> set[str]:
+    """Return the nodes that depend on the input, but on no neurons."""
+    neurons = {n.name for n in graph if n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE}
+    found: set[str] = set()
+    for node in graph:
+        if any(i in neurons for i in node.inputs):
+            neurons.add(node.name)
+        elif node.name in neurons:
+            continue
+        elif ops.kind(node) == "input" or any(i in found for i in node.inputs):
+            found.add(node.name)
+    return found
 
 
 def analog_inputs(graph: Graph) -> tuple[str, ...]:
@@ -210,19 +222,23 @@ def analog_inputs(graph: Graph) -> tuple[str, ...]:
 def refusals(graph: Graph) -> list[Refusal]:
     """List every operator that cannot be taken.
 
-    Between weighted layers those are all that are neither linear nor a known activation; anywhere,
-    random operators and embeddings.
+    In front of neurons those are all that are neither linear nor a known activation; anywhere,
+    random operators and embeddings. Behind the last neurons an operator and all that follows it,
+    weighted layers as well, is analog work behind a read-out; but not where there are no neurons
+    in front of it either.
     """
-    values, below = flow(graph), _has_network_below(graph)
+    values, early = flow(graph), _in_front_of_neurons(graph)
+    layers = _leads_to(graph, {n.name for n in graph if ops.kind(n) in ("weighted", "pool")})
     fixed = constants(graph)
     found: list[Refusal] = []
     for node in graph:
         value, why = values[node.name], why_refused(node)
         if is_random(node) or "embedding" in node.op:
             found.append(Refusal(node, why.reason, why.advice))
-        if value.tail or value.prefix or node.name in fixed:
+        tail = value.tail and not (node.name in early and node.name in layers)
+        if tail or value.prefix or node.name in fixed:
             continue
-        if ops.kind(node) == "analog" and node.name in below and not is_random(node):
+        if ops.kind(node) == "analog" and not is_random(node):
             found.append(Refusal(node, why.reason, why.advice))
         elif ops.kind(node) == "weighted" and _weight_is_a_value(node):
             reason = "its weight is computed from the input: not supported"
@@ -258,7 +274,8 @@ def place_sites(
         names = ", ".join(dict.fromkeys(ops.describe(r.node) for r in bad))
         raise UnsupportedModuleError(
             f"model: got {len(bad)} operator(s) that no method takes ({names}), expected linear "
-            f"layers, ReLU-like activations and pooling between weighted layers:\n{lines}\n{advice}"
+            "layers, ReLU-like activations and pooling in front of the last neurons:\n"
+            f"{lines}\n{advice}"
         )
     _split_pools(graph)
     matched: set[str] = set()
@@ -463,12 +480,15 @@ def _place_readouts(graph: Graph) -> None:
             source=node.source,
             shape=node.shape,
         )
-        below = _has_network_below(graph)
-        behind = [
-            u.name
-            for u in graph.users()[name]
-            if u.name not in below and ops.kind(u) not in ("weighted", "site", "pool")
-        ]
+        values = flow(graph)
+        network = {
+            n.name
+            for n in graph
+            if ops.kind(n) == "site"
+            or (ops.kind(n) in ("weighted", "pool") and not values[n.name].tail)
+        }
+        below = _leads_to(graph, network)
+        behind = [u.name for u in graph.users()[name] if u.name not in below | network]
         graph.redirect(name, readout.name, only=behind)
         graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)
         graph.insert([readout], after=name)

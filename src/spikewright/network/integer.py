@@ -277,6 +277,8 @@ def _check_range(graph: Graph, full: float, ranges: Mapping[str, float], repeats
             bound[node.name] = own if node.name in ranges else top * float(gain)
         elif kind == "site":
             bound[node.name] = full
+        elif values[node.name].tail:
+            bound[node.name] = 0.0  # behind the read-outs nothing is in whole numbers
         elif kind == "weighted":
             weight = graph.params[node.args[1].name].abs()
             axes = [a for a in range(weight.ndim) if a != ops.weighted(node).out_axis]  # type: ignore[union-attr]

@@ -18,9 +18,11 @@ from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.calls import inputs_for
-from spikewright.graph.ir import Inputs
+from spikewright.graph.ir import Graph, Inputs
+from spikewright.graph.tail import tail_macs
 from spikewright.network import files, integer
 from spikewright.network.base import Network
+from spikewright.text import counted
 
 __all__ = ["SpikingNetwork", "load"]
 
@@ -147,10 +149,20 @@ class SpikingNetwork(Network):
             f"  latency     {timing.latency_ticks} ticks from input to decision",
             f"  throughput  one input every {timing.ticks_per_input(2)} ticks with two membranes "
             f"a neuron, {timing.ticks_per_input(1)} with one",
+            *_behind(self.graph),
             f"  equality    {self._equality()}",
             *(f"  note        {note}" for note in self.graph.notes),
         ]
         return "\n".join(lines)
+
+
+def _behind(graph: Graph) -> list[str]:
+    """Return the line that tells of weighted layers behind the read-outs, if there are any."""
+    left = tail_macs(graph)
+    if not left:
+        return []
+    layers = counted(len(left), "layer")
+    return [f"  analog      {layers} behind the read-outs, {sum(left.values()):,} multiply-adds"]
 
 
 def load(path: str | os.PathLike[str]) -> SpikingNetwork:

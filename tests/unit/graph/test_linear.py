@@ -126,7 +126,7 @@ def test_a_product_over_the_channels_of_pictures_is_a_pointwise_convolution() ->
     ],
 )
 def test_a_product_of_two_values_is_refused_as_such(middle: Middle) -> None:
-    model = Net(2, middle)
+    model = nn.Sequential(Net(2, middle), nn.ReLU())
     with pytest.raises(UnsupportedModuleError, match="not supported") as error:
         sw.convert(model.eval(), calibration=inputs(2))
     assert "product of two values" in str(error.value) or "computed from" in str(error.value)

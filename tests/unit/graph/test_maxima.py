@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import spikewright as sw
@@ -48,11 +48,11 @@ def test_a_maximum_whose_places_are_read_stays() -> None:
         values, places = x.max(1)
         return values * places
 
-    model, x = Net(2, middle).eval(), inputs(2)
+    model, x = nn.Sequential(Net(2, middle), nn.ReLU()).eval(), inputs(2)
     assert not sw.inspect(model, x).is_convertible
     assert "aten.amax.default" in [n.op for n in prepared(model, x)]
 
 
 def test_the_two_largest_are_no_maximum() -> None:
-    model, x = Net(2, lambda s, x: x.topk(2, 1)[0]).eval(), inputs(2)
+    model, x = nn.Sequential(Net(2, lambda s, x: x.topk(2, 1)[0]), nn.ReLU()).eval(), inputs(2)
     assert not sw.inspect(model, x).is_convertible

@@ -149,7 +149,7 @@ def test_bounds_and_slopes_of_every_channel(spelling: str) -> None:
     ],
 )
 def test_curves_and_jumps_are_refused(name: str, fn: Act) -> None:
-    model, x = Net(1, lambda s, y: fn(y)), inputs(1)
+    model, x = nn.Sequential(Net(1, lambda s, y: fn(y)), nn.ReLU()), inputs(1)
     found = sw.inspect(model.eval(), x)
     assert name in {r.operator for r in found.rows if r.becomes == "refused"}
 

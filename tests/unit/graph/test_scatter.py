@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.errors import UnsupportedModuleError
@@ -15,4 +15,4 @@ def test_samples_are_no_places_of_a_value() -> None:
         return x.index_put((torch.tensor([1, 0]),), torch.tensor(1.0))
 
     with pytest.raises(UnsupportedModuleError, match="index_put"):
-        sw.convert(Net(2, middle).eval(), calibration=inputs(2))
+        sw.convert(nn.Sequential(Net(2, middle), nn.ReLU()).eval(), calibration=inputs(2))
