@@ -27,7 +27,6 @@ from spikewright.cli.sources import (
     open_calibration,
     open_data,
     open_model,
-    preprocess_of,
     require_runs,
 )
 from spikewright.cli.terminal import Terminal
@@ -124,7 +123,8 @@ def convert_model(options: ConversionOptions, terminal: Terminal, place: torch.d
         calibration=batches(items, options.images, place),
         progress=terminal.progress,
     )
-    record = {"calibration": describe(items)["name"], "preprocess": preprocess_of(items)}
+    about = describe(items)
+    record = {"calibration": about["name"], "preprocess": about["preprocess"]}
     snn = dataclasses.replace(snn, provenance={**snn.provenance, **record})
     return Subject(snn, network, items)
 

@@ -32,6 +32,7 @@ __all__ = [
     "MethodConfig",
     "Prepared",
     "Source",
+    "check_counts",
     "observer_of",
     "provenance",
     "shaped",
@@ -247,6 +248,20 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def check_counts(config: MethodConfig, *names: str) -> None:
+    """Refuse settings that are no whole numbers of at least 1.
+
+    Raises:
+        ConfigError: Naming the first one.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if type(value) is not int or value < 1:
+            raise ConfigError(
+                f"{name}: expected a whole number, 1 or more, got {value!r}. Correct it."
+            )
 
 
 def observer_of(prepared: Prepared, node: Node) -> SiteObserver:

@@ -16,7 +16,7 @@ from spikewright.codes import Rate
 from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.methods.base import Prepared, observer_of, shaped
+from spikewright.methods.base import Prepared, check_counts, observer_of, shaped
 from spikewright.methods.synchronous import ScaledConfig
 from spikewright.methods.walk import Population, input_population, inputs_that_fit, walk
 from spikewright.neurons import Firing
@@ -60,7 +60,7 @@ class SNNCalibration(ScaledConfig):
                 "v_init: expected 0, the shift of θ/(2T) a step does its work, got "
                 f"{self.v_init}. Leave it out."
             )
-        Rate(T=self.samples)
+        check_counts(self, "samples")
 
     def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
         """Return the θ of least error when values are rounded, which the shift makes of them."""

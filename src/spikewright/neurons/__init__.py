@@ -24,11 +24,7 @@ K = TypeVar("K")
 
 
 def neurons() -> Lookup[type[Neuron]]:
-    """Return every known neuron and gate: the files of this package and those of entry points.
-
-    Raises:
-        ConfigError: If an entry point names something else than a neuron, or a name is taken.
-    """
+    """Return every known neuron and gate; see :func:`spikewright.codes.registered`."""
     bases = (Stepping, Accumulating)
     return registered("neuron", __name__, __path__, Neuron, ENTRY_POINTS, bases)  # type: ignore[type-abstract]
 
