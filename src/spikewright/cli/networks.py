@@ -2,9 +2,8 @@
 """The spiking network that a verb works on: read from a file, or converted on the fly."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,12 +57,6 @@ class Subject:
         """Shape of one input."""
         return sizes(self.snn.graph.input_shapes[0])[1:]
 
-    @property
-    def preprocess(self) -> Mapping[str, Any] | None:
-        """How the images became inputs that it was calibrated on, if that was written down."""
-        recorded: Mapping[str, Any] | None = self.snn.provenance.get("preprocess")
-        return recorded
-
     def inputs(self, spec: str, options: DataOptions) -> Items:
         """Open the set of ``--data``, whose inputs must be what the network takes."""
         return open_data(
@@ -72,7 +65,7 @@ class Subject:
             options,
             shape=self.shape,
             shape_from="the network",
-            recorded=self.preprocess,
+            recorded=self.snn.provenance.get("preprocess"),
         )
 
 

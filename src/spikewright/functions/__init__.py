@@ -16,5 +16,5 @@ ENTRY_POINTS = "spikewright.functions"
 
 
 def functions() -> Lookup[type[Function]]:
-    """Return every known function; see :func:`spikewright.codes.registered`."""
+    """Return every known function; see :func:`spikewright.codes.lookup.registered`."""
     return registered("function", __name__, __path__, Function, ENTRY_POINTS, Function)

@@ -32,6 +32,7 @@ __all__ = [
     "MethodConfig",
     "Prepared",
     "Source",
+    "channel_mean",
     "check_counts",
     "observer_of",
     "provenance",
@@ -309,6 +310,11 @@ def shaped(scale: Tensor, axis: int | None, node: Node) -> Tensor:
     size = [1] * len(node.shape or ())
     size[axis] = -1
     return scale.reshape(size[1:] if axis > 0 else size)
+
+
+def channel_mean(value: Tensor, axis: int | None) -> Tensor:
+    """Return the mean over everything but channels, "channels" or "" where there is no axis."""
+    return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)
 
 
 def provenance(prepared: Prepared, config: MethodConfig) -> dict[str, Any]:
