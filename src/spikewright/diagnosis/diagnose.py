@@ -41,6 +41,8 @@ from spikewright.simulators.stages import pool_operator
 
 __all__ = ["diagnose"]
 
+_KINDS: Mapping[str, Kind] = MappingProxyType({ops.INPUT_SITE: "input", ops.RELAY: "relay"})
+
 
 def _sums(value: Tensor | None) -> Part:
     if value is None:
@@ -273,11 +275,7 @@ def _check(network: SpikingNetwork, reference: Graph) -> None:
 
 
 def _kind(node: Node) -> Kind:
-    if ops.kind(node) == "pool":
-        return "gate"
-    if node.op == ops.INPUT_SITE:
-        return "input"
-    return "relay" if node.op == ops.RELAY else "neurons"
+    return "gate" if ops.kind(node) == "pool" else _KINDS.get(node.op, "neurons")
 
 
 def _is_gate(graph: Graph, node: Node) -> bool:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directly trained networks: the run network is the trained one, written out as plain equations."""
 
-
 import pytest
 import torch
 from torch import Tensor, nn
