@@ -85,13 +85,7 @@ class SiteObserver:
         return x
 
     def merge(self, other: "SiteObserver") -> "SiteObserver":
-        """Add what another observer of the same site has seen.
-
-        Args:
-            other: Observer with the same settings. Not changed.
-
-        Returns:
-            This observer.
+        """Add what another observer of the same site has seen, and return this one.
 
         Raises:
             CalibrationError: If the settings differ.

@@ -13,7 +13,7 @@ from spikewright.cli.files import check_outputs, write
 from spikewright.cli.machine import RunOptions
 from spikewright.cli.measuring import ComparisonOptions
 from spikewright.cli.options import ModelOptions
-from spikewright.cli.report import COMPARED, fit, preprocessing
+from spikewright.cli.report import COMPARED, data_text, fit, preprocessing
 from spikewright.cli.sources import (
     batches,
     classes_of,
@@ -129,12 +129,11 @@ def report(found: Comparison, facts: Mapping[str, Mapping[str, Any]]) -> str:
         facts: What :func:`spikewright.cli.sources.describe` says of calibration and data.
     """
     data = facts["data"]
-    part = "" if data["samples"] == data["of"] else f", {data['samples']:,} of its"
     head = [
         f"{found.provenance['title']}: {counted(len(found.entries), 'method')} compared",
         f"  calibrated  on {found.provenance['calibration_samples']:,} inputs of "
         f"{facts['calibration']['name']}",
-        f"  data        {data['name']}{part or ','} {data['of']:,} inputs",
+        data_text(data),
     ]
     if data["preprocess"] is not None:
         head.append(f"  images      {preprocessing(data['preprocess'])}")

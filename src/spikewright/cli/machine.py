@@ -87,7 +87,7 @@ class RunOptions:
     @property
     def terminal(self) -> Terminal:
         """Return where results and progress go."""
-        return Terminal(self.common.json, self.common.quiet)
+        return self.common.terminal
 
 
 RUN = RunOptions()

@@ -2,9 +2,8 @@
 """The spiking network that a verb works on: read from a file, or converted on the fly."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,6 @@ from spikewright.cli.sources import (
     open_calibration,
     open_data,
     open_model,
-    preprocess_of,
     require_runs,
 )
 from spikewright.cli.terminal import Terminal
@@ -59,12 +57,6 @@ class Subject:
         """Shape of one input."""
         return sizes(self.snn.graph.input_shapes[0])[1:]
 
-    @property
-    def preprocess(self) -> Mapping[str, Any] | None:
-        """How the images became inputs that it was calibrated on, if that was written down."""
-        recorded: Mapping[str, Any] | None = self.snn.provenance.get("preprocess")
-        return recorded
-
     def inputs(self, spec: str, options: DataOptions) -> Items:
         """Open the set of ``--data``, whose inputs must be what the network takes."""
         return open_data(
@@ -73,7 +65,7 @@ class Subject:
             options,
             shape=self.shape,
             shape_from="the network",
-            recorded=self.preprocess,
+            recorded=self.snn.provenance.get("preprocess"),
         )
 
 
@@ -124,7 +116,8 @@ def convert_model(options: ConversionOptions, terminal: Terminal, place: torch.d
         calibration=batches(items, options.images, place),
         progress=terminal.progress,
     )
-    record = {"calibration": describe(items)["name"], "preprocess": preprocess_of(items)}
+    about = describe(items)
+    record = {"calibration": about["name"], "preprocess": about["preprocess"]}
     snn = dataclasses.replace(snn, provenance={**snn.provenance, **record})
     return Subject(snn, network, items)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from spikewright.cli.option_values import Inflation, Number, Numbers, Size, Whole, Wholes
+from spikewright.cli.terminal import Terminal
 
 __all__ = [
     "CALIBRATION",
@@ -77,6 +78,11 @@ class CommonOptions:
     """No progress, no notes: only the result."""
     debug: bool = False
     """Show where in the code an error came from."""
+
+    @property
+    def terminal(self) -> Terminal:
+        """Return where results and progress go."""
+        return Terminal(self.json, self.quiet)
 
 
 @Parameter(name="*", group=_MODEL)

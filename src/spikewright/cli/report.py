@@ -10,7 +10,7 @@ from spikewright.energy.energy_text import energy_text, memory_text
 from spikewright.evaluation import Result
 from spikewright.network import SpikingNetwork
 
-__all__ = ["COMPARED", "CONVENTIONS", "evaluation", "fit", "preprocessing"]
+__all__ = ["COMPARED", "CONVENTIONS", "data_text", "evaluation", "fit", "preprocessing"]
 
 WIDTH = 80
 _SYNAPSES = (
@@ -44,12 +44,11 @@ def evaluation(
         energies: What an input costs on the longest code.
         layers: Whether to add a table per layer.
     """
-    part = "" if data["samples"] == data["of"] else f", {data['samples']:,} of its"
     head = [
         snn.summary(),
         f"  calibrated  on {snn.provenance.get('calibration_samples', 0):,} inputs"
         + _of(snn.provenance.get("calibration")),
-        f"  data        {data['name']}{part or ','} {data['of']:,} inputs",
+        data_text(data),
     ]
     if data["preprocess"] is not None:
         head.append(f"  images      {preprocessing(data['preprocess'])}")
@@ -63,6 +62,12 @@ def evaluation(
         CONVENTIONS,
     ]
     return fit("\n\n".join(blocks))
+
+
+def data_text(data: Mapping[str, Any]) -> str:
+    """Write the line on the inputs, of which :func:`spikewright.cli.sources.describe` tells."""
+    part = "" if data["samples"] == data["of"] else f" {data['samples']:,} of its"
+    return f"  data        {data['name']},{part} {data['of']:,} inputs"
 
 
 def fit(text: str, width: int = WIDTH) -> str:

@@ -7,9 +7,7 @@
 
 from spikewright.codes.base import Code as Code
 from spikewright.codes.lookup import Lookup as Lookup
-from spikewright.codes.lookup import classes_in as classes_in
-from spikewright.codes.lookup import discover as discover
-from spikewright.codes.lookup import registered as registered
+from spikewright.codes.lookup import registered
 from spikewright.codes.plain import from_plain as from_plain
 from spikewright.codes.plain import to_plain as to_plain
 from spikewright.codes.radix import Radix as Radix

@@ -25,11 +25,14 @@ class Code(Protocol):
             inverse-LIF neuron emits it.
         holds: Whether the receiver keeps the weights that are switched on and adds their sum to its
             potential in every step, instead of adding a weight for each spike.
+        pool_base: Base in which the max-pool gate reads a train as a number that orders like its
+            value.
     """
 
     name: ClassVar[str]
     greedy: ClassVar[bool]
     holds: ClassVar[bool]
+    pool_base: ClassVar[float]
 
     @property
     def T(self) -> int:
@@ -54,11 +57,6 @@ class Code(Protocol):
     @property
     def max_value(self) -> float:
         """Largest decoded value S, in units."""
-        ...
-
-    @property
-    def pool_base(self) -> float:
-        """Base in which the max-pool gate reads a train as a number that orders like its value."""
         ...
 
     def encode(self, target: Tensor, signed: bool = False) -> Tensor:

@@ -68,6 +68,7 @@ class Radix(TrainCode):
 
     name: ClassVar[str] = "radix"
     greedy: ClassVar[bool] = True
+    pool_base: ClassVar[float] = 2.0  # greedy trains order like binary numbers
 
     k: float = 2.0
     T: int = 8
@@ -118,11 +119,6 @@ class Radix(TrainCode):
         """Largest decoded value S = Σ weights = (k^steps - 1)/(k - 1), in units."""
         return sum(self.weights)
 
-    @property
-    def pool_base(self) -> float:
-        """Base of the streaming max-pool gate: greedy trains order like binary numbers."""
-        return 2.0
-
     def encode(self, target: Decoded, signed: bool = False) -> Train:
         """Write numbers as greedy trains.
 
@@ -146,24 +142,6 @@ class Radix(TrainCode):
             torch.ge(residual, weight, out=spikes)
             residual.sub_(spikes, alpha=weight)
         return train.mul_(target.sign()) if signed else train
-
-    def decode(self, train: Train) -> Decoded:
-        """Read trains: n = Σ_j w_j·s[j].
-
-        Args:
-            train: "steps *value", float32 or float64.
-
-        Returns:
-            Values in units, "*value"; exact for greedy trains.
-
-        Raises:
-            ConfigError: If the type is another or the train has another number of steps.
-        """
-        self.check_train(train)
-        n = torch.zeros_like(train[0])
-        for spikes, weight in zip(train, self.weights, strict=True):
-            n.add_(spikes, alpha=weight)
-        return n
 
     def quantise_(self, target: Decoded, signed: bool = False) -> Decoded:
         """Overwrite numbers by what their greedy trains decode to.

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the codes of this package share: which trains and steps they refuse, and plain values."""
+"""What the codes of this package share: how a train is read, and plain values."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import torch
+
 from spikewright.codes.greedy import check_type
 from spikewright.codes.plain import from_plain, to_plain
 from spikewright.errors import ConfigError
-from spikewright.shapes import Train
+from spikewright.shapes import Decoded, Train
 
 __all__ = ["TrainCode"]
 
@@ -25,14 +27,33 @@ class TrainCode:
         """Symbols in a train."""
         raise NotImplementedError
 
-    def check_train(self, train: Train) -> None:
-        """Refuse a train of another type, or with another number of steps."""
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weight of each step in units."""
+        raise NotImplementedError
+
+    def decode(self, train: Train) -> Decoded:
+        """Read trains: n = Σ_j w_j·s[j].
+
+        Args:
+            train: "steps *value", float32 or float64.
+
+        Returns:
+            Values in units, "*value".
+
+        Raises:
+            ConfigError: If the type is another or the train has another number of steps.
+        """
         check_type(train)
         if train.ndim == 0 or train.shape[0] != self.steps:
             raise ConfigError(
                 f"{self.name} code: expected a train of {self.steps} steps, got shape "
                 f"{tuple(train.shape)}. Put time first and use the code it was written with."
             )
+        n = torch.zeros_like(train[0])
+        for spikes, weight in zip(train, self.weights, strict=True):
+            n.add_(spikes, alpha=weight)
+        return n
 
     def check_step(self, t: int) -> None:
         """Refuse a step outside the train."""

@@ -12,7 +12,7 @@ from spikewright.codes.greedy import check_type
 from spikewright.codes.tally import SumTally, Tally
 from spikewright.codes.train_code import TrainCode
 from spikewright.errors import ConfigError
-from spikewright.shapes import Decoded, Train
+from spikewright.shapes import Decoded
 
 __all__ = ["UniformCode"]
 
@@ -31,6 +31,7 @@ class UniformCode(TrainCode):
     """
 
     greedy: ClassVar[bool] = False
+    pool_base: ClassVar[float] = 1.0  # plain sums, which makes the gate lateral inhibition
 
     T: int = 64
 
@@ -60,23 +61,6 @@ class UniformCode(TrainCode):
     def max_value(self) -> float:
         """Largest value of a train of 0/1 symbols, T; bursts go beyond it."""
         return float(self.T)
-
-    @property
-    def pool_base(self) -> float:
-        """Base of the max-pool gate: plain sums, which makes it lateral inhibition."""
-        return 1.0
-
-    def decode(self, train: Train) -> Decoded:
-        """Add up: n = Σ_t s[t].
-
-        Args:
-            train: "steps *value", float32 or float64.
-
-        Raises:
-            ConfigError: If the type is another or the train has another number of steps.
-        """
-        self.check_train(train)
-        return train.sum(0)
 
     def quantise_(self, target: Decoded, signed: bool = False) -> Decoded:
         """Overwrite numbers by counts: clip(floor(target), 0, T); signed: truncated, within ±T.

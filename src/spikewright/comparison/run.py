@@ -26,6 +26,10 @@ from spikewright.tasks import Classification, Task, task_for
 
 __all__ = ["compare"]
 
+_Sources = dict[nn.Module | None, tuple[Prepared, Mapping[str, Any]]]
+"""The calibrated networks of a comparison, and what their cells depend on: the common one at None,
+and those that entries bring."""
+
 
 def compare(
     model: nn.Module,
@@ -89,11 +93,11 @@ def compare(
         pass  # sets the digest
     facts = _facts(model, prepared, inputs)
     ann = _original(model, inputs, cells, facts, progress)
-    sources = _Sources(prepared, facts)
+    sources: _Sources = {None: (prepared, facts)}
     for entry in entries:
         if entry.model is not None:
             own = api.calibrate(entry.model, calibration, progress=progress)
-            sources.add(entry.model, own, {**facts, **_model_facts(entry.model, own)})
+            sources[entry.model] = (own, {**facts, **_model_facts(entry.model, own)})
     original = Original(ann, model)
     done, interrupted = _measure(entries, sources, original, inputs, cells, progress)
     return Comparison(
@@ -111,34 +115,6 @@ def compare(
     )
 
 
-class _Sources:
-    """The calibrated networks of a comparison: the common one, and those that entries bring.
-
-    Args:
-        prepared: The common network.
-        facts: What its cells depend on.
-    """
-
-    def __init__(self, prepared: Prepared, facts: Mapping[str, Any]) -> None:
-        self._common = (prepared, facts)
-        self._own: dict[int, tuple[Prepared, Mapping[str, Any]]] = {}
-
-    def add(self, model: nn.Module, prepared: Prepared, facts: Mapping[str, Any]) -> None:
-        """Keep an entry's own network."""
-        self._own[id(model)] = (prepared, facts)
-
-    def prepared(self, run: Run) -> Prepared:
-        """Return the network that a run converts."""
-        return self._of(run)[0]
-
-    def parts(self, run: Run) -> dict[str, Any]:
-        """Return everything that a run's cell depends on."""
-        return {**self._of(run)[1], "settings": run.config.to_dict(), "T": run.T}
-
-    def _of(self, run: Run) -> tuple[Prepared, Mapping[str, Any]]:
-        return self._common if run.model is None else self._own[id(run.model)]
-
-
 def _measure(
     entries: Sequence[Entry],
     sources: _Sources,
@@ -151,7 +127,7 @@ def _measure(
     runs = [run for entry in entries for run in runs_of(entry)]
     found: dict[tuple[str, int], Cell] = {}
     for run in runs:
-        if (cell := _stored(cells, sources.parts(run), run)) is not None:
+        if (cell := _stored(cells, _parts(sources, run), run)) is not None:
             found[run.label, run.T] = cell
     with Interrupts() as interrupts:
         for number, run in enumerate(runs, start=1):
@@ -159,17 +135,23 @@ def _measure(
                 continue
             if interrupts.requested:
                 break
-            cell = _stored(cells, sources.parts(run), run)  # measured just now under another label
+            parts = _parts(sources, run)
+            cell = _stored(cells, parts, run)  # measured just now under another label
             if cell is None:
                 place = f"{number}/{len(runs)}"
-                prepared = sources.prepared(run)
+                prepared, _ = sources[run.model]
                 cell = _cell(run, prepared, original, inputs, place, progress, interrupts)
                 if cell is None:
                     break
-                cells.write(sources.parts(run), cell.to_dict())
+                cells.write(parts, cell.to_dict())
             found[run.label, run.T] = cell
     done = tuple(found[key] for run in runs if (key := (run.label, run.T)) in found)
     return done, len(done) < len(runs)
+
+
+def _parts(sources: _Sources, run: Run) -> dict[str, Any]:
+    """Return everything that a run's cell depends on."""
+    return {**sources[run.model][1], "settings": run.config.to_dict(), "T": run.T}
 
 
 def _cell(

@@ -16,7 +16,7 @@ potential that neurons start with, as part of what the layer does.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -41,43 +41,12 @@ from spikewright.simulators.stages import pool_operator
 
 __all__ = ["diagnose"]
 
-
-@dataclass
-class _Sums:
-    """What has been added up for a layer so far."""
-
-    samples: int = 0
-    activity: Part = field(default_factory=Part)
-    error: Part = field(default_factory=Part)
-    parts: dict[str, Part] = field(default_factory=dict)
-    fired: Tensor | None = None
-    active: Tensor | None = None
-    clipped: Tensor | None = None
-    awake: Tensor | None = None
-    equal: int | None = None
-
-    def add(self, a: Tensor, error: Tensor, parts: Mapping[str, Tensor], inputs: int) -> None:
-        """Add what a batch did: the original values, their errors, the errors' parts."""
-        self.samples += inputs
-        self.activity += _sums(a)
-        self.error += _sums(error)
-        for name, part in parts.items():
-            self.parts[name] = self.parts.get(name, Part()) + _sums(part)
-
-    def add_neurons(self, a: Tensor, sent: Tensor, clipping: Tensor) -> None:
-        """Note which neurons spiked and clipped, and how active the original ones were."""
-        fired = (sent != 0).any(0)
-        self.fired = fired if self.fired is None else self.fired | fired
-        self.active = _plus(self.active, a.abs().sum(0))
-        self.clipped = _plus(self.clipped, (clipping != 0).sum(0))
-        self.awake = _plus(self.awake, (a != 0).sum(0))
+_KINDS: Mapping[str, Kind] = MappingProxyType({ops.INPUT_SITE: "input", ops.RELAY: "relay"})
 
 
-def _plus(total: Tensor | None, more: Tensor) -> Tensor:
-    return more if total is None else total + more
-
-
-def _sums(value: Tensor) -> Part:
+def _sums(value: Tensor | None) -> Part:
+    if value is None:
+        return Part()
     return Part(
         sum=float(value.sum()),
         absolute=float(value.abs().sum()),
@@ -95,7 +64,7 @@ class _Comparison:
         self.simulator = simulator_of(network, name)
         self.samples = 0
         self.agreeing: int | None = None
-        self.sums: dict[str, _Sums] = {}
+        self.found: dict[str, LayerDiagnosis] = {}
         cpu, device = network.to("cpu"), network.device
         scale = {
             n.name: full_scale(cpu, n.name)
@@ -113,7 +82,7 @@ class _Comparison:
             n.name: pool_operator(reference, n) for n in reference if ops.kind(n) == "pool"
         }
         self._original = Program(reference, site=self._site, params=params, pools=True)
-        self._found: dict[str, Tensor] = {}
+        self._wanted: dict[str, Tensor] = {}
 
     def add(self, x: Inputs) -> None:
         """Run one batch through both."""
@@ -125,7 +94,7 @@ class _Comparison:
                 wanted = self._original(*as_inputs(part))
                 (outputs,) = deque(self.simulator.over_time(part, probe=self._probe), maxlen=1)
                 self._compare(len(as_inputs(part)[0]), wanted, outputs)
-                self._found = {}
+                self._wanted = {}
         self.samples += len(as_inputs(x)[0])
 
     def _check_law(self, x: Inputs) -> None:
@@ -147,47 +116,47 @@ class _Comparison:
         """Compare the outputs for some inputs: errors, equal elements, equal decisions."""
         named = zip(self.network.graph.outputs, wanted, outputs, strict=True)
         for name, (a, value) in {n: (a, value) for n, a, value in named}.items():
-            sums = self._sums_of(name)
             if a.is_floating_point():
                 error = difference(value, a)
-                sums.add(a.double(), error, {"inherited": error}, inputs)
+                self._note(name, inputs, a.double(), error, {"inherited": error})
             else:
-                sums.samples += inputs
-                sums.equal = (sums.equal or 0) + int((a == value).sum())
+                self._note(name, inputs, equal=int((a == value).sum()))
         mine, theirs = (
             decided(self.network.samples_first(found), inputs) for found in (outputs, wanted)
         )
         if mine is not None and theirs is not None:
             self.agreeing = (self.agreeing or 0) + int((mine == theirs).sum())
 
+    def _note(
+        self,
+        name: str,
+        inputs: int,
+        a: Tensor | None = None,
+        error: Tensor | None = None,
+        parts: Mapping[str, Tensor] = MappingProxyType({}),
+        neurons: Mapping[str, Tensor] = MappingProxyType({}),
+        equal: int | None = None,
+    ) -> None:
+        """Add what some inputs did in a layer: original values, their errors, the errors' parts."""
+        node, before = self.network.graph[name], self.found.get(name)
+        now = LayerDiagnosis(
+            name=name,
+            kind="output" if name in self.network.graph.outputs else _kind(node),
+            samples=inputs,
+            values=element_count(node.shape),
+            activity=_sums(a),
+            error=_sums(error),
+            parts={cause: _sums(part) for cause, part in parts.items()},
+            unit=self._unit(node) if neurons and before is None else None,
+            levels=int(node.kwargs.get("levels") or 0),
+            equal=equal,
+            **{about: value.cpu() for about, value in neurons.items()},
+        )
+        self.found[name] = now if before is None else before.merge(now)
+
     def layers(self) -> tuple[LayerDiagnosis, ...]:
         """Return what has been added up, in the order of execution."""
-        graph = self.network.graph
-        found = []
-        for node in graph:
-            sums = self.sums.get(node.name)
-            if sums is None:
-                continue
-            unit = None if sums.fired is None else self._unit(node)
-            found.append(
-                LayerDiagnosis(
-                    name=node.name,
-                    kind="output" if node.name in graph.outputs else _kind(node),
-                    samples=sums.samples,
-                    values=element_count(node.shape),
-                    activity=sums.activity,
-                    error=sums.error,
-                    parts=sums.parts,
-                    fired=_moved(sums.fired),
-                    active=_moved(sums.active),
-                    clipped=_moved(sums.clipped),
-                    awake=_moved(sums.awake),
-                    unit=unit,
-                    levels=int(node.kwargs.get("levels") or 0),
-                    equal=sums.equal,
-                )
-            )
-        return tuple(found)
+        return tuple(self.found[n.name] for n in self.network.graph if n.name in self.found)
 
     def _unit(self, node: Node) -> Tensor:
         """Return what one unit stands for, "*neuron" or broadcastable with it."""
@@ -200,32 +169,37 @@ class _Comparison:
         """Return S, the value of a full train in units."""
         return self.network.code_of(name).max_value
 
-    def _sums_of(self, name: str) -> _Sums:
-        return self.sums.setdefault(name, _Sums())
-
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         """Do what the original network does, and keep what will be compared."""
         pool = self._pools.get(node.name)
         value = activate(node, x) if pool is None else pool(x)
         if node.name in self._scale:
-            self._found[node.name] = value
+            self._wanted[node.name] = value
         return value
 
     def _probe(self, name: str, entered: Tensor, sent: Tensor) -> None:
         """Compare one population or gate over a whole run."""
-        a, sums = self._found.pop(name).double(), self._sums_of(name)
+        a = self._wanted.pop(name).double()
         scale, full = self._scale[name], self._full(name)
         node = self.reference[name]
         if ops.kind(node) == "pool":
             ideal, value = (v.double() * scale / full for v in (entered, sent))
             parts = {"inherited": ideal - a, "pooling": value - ideal}
-            sums.add(a, value - a, parts, self._batch[name].size(a))
+            self._note(name, self._batch[name].size(a), a, value - a, parts)
             return
         site, added, at = self.network.sites[name], self._added[name], self._batch[name]
         split = split_error(node, site, scale, full, entered, sent, added)
-        sums.add(a, split.value - a, {"inherited": split.ideal - a, **split.own}, at.size(a))
+        parts = {"inherited": split.ideal - a, **split.own}
+        neurons: dict[str, Tensor] = {}
         if node.op != ops.INPUT_SITE:
-            sums.add_neurons(*map(at.first, (a, sent, split.own["clipping"])))
+            mine, spikes, clipping = map(at.first, (a, sent, split.own["clipping"]))
+            neurons = {
+                "fired": (spikes != 0).any(0),
+                "active": mine.abs().sum(0),
+                "clipped": (clipping != 0).sum(0),
+                "awake": (mine != 0).sum(0),
+            }
+        self._note(name, at.size(a), a, split.value - a, parts, neurons)
 
 
 def diagnose(
@@ -300,18 +274,8 @@ def _check(network: SpikingNetwork, reference: Graph) -> None:
         )
 
 
-def _moved(value: Tensor | None) -> Tensor | None:
-    return None if value is None else value.cpu()
-
-
 def _kind(node: Node) -> Kind:
-    if ops.kind(node) == "pool":
-        return "gate"
-    if node.op == ops.INPUT_SITE:
-        return "input"
-    if node.op == ops.RELAY:
-        return "relay"
-    return "neurons"
+    return "gate" if ops.kind(node) == "pool" else _KINDS.get(node.op, "neurons")
 
 
 def _is_gate(graph: Graph, node: Node) -> bool:

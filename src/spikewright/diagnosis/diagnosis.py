@@ -24,6 +24,7 @@ from spikewright.text import counted, percent, table
 __all__ = ["SCHEMA", "Diagnosis"]
 
 SCHEMA = "spikewright.diagnosis/2"
+_PLAIN = ("provenance", "T", "k", "schedule", "neuron", "simulator", "interrupted", "samples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +142,7 @@ class Diagnosis:
         """Return the outcome as JSON-able data."""
         return {
             "schema": SCHEMA,
-            "provenance": self.provenance,
-            "T": self.T,
-            "k": self.k,
-            "schedule": self.schedule,
-            "neuron": self.neuron,
-            "simulator": self.simulator,
-            "interrupted": self.interrupted,
-            "samples": self.samples,
+            **{name: getattr(self, name) for name in _PLAIN},
             "agreement": self.agreement,
             "layers": [x.to_dict() for x in self.layers],
             "breaks_first": None if self.breaks_first is None else self.breaks_first.name,

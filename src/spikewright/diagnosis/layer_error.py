@@ -33,12 +33,8 @@ class Part:
     count: int = 0
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(
-            self.sum + other.sum,
-            self.absolute + other.absolute,
-            self.squared + other.squared,
-            self.count + other.count,
-        )
+        both = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return type(self)(*(mine + theirs for mine, theirs in both))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which settings address a cause of error, as text and as changes that the program can make."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,12 +39,7 @@ class Suggestion:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the suggestion as JSON-able data."""
-        return {
-            "text": self.text,
-            "method": self.method,
-            "changes": dict(self.changes),
-            "cause": self.cause,
-        }
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,7 @@ def _spelled(changes: Mapping[str, Any]) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
-        own = {"q": "q", "unseen": "unseen"}
-        parts = [f"{own[n]}={v:g}" for n, v in value.items() if n in own]
+        parts = [f"{n}={v:g}" for n, v in value.items() if n in ("q", "unseen")]
         return " ".join([str(value["name"]), *parts])
     if isinstance(value, list):
         return "+".join(map(str, value))

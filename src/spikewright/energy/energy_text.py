@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from spikewright.energy.energy import OPPONENTS, Energy, Opponent
 from spikewright.energy.memory import memory_of
 from spikewright.evaluation.length import LengthResult
-from spikewright.text import table
+from spikewright.text import number, table
 
 __all__ = ["energy_text", "joules", "limit_text", "memory_text"]
 
@@ -89,7 +89,5 @@ def octets(count: float) -> str:
         >>> octets(12.0), octets(1234.0), octets(5e6)
         ('12 B', '1.23 kB', '5 MB')
     """
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.3g} B"
+    text = number(count)
+    return f"{text}B" if " " in text else f"{text} B"

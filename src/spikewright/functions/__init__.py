@@ -16,9 +16,5 @@ ENTRY_POINTS = "spikewright.functions"
 
 
 def functions() -> Lookup[type[Function]]:
-    """Return every known function: the files of this package and those of entry points.
-
-    Raises:
-        ConfigError: If an entry point names something else than a function, or a name is taken.
-    """
+    """Return every known function; see :func:`spikewright.codes.lookup.registered`."""
     return registered("function", __name__, __path__, Function, ENTRY_POINTS, Function)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversion methods, one file each, found by themselves; entry points add those of others."""
 
+import dataclasses
 from typing import Any
 
 from spikewright.codes.lookup import Lookup, registered
@@ -29,11 +30,6 @@ def configure(method: str | MethodConfig, **options: Any) -> MethodConfig:  # no
         ConfigError: If an option is unknown or out of range.
     """
     if isinstance(method, MethodConfig):
-        return type(method).from_dict({**_fields(method), **options}) if options else method
+        own = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
+        return type(method).from_dict({**own, **options}) if options else method
     return methods()[method].from_dict(options)
-
-
-def _fields(config: MethodConfig) -> dict[str, Any]:
-    import dataclasses
-
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}

@@ -12,7 +12,7 @@ from spikewright.functions.staircase import quantised
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.graph.batch import batch_of
-from spikewright.methods.base import Prepared, shaped
+from spikewright.methods.base import Prepared, channel_mean, shaped
 
 __all__ = ["adaptive_thresholds"]
 
@@ -59,9 +59,9 @@ def adaptive_thresholds(
         scale = shaped(scales[node.name], axis, node)
         sent = quantised_to(y, scale, T, offset, signed)
         if not signed:
-            shift = torch.zeros_like(_mean(wanted, axis))
+            shift = torch.zeros_like(channel_mean(wanted, axis))
             for _ in range(_ROUNDS):
-                shift += _mean(wanted - sent, axis)
+                shift += channel_mean(wanted - sent, axis)
                 sent = quantised_to(y + shaped(shift, axis, node), scale, T, offset, signed)
             shifts[node.name] = shift
         return at.unsplit(torch.stack([wanted, sent]))
@@ -75,7 +75,3 @@ def adaptive_thresholds(
 def quantised_to(x: Tensor, scale: float | Tensor, T: int, offset: float, signed: bool) -> Tensor:
     """Return what settled neurons send, in the numbers of ``x``; θ may differ by channel."""
     return quantised(x / scale, 1.0, T, offset, signed) * scale
-
-
-def _mean(value: Tensor, axis: int | None) -> Tensor:
-    return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)

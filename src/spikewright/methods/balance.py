@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikewright.codes import Rate
 from spikewright.graph import Graph, Node, ops
-from spikewright.methods.base import Prepared
+from spikewright.methods.base import Prepared, check_counts
 from spikewright.methods.synchronous import SynchronousConfig
 from spikewright.methods.walk import Population, input_population, inputs_that_fit, walk
 from spikewright.neurons import Firing
@@ -35,8 +34,7 @@ class BalancedConfig(SynchronousConfig):
     def __post_init__(self) -> None:
         """Check every setting."""
         super().__post_init__()
-        Rate(T=self.balance_steps)
-        Rate(T=self.balance_samples)
+        check_counts(self, "balance_steps", "balance_samples")
 
     def factor(self) -> float:
         """Return what the largest current is multiplied with."""

@@ -32,6 +32,8 @@ __all__ = [
     "MethodConfig",
     "Prepared",
     "Source",
+    "channel_mean",
+    "check_counts",
     "observer_of",
     "provenance",
     "shaped",
@@ -249,6 +251,20 @@ def versions() -> dict[str, str]:
     }
 
 
+def check_counts(config: MethodConfig, *names: str) -> None:
+    """Refuse settings that are no whole numbers of at least 1.
+
+    Raises:
+        ConfigError: Naming the first one.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if type(value) is not int or value < 1:
+            raise ConfigError(
+                f"{name}: expected a whole number, 1 or more, got {value!r}. Correct it."
+            )
+
+
 def observer_of(prepared: Prepared, node: Node) -> SiteObserver:
     """Return what calibration has seen at a site.
 
@@ -294,6 +310,11 @@ def shaped(scale: Tensor, axis: int | None, node: Node) -> Tensor:
     size = [1] * len(node.shape or ())
     size[axis] = -1
     return scale.reshape(size[1:] if axis > 0 else size)
+
+
+def channel_mean(value: Tensor, axis: int | None) -> Tensor:
+    """Return the mean over everything but channels, "channels" or "" where there is no axis."""
+    return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)
 
 
 def provenance(prepared: Prepared, config: MethodConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ spikes are taken exactly; both shorten the run to near-lossless accuracy.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spikewright.errors import ConfigError
+from spikewright.methods.base import check_counts
 from spikewright.methods.synchronous import ScaledConfig
 
 __all__ = ["Burst"]
@@ -22,7 +22,8 @@ class Burst(ScaledConfig):
         T: Time steps. The paper is near-lossless below 100.
         scale: The 99.9th percentile of a layer's values, zeros included; a burst reaches Γ times
             it (paper, official code).
-        gamma: Γ ≥ 1. 2 in the official script, 5 (default) in the authors' library example.
+        gamma: Γ ≥ 1; 1 is the soft-reset neuron. 2 in the official script, 5 (default) in the
+            authors' library example.
         v_init: Initial potential as a share of θ; 0 in the official code. ½ turns flooring into
             rounding, which the paper does not do.
 
@@ -38,11 +39,7 @@ class Burst(ScaledConfig):
     def __post_init__(self) -> None:
         """Check every setting."""
         super().__post_init__()
-        if type(self.gamma) is not int or self.gamma < 1:
-            raise ConfigError(
-                f"gamma: expected a whole number of spikes a step, Γ ≥ 1, got {self.gamma!r}. "
-                "1 is the soft-reset neuron."
-            )
+        check_counts(self, "gamma")
 
     def neuron(self) -> str:
         """Return the burst neuron."""

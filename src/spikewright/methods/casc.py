@@ -18,7 +18,7 @@ from spikewright.codes import Code, WakeSleep
 from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, ops
 from spikewright.methods.adaptive import adaptive_thresholds
-from spikewright.methods.base import Prepared
+from spikewright.methods.base import Prepared, check_counts
 from spikewright.methods.synchronous import ScaledConfig
 from spikewright.network import Schedule
 from spikewright.network import WakeSleep as WakeSleepSchedule
@@ -71,8 +71,7 @@ class CASC(ScaledConfig):
                     f"sleep: expected a number of steps or 'settle', got {self.sleep!r}."
                 )
             WakeSleep(T=self.T, sleep=self.sleep)
-        if type(self.samples) is not int or self.samples < 1:
-            raise ConfigError(f"samples: expected 1 input or more, got {self.samples!r}.")
+        check_counts(self, "samples")
 
     def schedule(self) -> Schedule:
         """Return the wake-sleep schedule."""

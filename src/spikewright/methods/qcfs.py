@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spikewright.errors import ConfigError, UnsupportedModuleError
+from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import Graph, Node, ops
 from spikewright.methods.base import Prepared
 from spikewright.methods.synchronous import ScaledConfig
@@ -37,17 +37,9 @@ class QCFS(ScaledConfig):
     """
 
     name: ClassVar[str | None] = "qcfs"
+    starts_at_zero: ClassVar[str | None] = "the trained offset takes its place"
 
     T: int = 8
-
-    def __post_init__(self) -> None:
-        """Check every setting."""
-        super().__post_init__()
-        if self.v_init:
-            raise ConfigError(
-                f"v_init: expected 0, the trained offset takes its place, got {self.v_init}. "
-                "Leave it out."
-            )
 
     def check_graph(self, graph: Graph) -> None:
         """Refuse activations that are not quantised.

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration import MinError, ScaleRule
-from spikewright.codes import Rate
-from spikewright.errors import ConfigError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
-from spikewright.methods.base import Prepared, observer_of, shaped
+from spikewright.methods.base import Prepared, channel_mean, check_counts, shaped
 from spikewright.methods.synchronous import ScaledConfig
 from spikewright.methods.walk import Population, input_population, inputs_that_fit, walk
 from spikewright.neurons import Firing
@@ -46,6 +44,7 @@ class SNNCalibration(ScaledConfig):
 
     name: ClassVar[str | None] = "snn-calibration"
     anytime: ClassVar[bool] = False
+    starts_at_zero: ClassVar[str | None] = "the shift of θ/(2T) a step does its work"
 
     T: int = 32
     scale: ScaleRule = field(default_factory=lambda: MinError(unseen=0.0))
@@ -55,23 +54,11 @@ class SNNCalibration(ScaledConfig):
     def __post_init__(self) -> None:
         """Check every setting."""
         super().__post_init__()
-        if self.v_init:
-            raise ConfigError(
-                "v_init: expected 0, the shift of θ/(2T) a step does its work, got "
-                f"{self.v_init}. Leave it out."
-            )
-        Rate(T=self.samples)
+        check_counts(self, "samples")
 
-    def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
-        """Return the θ of least error when values are rounded, which the shift makes of them."""
-        axis = prepared.channel_axis(node)
-        return self.scale.scale(
-            observer_of(prepared, node).histogram,
-            Rate(T=self.T),
-            per_channel=self.per_channel and axis is not None,
-            rounding=True,
-            cap=node.kwargs.get("cap"),
-        )
+    def rounds(self) -> bool:
+        """Return True: the shift rounds."""
+        return True
 
     def choose_scales(
         self, graph: Graph, prepared: Prepared
@@ -93,17 +80,14 @@ class SNNCalibration(ScaledConfig):
             if node.op != ops.RECTIFY:
                 return population.fire(currents)
             shift = shaped(shifts[node.name], axis, node)
-            error = _mean(population.fire(currents + shift).mean(0), axis) - wanted[node.name]
+            error = (
+                channel_mean(population.fire(currents + shift).mean(0), axis) - wanted[node.name]
+            )
             shifts[node.name] = shifts[node.name] - error
             return population.fire(currents + shaped(shifts[node.name], axis, node))
 
         walk(graph, inputs, self.T, self.pool, fire)
         return scales, shifts
-
-
-def _mean(value: Tensor, axis: int | None) -> Tensor:
-    """Return the mean over everything but channels, "channels" or ""."""
-    return value.mean() if axis is None else value.movedim(axis, 0).flatten(1).mean(1)
 
 
 def _means(graph: Graph, x: tuple[Tensor, ...], prepared: Prepared) -> dict[str, Tensor]:
@@ -113,7 +97,7 @@ def _means(graph: Graph, x: tuple[Tensor, ...], prepared: Prepared) -> dict[str,
     def site(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         value = activate(node, value)
         if node.op == ops.RECTIFY:
-            found[node.name] = _mean(value, prepared.channel_axis(node))
+            found[node.name] = channel_mean(value, prepared.channel_axis(node))
         return value
 
     with torch.no_grad():

@@ -38,6 +38,7 @@ class STBP(SynchronousConfig):
 
     name: ClassVar[str | None] = "stbp"
     anytime: ClassVar[bool] = False
+    starts_at_zero: ClassVar[str | None] = "where trained neurons start"
 
     T: int = 4
     leak: float = 0.5
@@ -54,10 +55,6 @@ class STBP(SynchronousConfig):
             )
         if not self.threshold > 0.0:
             raise ConfigError(f"threshold: expected θ > 0, got {self.threshold}.")
-        if self.v_init:
-            raise ConfigError(
-                f"v_init: expected 0, where trained neurons start, got {self.v_init}. Leave it out."
-            )
 
     def neuron(self) -> str:
         """Return the leaky neuron."""

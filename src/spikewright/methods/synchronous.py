@@ -42,6 +42,8 @@ class SynchronousConfig(MethodConfig):
     """
 
     anytime: ClassVar[bool] = True
+    starts_at_zero: ClassVar[str | None] = None
+    """Why ``v_init`` must stay 0, if it must."""
 
     T: int = 64
     v_init: float = 0.0
@@ -58,6 +60,10 @@ class SynchronousConfig(MethodConfig):
             raise ConfigError(
                 f"v_init: expected a share of the threshold in [0, 1), got {self.v_init}. "
                 "From 1 on a neuron would fire without input."
+            )
+        if self.v_init and self.starts_at_zero:
+            raise ConfigError(
+                f"v_init: expected 0, {self.starts_at_zero}, got {self.v_init}. Leave it out."
             )
 
     def schedule(self) -> Schedule:
@@ -174,6 +180,10 @@ class ScaledConfig(SynchronousConfig):
     scale: ScaleRule = field(default_factory=Percentile)
     per_channel: bool = False
 
+    def rounds(self) -> bool:
+        """Tell whether neurons round their totals; else they floor them."""
+        return self.v_init > 0.0
+
     def choose_scale(self, graph: Graph, node: Node, prepared: Prepared) -> Tensor:
         """Return λ of a population, "channels" or "".
 
@@ -185,7 +195,7 @@ class ScaledConfig(SynchronousConfig):
             observer_of(prepared, node).histogram,
             Rate(T=self.T),
             per_channel=self.per_channel and axis is not None,
-            rounding=self.v_init > 0.0,
+            rounding=self.rounds(),
             cap=cap,
         )
         return torch.full_like(scale, cap / gamma) if cap is not None and gamma > 1 else scale

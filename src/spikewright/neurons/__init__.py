@@ -16,7 +16,6 @@ from spikewright.neurons.base import State as State
 from spikewright.neurons.base import Stepping as Stepping
 from spikewright.neurons.inverse_lif import InverseLIF as InverseLIF
 from spikewright.neurons.lateral_inhibition import LateralInhibition as LateralInhibition
-from spikewright.neurons.max_gate import StreamingMaxGate as StreamingMaxGate
 
 ENTRY_POINTS = "spikewright.neurons"
 
@@ -24,11 +23,7 @@ K = TypeVar("K")
 
 
 def neurons() -> Lookup[type[Neuron]]:
-    """Return every known neuron and gate: the files of this package and those of entry points.
-
-    Raises:
-        ConfigError: If an entry point names something else than a neuron, or a name is taken.
-    """
+    """Return every known neuron and gate; see :func:`spikewright.codes.lookup.registered`."""
     bases = (Stepping, Accumulating)
     return registered("neuron", __name__, __path__, Neuron, ENTRY_POINTS, bases)  # type: ignore[type-abstract]
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from spikewright.cli.options import DataOptions, ModelOptions
+from spikewright.cli.options import CalibrationOptions, DataOptions, ModelOptions
 from spikewright.cli.sources import (
     batches,
     describe,
+    open_calibration,
     open_data,
     open_model,
     require_runs,
@@ -21,7 +22,7 @@ from spikewright.cli.sources import (
 )
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ArraySet
-from spikewright.errors import ConfigError, ShapeError, SpikewrightError
+from spikewright.errors import CalibrationError, ConfigError, ShapeError, SpikewrightError
 
 
 @pytest.fixture
@@ -95,6 +96,23 @@ def test_a_part_is_spread_over_the_whole_set() -> None:
     assert describe(spread(items, 20, "--limit"))["of"] == 100
     assert spread(items, 101, "--limit") is items
     assert spread(items, None, "--limit") is items
+
+
+@pytest.mark.parametrize(("samples", "taken"), [(None, 512), (20, 20), (5000, 1352)])
+def test_calibration_takes_512_inputs_or_as_many_as_are_asked_for(
+    samples: int | None, taken: int
+) -> None:
+    options = CalibrationOptions(calibration="digits-train", calibration_samples=samples)
+    found = describe(open_calibration(options, DataOptions(), None))
+    assert (found["samples"], found["of"]) == (taken, 1352)
+
+
+def test_calibration_needs_data() -> None:
+    with pytest.raises(CalibrationError, match=r"--calibration: expected data .*, got none"):
+        open_calibration(CalibrationOptions(), DataOptions(), None)
+    options = CalibrationOptions(calibration="digits-train", calibration_samples=0)
+    with pytest.raises(ConfigError, match="--calibration-samples: expected at least 1, got 0"):
+        open_calibration(options, DataOptions(), None)
 
 
 def test_a_part_of_nothing() -> None:

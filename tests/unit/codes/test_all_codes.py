@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all codes have in common, and what those have whose steps weigh the same."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikewright.codes import Code, Radix, Rate, Switch, WakeSleep, codes
 from spikewright.codes.train_code import TrainCode
@@ -81,6 +85,23 @@ def test_scalars_and_empty_tensors(code: Code, shape: tuple[int, ...]) -> None:
     assert train.shape == (4, *shape)
     assert torch.equal(code.decode(train), code.quantise_(target.clone()))
     assert code.count(target).shape == code.prefix(target, 2).shape == shape
+
+
+@pytest.mark.parametrize("cls", [Rate, Switch])
+@given(T=st.integers(1, 70), share=st.fractions(-2, 2, max_denominator=97), signed=st.booleans())
+def test_a_train_decodes_to_the_quantised_target_at_every_step(
+    cls: type[UniformCode], T: int, share: Fraction, signed: bool
+) -> None:
+    """Decoded: clip(floor(target), 0, T), signed trunc within ±T; prefixes are what has come."""
+    code, target = made(cls, T), torch.tensor([float(share * T)], dtype=torch.float64)
+    exact = Fraction(float(target))
+    n = math.trunc(max(-T, min(T, exact))) if signed else max(0, min(T, math.floor(exact)))
+    train = code.encode(target, signed)
+    assert train.dtype == torch.float64
+    assert set(train.flatten().tolist()) <= {-1.0, 0.0, 1.0}
+    assert code.decode(train).item() == code.quantise_(target.clone(), signed).item() == n
+    for t in range(T + 1):
+        assert train[:t].sum() == code.prefix(torch.tensor([float(n)]), t).item()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from spikewright.methods.tsc import TSC
         ("burst:gamma", ConfigError, "expected key=value, got 'gamma'"),
         ("burst:gamma=2,gamma=3", ConfigError, "gamma is given twice"),
         ("burst:gamma=two", ConfigError, "burst: gamma: expected int, got 'two'"),
-        ("burst:gamma=0", ConfigError, "Γ ≥ 1, got 0"),
+        ("burst:gamma=0", ConfigError, "gamma: expected a whole number, 1 or more, got 0"),
         ("burst:T=8", ConfigError, "expected T behind @. Write burst@8,16."),
         ("burst@0", ConfigError, "expected time steps T ≥ 1 behind @, got '0'"),
         ("burst@8,x", ConfigError, "expected time steps T ≥ 1 behind @, got '8,x'"),

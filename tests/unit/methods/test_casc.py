@@ -11,7 +11,6 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.methods import configure
 from spikewright.methods.casc import settling_bound
 from spikewright.network import load
 from spikewright.simulators import SynchronousReference, Timefold, settle
@@ -90,22 +89,6 @@ def test_two_numbers_of_levels_are_refused() -> None:
     model.last.levels = 4
     with pytest.raises(ConfigError, match=r"expected one number of levels Q .* got \[4, 8\]"):
         sw.convert(model, "casc", T=8, calibration=x)
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"T": 0}, "expected a whole number of time steps T"),
-        ({"sleep": -1}, "steps asleep, 0 or more, got sleep=-1"),
-        ({"sleep": "deep"}, "expected a number of steps or 'settle', got 'deep'"),
-        ({"samples": 0}, "samples: expected 1 input or more, got 0"),
-        ({"v_init": 1.0}, "v_init: expected a share of the threshold"),
-    ],
-)
-def test_settings_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        configure("casc", **options)
 
 
 def test_other_schedules_do_not_settle() -> None:

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directly trained networks: the run network is the trained one, written out as plain equations."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.errors import ConfigError, UnsupportedModuleError
-from spikewright.methods import configure
+from spikewright.errors import UnsupportedModuleError
 
 
 class Net(nn.Module):
@@ -54,21 +51,6 @@ def test_it_runs_what_was_trained(tau: float, theta: float, T: int, name: str) -
     found = sw.simulate(snn, x, simulator=name)
     assert torch.allclose(found, wanted, rtol=0, atol=1e-12)
     assert float(found.std()) > 0.01
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"leak": 1.5}, r"leak: expected the share of the potential that is left, in \[0, 1\]"),
-        ({"threshold": 0.0}, "threshold: expected θ > 0, got 0.0"),
-        ({"v_init": 0.5}, "v_init: expected 0, where trained neurons start"),
-        ({"T": 0}, "expected a whole number of time steps"),
-    ],
-)
-def test_settings_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        configure("stbp", **options)
 
 
 def test_values_without_neurons_are_refused_and_may_stay_analog() -> None:

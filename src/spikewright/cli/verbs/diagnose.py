@@ -46,7 +46,7 @@ def diagnose(
     from spikewright import api
     from spikewright.cli.networks import original, subject
     from spikewright.cli.options import given
-    from spikewright.cli.report import fit
+    from spikewright.cli.report import data_text, fit
     from spikewright.cli.sources import batches, describe, spread
     from spikewright.cli.trials import trials_text, trials_to_dict, try_suggestions
     from spikewright.diagnosis import Diagnosis
@@ -85,8 +85,7 @@ def diagnose(
 
     diagnosis = diagnosed(found.snn)
     about = describe(items)
-    part = "" if about["samples"] == about["of"] else f" {about['samples']:,} of its"
-    head = f"{found.snn.summary()}\n  data        {about['name']},{part} {about['of']:,} inputs"
+    head = f"{found.snn.summary()}\n{data_text(about)}"
     text, outcome = f"{head}\n\n{diagnosis.table()}", {**diagnosis.to_dict(), "data": about}
     stopped = diagnosis.interrupted
     if attempts and not stopped:

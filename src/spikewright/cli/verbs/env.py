@@ -2,7 +2,6 @@
 """``spikewright env``: the facts to paste into an issue."""
 
 from spikewright.cli.options import COMMON, CommonOptions
-from spikewright.cli.terminal import Terminal
 
 __all__ = ["env"]
 
@@ -36,7 +35,6 @@ def env(*, common: CommonOptions = COMMON) -> int:
         "cuda devices": torch.cuda.device_count(),
         "SPIKEWRIGHT_DATA": "set" if os.environ.get("SPIKEWRIGHT_DATA") else "not set",
     }
-    terminal = Terminal(common.json, common.quiet)
     text = "\n".join(f"{name:<17s} {value}" for name, value in facts.items())
-    terminal.result(text, {"schema": "spikewright.env/1", **facts})
+    common.terminal.result(text, {"schema": "spikewright.env/1", **facts})
     return 0

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from spikewright.cli.options import COMMON, CommonOptions
-from spikewright.cli.terminal import Terminal
 
 __all__ = ["list_"]
 
@@ -30,6 +29,5 @@ def list_(
     found = catalogue.everything()
     if kind is not None:
         found = {kind: found[kind]}
-    terminal = Terminal(common.json, common.quiet)
-    terminal.result(catalogue.text(found), {"schema": "spikewright.list/1", **found})
+    common.terminal.result(catalogue.text(found), {"schema": "spikewright.list/1", **found})
     return 0

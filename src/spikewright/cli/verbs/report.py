@@ -7,9 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from spikewright.cli.options import COMMON, CommonOptions
-from spikewright.cli.terminal import Terminal
 
 __all__ = ["report"]
+
+NAME = "report.html"
 
 
 def report(
@@ -38,7 +39,35 @@ def report(
         force: Replace the file if it exists.
         common: What every verb takes.
     """
-    from spikewright.cli.report_run import run
+    import webbrowser
 
-    terminal = Terminal(common.json, common.quiet)
-    return run(terminal, results, output, energy=energy, open_page=open, force=force)
+    from spikewright.cli.files import check_output, write
+    from spikewright.cli.report import fit
+    from spikewright.energy.energy_model import choose_models
+    from spikewright.errors import ConfigError
+    from spikewright.report.content import content
+    from spikewright.report.data import to_dict
+    from spikewright.report.read import read
+    from spikewright.report.write import form_of
+
+    if not results:
+        raise ConfigError(
+            "report: expected a result file, got none. Write one: spikewright evaluate … -o FILE."
+        )
+    path = results[0].with_name(NAME) if output is None else output
+    form = form_of(path)
+    if open and path.suffix != ".html":
+        raise ConfigError(f"--open: expected a page to show, got {path}. End its name in .html.")
+    if path.resolve() in [result.resolve() for result in results]:
+        raise ConfigError(f"--output {path}: expected another file than the results. Choose one.")
+    check_output(path, force=force)
+    found = content(read(results), choose_models(energy or None))
+    write(path, form(found))
+    lines = [f"{i}. {sentence}" for i, sentence in enumerate(found.verdict, 1)]
+    common.terminal.result(
+        fit("\n".join([found.measured.title, "", *lines, "", f"written: {path}"])),
+        {**to_dict(found), "written": str(path)},
+    )
+    if open and not webbrowser.open(path.resolve().as_uri()):
+        common.terminal.note(f"no browser was found to show {path} in")
+    return 0
