@@ -229,11 +229,15 @@ def _look(
     counter: Counter, x: Inputs, form: Form, beside: Beside, most: int
 ) -> tuple[Example, ...]:
     """Look closely at the first inputs of the batch that was counted last."""
+    size = len(as_inputs(x)[0])
+    first, tally = counter.samples - size, counter.answers.facts().get("tally")
+    scenes = () if tally is None else [tally.scene(first + i) for i in range(min(most, size))]
     scores = beside.wanted.values[0] if form.classes and beside.wanted is not None else None
     return look_at(
         counter.network,
         x[:most] if isinstance(x, Tensor) else tuple(value[:most] for value in x),
-        first=counter.samples - len(as_inputs(x)[0]),
+        first=first,
         target=beside.target[:most] if form.classes and beside.target is not None else None,
         reference=None if scores is None else scores[:most],
+        scenes=scenes,
     )
