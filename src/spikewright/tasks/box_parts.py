@@ -46,8 +46,17 @@ def scene_of(
         shares = (places / places.new_tensor((size[1], size[0]) * 2)).clamp(0.0, 1.0)
         scores = found.scores.tolist() if isinstance(found, Detections) else [None] * len(found)
         return tuple(
-            Box(classes[label], *(round(n, 4) for n in box), None if s is None else round(s, 4))
-            for box, label, s in zip(shares.tolist(), found.labels.tolist(), scores, strict=True)
+            Box(
+                classes[label],
+                round(left, 4),
+                round(top, 4),
+                round(right, 4),
+                round(bottom, 4),
+                None if s is None else round(s, 4),
+            )
+            for (left, top, right, bottom), label, s in zip(
+                shares.tolist(), found.labels.tolist(), scores, strict=True
+            )
             if s is None or s >= least
         )
 

@@ -222,7 +222,9 @@ class Boxes:
         Raises:
             ConfigError: If the task has other settings.
         """
-        if (self.task, self.size) != (other.task, other.size) or len(self.steps) != len(other.steps):
+        if (self.task, self.size) != (other.task, other.size) or len(self.steps) != len(
+            other.steps
+        ):
             raise ConfigError("merge: expected boxes of one task and network, got different ones.")
         ann = None if self.ann is None or other.ann is None else self.ann + other.ann
         return Boxes(
