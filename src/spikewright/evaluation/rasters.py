@@ -150,6 +150,7 @@ def look_at(
     target: Tensor | None = None,
     reference: Tensor | None = None,
     scenes: Sequence[Scene | None] = (),
+    classes: bool = True,
 ) -> tuple[Example, ...]:
     """Run some inputs tick by tick and keep what is seen.
 
@@ -160,6 +161,7 @@ def look_at(
         target: Class numbers, "batch", if known.
         reference: The original network's class scores, if it was run and they are such.
         scenes: What was found in each of them, if the task finds what can be drawn.
+        classes: Whether classes are decided from outputs that look like scores.
     """
     given, shown_input = network.check_input(x), as_inputs(x)[0]
     count_of = len(shown_input)
@@ -193,25 +195,25 @@ def look_at(
         else:
             runs = simulator(network, "reference").over_time(given, count)
         steps = [
-            classes.tolist()
+            found.tolist()
             for outputs in runs
-            if (classes := decided(network.samples_first(outputs), count_of)) is not None
+            if (found := decided(network.samples_first(outputs), count_of)) is not None and classes
         ]
     for name, own in events.items():
         for i, spikes in enumerate(own):
             total = _values(network, name)
             ticks[i].append(Track(name, total, shown[name], tuple(sorted(spikes))))
     order = {name: place for place, name in enumerate(network.graph.nodes)}
-    found = scenes or [None] * count_of
+    drawn = scenes or [None] * count_of
     return tuple(
         Example(
             index=first + i,
             target=None if target is None else int(target[i]),
             ann=None if reference is None else int(reference[i].argmax()),
-            decided=tuple(classes[i] for classes in steps),
-            picture=picture_of(shown_input[i], scene=found[i] is not None),
+            decided=tuple(step[i] for step in steps),
+            picture=picture_of(shown_input[i], scene=drawn[i] is not None),
             tracks=tuple(sorted(ticks[i], key=lambda track: order[track.name])),
-            scene=found[i],
+            scene=drawn[i],
         )
         for i in range(count_of)
     )

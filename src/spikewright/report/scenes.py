@@ -88,9 +88,9 @@ def scene_text(scene: Scene) -> str:
 
     Example:
         >>> cat, dog = Box("cat", 0.1, 0.1, 0.5, 0.5, 0.9), Box("dog", 0.5, 0.5, 0.8, 0.8, 0.4)
-        >>> scene_text(Scene(0.3, None, (cat, dog), ((1, ()), (2, (cat,)))))
-        'ANN: 2 boxes with a score of at least 0.3. Spiking network: 0 boxes after step 1, 1 after
-        step 2 (0 and 1 of them the ANN's).'
+        >>> print(scene_text(Scene(0.3, None, (cat, dog), ((1, ()), (2, (cat,))))))
+        ANN: 2 boxes with a score of at least 0.3. Spiking network: 0 boxes after step 1, 1 after
+        step 2 (0 and 1 of them the ANN's).
     """
     marked = "" if scene.truth is None else f"{counted(len(scene.truth), 'object')} marked. "
     sure = f"with a score of at least {scene.least:g}"
