@@ -56,7 +56,8 @@ def to_csv(found: Content) -> str:
     """Return a report as one long table, a number a line; see :data:`COLUMNS`.
 
     ``table`` is ``total`` (one row, named after the code length), ``step`` (rows are steps from 1),
-    ``layer`` (rows are "name (kind)") or ``energy`` (rows are models). Shares are fractions of one,
+    ``part`` (rows are "class name" or "size name" of boxes), ``layer`` (rows are "name (kind)") or
+    ``energy`` (rows are models). Shares are fractions of one,
     energies in pJ; additions, spikes and energies are for one input. What is not known, or never
     reached, is left empty. Energy is split by the first model.
     """
@@ -64,7 +65,7 @@ def to_csv(found: Content) -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(COLUMNS)
     for priced in found.runs:
-        for part in (_totals, _steps, _layers, _energies):
+        for part in (_totals, _steps, _parts, _layers, _energies):
             for *names, value in part(found, priced):
                 lines.writerow([priced.run.label, *names, "" if value is None else value])
     return text.getvalue()
@@ -122,6 +123,16 @@ def _errors(x: LengthResult, t: int | None = None) -> Iterator[tuple[str, float 
             yield f"relative_error ({each.name})", each.relative_error(t)
         else:
             yield f"equality ({each.name})", each.equality(t)
+
+
+def _parts(_: Content, priced: Priced) -> Iterator[_Line]:
+    for part in priced.run.result.parts:
+        row = f"{part.kind} {part.name}"
+        yield "part", row, "boxes", part.boxes
+        yield "part", row, "AP", part.ap
+        if part.kind == "class":
+            yield "part", row, "AP50", part.ap50
+        yield "part", row, "ann_AP", part.ann
 
 
 def _layers(found: Content, priced: Priced) -> Iterator[_Line]:

@@ -11,6 +11,7 @@ from spikewright.energy.energy_model import choose_models
 from spikewright.errors import FileFormatError
 from spikewright.evaluation.rasters import Example, Picture
 from spikewright.report.content import content
+from spikewright.report.data import to_csv
 from spikewright.report.latency import latency_figures, pipeline_finding
 from spikewright.report.markdown import markdown
 from spikewright.report.page import page
@@ -158,6 +159,14 @@ def test_markdown_lists_the_boxes_and_figures_of_parts() -> None:
     assert "  - in the picture: cat (across 4 to 45, down 5 to 45);" in text
     assert text.count("  - after step 5: ") == 2
     assert "| large | 10 |" in text
+
+
+def test_csv_has_figures_of_parts() -> None:
+    lines = to_csv(content(found(), MODELS)).splitlines()
+    own = [line.partition(",part,")[2] for line in lines if ",part," in line]
+    assert own[:3] == ["size small,boxes,0", "size small,AP,", "size small,ann_AP,"]
+    assert "class dog,boxes,5" in own
+    assert sum(line.startswith("class cat,") for line in own) == 4
 
 
 def test_names_of_classes_are_only_shown() -> None:
