@@ -149,8 +149,8 @@ def _network(
 ) -> TrainableNetwork:
     """Copy or build the network that will be trained."""
     if isinstance(model, TrainableNetwork):
-        settings = {"activation": activation, "levels": levels, "calibration": calibration}
-        settings |= {"scale": scale, "per_channel": per_channel or None}
+        settings: dict[str, object] = {"activation": activation, "levels": levels}
+        settings |= {"calibration": calibration, "scale": scale, "per_channel": per_channel or None}
         if given := [n for n, v in settings.items() if v is not None]:
             raise ConfigError(
                 f"train: expected no {', '.join(given)} for a network that has its activations "
