@@ -2,8 +2,8 @@
 """What a one-level detector without anchors is trained for.
 
 Every object belongs to the cell that its centre lies in, and to no other: centres cannot leave
-their cell (see ``spikewright.detection.boxes_of``), so neighbours could not learn it. Of several objects in one cell
-the smallest is taken.
+their cell (see ``spikewright.detection.boxes_of``), so neighbours could not learn it. Of several
+objects in one cell the smallest is taken.
 """
 
 from dataclasses import dataclass
