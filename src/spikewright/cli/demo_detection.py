@@ -43,7 +43,7 @@ FILES = {
     "summary.txt": "this text",
 }
 STRIDE, WIDTH, T = 8, 1 / 8, 8
-SCENES, TESTED, TICKED, EXAMPLES = 2400, 120, 16, 3
+SIDE, SCENES, TESTED, TICKED, EXAMPLES = 64, 2400, 120, 16, 3
 BATCH = 16
 RATE, TUNING_RATE = 3e-3, 1e-3
 SEED = 0
@@ -94,8 +94,8 @@ def run(
 
     tell(OPENING)
     begin, place, shown = time.perf_counter(), machine.place, terminal.progress
-    scenes = _Kept(pasted_digits("train", SCENES, seed=SEED), shown)
-    held_out = pasted_digits("test", TESTED, seed=SEED + 1)
+    scenes = _Kept(pasted_digits("train", SCENES, size=SIDE, seed=SEED), shown)
+    held_out = pasted_digits("test", TESTED, size=SIDE, seed=SEED + 1)
     test = list(loader(held_out, BATCH))
     judge = _Judge(test, held_out.classes)
     trained = _trained(scenes, epochs, place, progress=shown)
@@ -230,8 +230,8 @@ def _training(trained: training.TrainingResult, model: nn.Module, ap50: float | 
     weights = sum(p.numel() for p in model.parameters())
     return block(
         "1. Train the detector, the ANN",
-        data=f"{SCENES:,} pictures of 96 x 96 pixels with 1 to 6 digits each, pasted from scans "
-        "that come with this package, so that all boxes are known",
+        data=f"{SCENES:,} pictures of {SIDE} x {SIDE} pixels with 1 to 6 digits each, pasted from "
+        "scans that come with this package, so that all boxes are known",
         network="the detector of the CASC paper (2024), VGG-16 with one map of predictions, at "
         f"an eighth of its width and stride {STRIDE}; {weights:,} parameters",
         trained=f"{counted(trained.cost.epochs, 'pass', 'passes')} over the pictures in "
