@@ -11,8 +11,9 @@ import pytest
 from spikewright.energy.energy_model import choose_models
 from spikewright.report.content import content
 from spikewright.report.page import page as html
-from spikewright.report.read import read
+from spikewright.report.read import measured_of, read
 from tests.unit.report.results import comparison, data, write
+from tests.unit.tasks.detector import measured as detected
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -93,6 +94,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, paths in sources.items():
         pages[name] = folder / f"{name}.html"
         pages[name].write_text(html(content(read(paths), choose_models())), encoding="utf-8")
+    pages["scene"] = folder / "scene.html"
+    found = measured_of(detected(), {"preprocess": {"channels": "BGR"}})
+    pages["scene"].write_text(html(content(found, choose_models())), encoding="utf-8")
     return pages
 
 
@@ -153,6 +157,34 @@ def test_only_tables_scroll_sideways(show: Any, name: str, width: int) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_text_stands_out_by_day_and_by_night(show: Any, name: str, scheme: str) -> None:
     least = show(name, scheme=scheme).evaluate(CONTRAST)
+    assert least[0] >= 4.5, least
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1280, 4), (768, 2), (390, 1)])
+def test_boxes_can_be_seen_and_their_names_read(show: Any, width: int, columns: int) -> None:
+    page = show("scene", width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    panels = page.query_selector_all(".scene svg")
+    assert len(panels) == 8
+    boxes = [panel.bounding_box() for panel in panels[:4]]
+    assert sum(abs(box["y"] - boxes[0]["y"]) < 1 for box in boxes) == columns
+    for panel in panels:
+        drawn = page.evaluate(DRAWN, panel)
+        assert drawn["width"] > 220
+        assert drawn["texts"] >= 1
+        assert drawn["smallest"] >= 9.0
+        frames = page.evaluate(
+            "(s) => [...s.querySelectorAll('.box.snn')].map((b) => getComputedStyle(b).stroke)",
+            panel,
+        )
+        assert frames
+        assert "none" not in frames
+    assert page.evaluate(OUTSIDE) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_names_of_boxes_stand_out(show: Any, scheme: str) -> None:
+    least = show("scene", scheme=scheme).evaluate(CONTRAST)
     assert least[0] >= 4.5, least
 
 

@@ -162,10 +162,16 @@ def _energy(energies: Sequence[Energy]) -> str:
 
 
 def _latency(length: LengthResult) -> str:
+    if length.settles and not length.at_rest:
+        return (
+            f"From input to decision it takes at most {counted(length.latency_ticks, 'tick')}, "
+            "which is a bound: when inputs come to rest was not counted."
+        )
     if length.settles:
         return (
             f"From input to decision it takes {length.mean_ticks:.1f} ticks on average and "
-            f"{length.most_ticks} at most, then the next input can enter."
+            f"{length.most_ticks} at most (the bound is {length.latency_ticks}), then the next "
+            "input can enter."
         )
     return (
         f"From input to decision it takes {counted(length.latency_ticks, 'tick')}; a new input can "

@@ -22,8 +22,8 @@ from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
 from spikewright.simulators import Simulator
 from spikewright.simulators import simulator as compiled
-from spikewright.tasks import Answers, Beside, Task, task_for
-from spikewright.tasks.form import Form, Wanted, form_of, wanted_of
+from spikewright.tasks import Answers, Beside, Classification, Task, task_for
+from spikewright.tasks.form import Wanted, form_of, wanted_of
 
 __all__ = ["Counter", "evaluate"]
 
@@ -198,7 +198,8 @@ def evaluate(
             for counter in counters:
                 counter.add(x, beside)
             if len(seen) < examples:
-                seen += _look(counters[-1], x, form, beside, examples - len(seen))
+                classes = isinstance(chosen, Classification)
+                seen += _look(counters[-1], x, beside, examples - len(seen), classes=classes)
             if interrupts.requested:
                 break
     if not counters or not counters[0].samples:
@@ -226,14 +227,19 @@ def _wanted(network: SpikingNetwork, returned: Any) -> Wanted:  # noqa: ANN401 -
 
 
 def _look(
-    counter: Counter, x: Inputs, form: Form, beside: Beside, most: int
+    counter: Counter, x: Inputs, beside: Beside, most: int, *, classes: bool
 ) -> tuple[Example, ...]:
     """Look closely at the first inputs of the batch that was counted last."""
-    scores = beside.wanted.values[0] if form.classes and beside.wanted is not None else None
+    size = len(as_inputs(x)[0])
+    first, tally = counter.samples - size, counter.answers.facts().get("tally")
+    scenes = () if tally is None else [tally.scene(first + i) for i in range(min(most, size))]
+    scores = beside.wanted.values[0] if classes and beside.wanted is not None else None
     return look_at(
         counter.network,
         x[:most] if isinstance(x, Tensor) else tuple(value[:most] for value in x),
-        first=counter.samples - len(as_inputs(x)[0]),
-        target=beside.target[:most] if form.classes and beside.target is not None else None,
+        first=first,
+        target=beside.target[:most] if classes and beside.target is not None else None,
         reference=None if scores is None else scores[:most],
+        scenes=scenes,
+        classes=classes,
     )

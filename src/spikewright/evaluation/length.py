@@ -14,12 +14,13 @@ from spikewright.evaluation.length_check import check_plain
 from spikewright.tasks.base import Tally
 from spikewright.tasks.form import SCORES
 from spikewright.tasks.output_error import OutputError
+from spikewright.tasks.part_score import PartScore
 from spikewright.tasks.series import Series
 from spikewright.tasks.stored import not_ours
 
 __all__ = ["LengthResult"]
 
-_PARTS = ("layers", "errors", "scored", "tally")
+_PARTS = ("layers", "errors", "scored", "split", "tally")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class LengthResult:
             are no class scores.
         task: Name of the task that judged the outputs.
         scored: Figures of other tasks than classification, read back from a file.
+        split: Those of parts of the data, likewise.
         tally: What such a task has found and computes them from; not written to files.
     """
 
@@ -86,12 +88,18 @@ class LengthResult:
     errors: tuple[OutputError, ...] = ()
     task: str = "classification"
     scored: tuple[Series, ...] = ()
+    split: tuple[PartScore, ...] = ()
     tally: Tally | None = field(default=None, compare=False, repr=False)
 
     @property
     def series(self) -> tuple[Series, ...]:
         """Figures of tasks that are scored as a whole, the first one is what runs are ranked by."""
         return self.scored if self.tally is None else self.tally.series
+
+    @property
+    def parts(self) -> tuple[PartScore, ...]:
+        """Figures of parts of the data after the last step: sizes and classes of boxes."""
+        return self.split if self.tally is None else self.tally.parts
 
     @property
     def has_scores(self) -> bool:
@@ -153,8 +161,16 @@ class LengthResult:
     @property
     def most_ticks(self) -> int:
         """Ticks from input to decision of the input that takes longest."""
-        last = self.rest_step(1.0) if self.settles else None
-        return self.latency_ticks if last is None else self._ticks(last)
+        return self.ticks_of(1.0)
+
+    def ticks_of(self, share: float) -> int:
+        """Return ticks from input to decision within which so large a share of inputs is decided.
+
+        Args:
+            share: In (0, 1], e.g. 0.5 for the median; the bound where it was not counted.
+        """
+        rest = self.rest_step(share) if self.settles else None
+        return self.latency_ticks if rest is None else self._ticks(rest)
 
     @property
     def worked_ticks(self) -> float:
@@ -266,6 +282,7 @@ class LengthResult:
         plain["layers"] = [dataclasses.asdict(x) for x in self.layers]
         plain["errors"] = [x.to_dict() for x in self.errors]
         plain["series"] = [x.to_dict() for x in self.series]
+        plain["parts"] = [x.to_dict() for x in self.parts]
         plain.update(
             accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
             agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
@@ -291,6 +308,7 @@ class LengthResult:
             plain = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name not in _PARTS}
             layers = tuple(LayerCount.from_dict(x) for x in data["layers"])
             errors, series = tuple(data["errors"]), tuple(data["series"])
+            parts = tuple(data["parts"])
         except (KeyError, TypeError) as error:
             raise not_ours(f"a field is missing or unknown ({error})") from error
         check_plain(plain)
@@ -298,7 +316,8 @@ class LengthResult:
             raise not_ours("decisions were compared of outputs that are no class scores")
         errors = tuple(OutputError.from_dict(x, plain["steps"]) for x in errors)
         scored = tuple(Series.from_dict(x, plain["steps"]) for x in series)
-        result = cls(layers=layers, errors=errors, scored=scored, **plain)
+        split = tuple(PartScore.from_dict(x) for x in parts)
+        result = cls(layers=layers, errors=errors, scored=scored, split=split, **plain)
         if json.loads(json.dumps(result.to_dict())) != json.loads(json.dumps(dict(data))):
             raise not_ours("its ratios do not follow from its counts")
         return result

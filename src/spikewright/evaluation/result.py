@@ -253,9 +253,13 @@ class Result:
 
 def _latency(length: LengthResult) -> str:
     if length.settles and not length.at_rest:
-        return f"latency {length.latency_ticks} ticks at most (when it settles was not counted)"
+        bound = f"latency {length.latency_ticks} ticks at most"
+        return f"{bound}, a bound (when it settles was not counted)"
     if length.settles:
-        return f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most"
+        return (
+            f"latency {length.mean_ticks:.1f} ticks on average, {length.most_ticks} at most "
+            f"(the bound is {length.latency_ticks})"
+        )
     ticks = counted(length.ticks_per_input, "tick")
     every = f"one {length.unit} every {ticks} (two membranes a neuron)"
     return f"latency {counted(length.latency_ticks, 'tick')}, {every}"

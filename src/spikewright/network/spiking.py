@@ -22,6 +22,7 @@ from spikewright.graph.ir import Graph, Inputs
 from spikewright.graph.tail import tail_macs
 from spikewright.network import files, integer
 from spikewright.network.base import Network
+from spikewright.network.schedules.base import Timing
 from spikewright.text import counted
 
 __all__ = ["SpikingNetwork", "load"]
@@ -146,14 +147,27 @@ class SpikingNetwork(Network):
             f"  neurons     {sum(neurons.values()):,} {self.neuron_name} in "
             f"{len(neurons)} populations ({len(relays)} relays), {len(gates)} max-pool gates"
             + (f", {len(analog)} relays left analog" if analog else ""),
-            f"  latency     {timing.latency_ticks} ticks from input to decision",
-            f"  throughput  one input every {timing.ticks_per_input(2)} ticks with two membranes "
-            f"a neuron, {timing.ticks_per_input(1)} with one",
+            *_speed(timing, settles=getattr(self.schedule, "settles", False)),
             *_behind(self.graph),
             f"  equality    {self._equality()}",
             *(f"  note        {note}" for note in self.graph.notes),
         ]
         return "\n".join(lines)
+
+
+def _speed(timing: Timing, *, settles: bool) -> list[str]:
+    """Return the lines that tell how long an input takes and how soon the next one follows."""
+    if settles:
+        return [
+            f"  latency     {timing.latency_ticks} ticks from input to decision at most, a bound: "
+            "an input is decided when all neurons are at rest",
+            "  throughput  the next input can enter then",
+        ]
+    return [
+        f"  latency     {timing.latency_ticks} ticks from input to decision",
+        f"  throughput  one input every {timing.ticks_per_input(2)} ticks with two membranes "
+        f"a neuron, {timing.ticks_per_input(1)} with one",
+    ]
 
 
 def _behind(graph: Graph) -> list[str]:

@@ -14,6 +14,7 @@ from spikewright.report.content import Content
 from spikewright.report.figures import Plot, Series
 from spikewright.report.merit import Merit, merit_of
 from spikewright.report.read import Measured, Run
+from spikewright.report.scenes import scene_text
 from spikewright.text import counted, number, percent
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "answers",
     "over_additions",
     "over_energy",
-    "pipeline_finding",
     "raster_finding",
     "ratio_finding",
 ]
@@ -109,34 +109,6 @@ def ratio_finding(energies: Sequence[Energy]) -> str:
     return f"The spiking network needs {' and '.join(parts)}."
 
 
-def pipeline_finding(result: LengthResult) -> str:
-    """Say when an input is decided and how closely inputs follow each other."""
-    plan, latency = result.plan, counted(result.latency_ticks, "tick")
-    every = f"a new input enters every {counted(result.ticks_per_input, 'tick')}"
-    if plan["kind"] == "layered":
-        delays = plan["delays"]
-        held = (
-            f" Spikes of shortcuts wait in {counted(len(delays), 'delay line')} of up to "
-            f"{counted(max(ticks for _, ticks in delays), 'tick')}."
-            if delays
-            else ""
-        )
-        return (
-            "Each population first accumulates the trains in front of it, then fires its own. An "
-            f"input is decided after {latency}; {every}, with two membranes a neuron.{held}"
-        )
-    sleep = plan.get("sleep", 0)
-    asleep = f", {sleep} of them asleep, with the input off" if sleep else ""
-    text = "All populations work in every tick."
-    if not result.settles:
-        return f"{text} An input takes {latency}{asleep}; {every}."
-    return (
-        f"{text} An input has {latency} at most{asleep}. It is decided with its last spike, after "
-        f"{result.mean_ticks:.1f} ticks on average and {result.most_ticks} at most; the next can "
-        "enter then. The figure shows inputs that take all their ticks, the line the slowest one."
-    )
-
-
 def answers(example: Example) -> str:
     """Say what an input is and what both networks answered, step by step.
 
@@ -148,6 +120,8 @@ def answers(example: Example) -> str:
         >>> answers(Example(7, None, None, (), None, ()))
         'No class: the outputs are no class scores.'
     """
+    if example.scene is not None:
+        return scene_text(example.scene)
     if not example.decided:
         return "No class: the outputs are no class scores."
     target = "not known" if example.target is None else f"{example.target}"

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from spikewright.energy.energy_text import memory_text
 from spikewright.report import findings, tables
 from spikewright.report.content import Content, Priced, model_name, not_counted
+from spikewright.report.latency import pipeline_finding
 from spikewright.report.merit import merit_of
+from spikewright.report.part_tables import part_tables
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
+from spikewright.report.scenes import scene_lines
 from spikewright.text import counted
 
 __all__ = ["markdown"]
@@ -33,6 +36,7 @@ def markdown(found: Content) -> str:
     for priced in found.runs:
         parts += [f"### {_plain(priced.run.label)}, step by step"]
         parts += [_table(tables.step_table(priced.run.result))]
+        parts += map(_table, part_tables(priced.run.result))
         if outputs := tables.output_table(priced.run.result):
             parts += [_table(outputs)]
     if measured.compares:
@@ -82,14 +86,16 @@ def _layers(found: Content, priced: Priced) -> str:
 
 
 def _pipeline(_: Content, priced: Priced) -> str:
-    return _plain(findings.pipeline_finding(priced.run.result))
+    return _plain(pipeline_finding(priced.run.result))
 
 
 def _samples(_: Content, priced: Priced) -> str:
-    return "\n".join(
-        f"- Input {example.index + 1}: {_plain(findings.answers(example))}"
-        for example in priced.run.examples
-    )
+    lines = list[str]()
+    for example in priced.run.examples:
+        lines.append(f"- Input {example.index + 1}: {_plain(findings.answers(example))}")
+        boxes = () if example.scene is None else scene_lines(example.scene)
+        lines += [f"  - {who}: {_plain(text)}" for who, text in boxes]
+    return "\n".join(lines)
 
 
 def _provenance(measured: Measured) -> list[str]:

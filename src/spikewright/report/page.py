@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as one HTML page that needs nothing else: no script, no font, no other address."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spikewright import __version__
@@ -10,9 +11,13 @@ from spikewright.evaluation.rasters import Example
 from spikewright.report import drawings, findings, tables
 from spikewright.report.content import Content, Priced, model_name, not_counted
 from spikewright.report.inline import Drawing
+from spikewright.report.latency import pipeline_finding
 from spikewright.report.merit import merit_of
+from spikewright.report.part_tables import part_tables
 from spikewright.report.pictures import data_uri
+from spikewright.report.read import Measured
 from spikewright.report.record import record_of
+from spikewright.report.scenes import SceneView, scene_view
 
 __all__ = ["page"]
 
@@ -25,6 +30,7 @@ class _Sample:
     answers: str
     picture: str | None
     alt: str
+    scene: SceneView | None
     raster: Drawing | None
 
 
@@ -34,6 +40,7 @@ class _Part:
 
     label: str
     steps: tables.Table
+    scores: tuple[tables.Table, ...]
     outputs: tables.Table | None
     energy: tables.Table
     memory: str
@@ -98,11 +105,13 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
     result, name = priced.run.result, f"r{i}"
     ticks = max((_last(example) for example in priced.run.examples), default=1)
     samples = tuple(
-        _sample(example, n, ticks, name) for n, example in enumerate(priced.run.examples, 1)
+        _sample(example, n, ticks, name, blue_first=_blue_first(found.measured))
+        for n, example in enumerate(priced.run.examples, 1)
     )
     return _Part(
         label=priced.run.label,
         steps=tables.step_table(result),
+        scores=part_tables(result),
         outputs=tables.output_table(result),
         energy=tables.energy_table(priced.energies),
         memory=memory_text(result),
@@ -117,18 +126,25 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
             result,
             name=f"{name}-pipeline",
             title=f"Three inputs in {priced.run.label}, one behind the other",
-            finding=findings.pipeline_finding(result),
+            finding=pipeline_finding(result),
         ),
         samples=samples,
     )
 
 
-def _sample(example: Example, number: int, ticks: int, name: str) -> _Sample:
+def _blue_first(measured: Measured) -> bool:
+    """Tell whether the inputs are known to have their channels the other way round."""
+    made = measured.data.get("preprocess")
+    return isinstance(made, Mapping) and made.get("channels") == "BGR"
+
+
+def _sample(example: Example, number: int, ticks: int, name: str, *, blue_first: bool) -> _Sample:
     said = findings.answers(example)
     return _Sample(
         number=example.index + 1,
         answers=said,
         picture=None if example.picture is None else data_uri(example.picture),
+        scene=scene_view(example, name=f"{name}-scene{number}", blue_first=blue_first),
         alt=f"Input {example.index + 1} as the network was given it. {said}",
         raster=drawings.raster(
             example,

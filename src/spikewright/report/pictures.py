@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs as pictures that a page can hold: PNG (ISO/IEC 15948) in an address of its own."""
+"""Inputs as pictures that a page can hold: PNG (ISO/IEC 15948) or JPEG in an address."""
 
 import base64
 import struct
@@ -11,10 +11,11 @@ from spikewright.evaluation.rasters import Picture
 __all__ = ["data_uri"]
 
 _GREY, _RGB = 0, 2
+_JPEG = b"\xff\xd8\xff"
 
 
 def data_uri(picture: Picture) -> str:
-    """Return a picture as ``data:image/png;base64,…``.
+    """Return a picture as ``data:image/png;base64,…``, or ``jpeg`` if it is such a file.
 
     Args:
         picture: The picture.
@@ -31,6 +32,10 @@ def data_uri(picture: Picture) -> str:
         pixels = base64.b64decode(picture.data, validate=True)
     except ValueError as error:
         raise FileFormatError(f"picture: expected base64, got something else ({error}).") from error
+    if picture.form == "jpeg":
+        if not pixels.startswith(_JPEG):
+            raise FileFormatError("picture: expected a JPEG file, got another. Measure again.")
+        return f"data:image/jpeg;base64,{picture.data}"
     line = width * channels
     if channels not in (1, 3) or min(height, width) < 1 or len(pixels) != height * line:
         raise FileFormatError(

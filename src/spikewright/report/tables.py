@@ -18,6 +18,7 @@ from spikewright.evaluation.answer_text import (
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
 from spikewright.report.content import Content, Priced, model_name, times
+from spikewright.report.latency import latency_figures
 from spikewright.text import number, percent
 
 __all__ = [
@@ -105,18 +106,7 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
         ("Additions ÷ MACs", relative, why),
         ("Spikes per neuron", f"{x.spikes_per_neuron:.3f}", f"{x.neurons:,} neurons, one input"),
     ]
-    if x.settles:
-        found += [
-            ("Latency", f"{x.most_ticks:,} ticks", "of the slowest input, to its last spike"),
-            ("One input every", f"{x.mean_ticks:.1f} ticks", "on average: the next enters then"),
-        ]
-    else:
-        membranes = "with two membranes a neuron" if x.schedule == "layered" else "one at a time"
-        found += [
-            ("Latency", f"{x.latency_ticks:,} ticks", "from input to decision"),
-            ("One input every", f"{x.ticks_per_input:,} ticks", membranes),
-        ]
-    return tuple(found)
+    return (*found, *latency_figures(x))
 
 
 def row_table(content: Content) -> Table:

@@ -16,6 +16,8 @@ from torch import Tensor
 from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
 from spikewright.tasks.form import Form, Wanted
+from spikewright.tasks.part_score import PartScore
+from spikewright.tasks.scene import Scene
 from spikewright.tasks.series import Series
 
 __all__ = ["Answers", "Beside", "Tally", "Task"]
@@ -59,6 +61,19 @@ class Tally(Protocol):
     @property
     def series(self) -> tuple[Series, ...]:
         """The figures, computed from everything."""
+        ...
+
+    @property
+    def parts(self) -> tuple[PartScore, ...]:
+        """The figures of parts of it after the last step, if there are such."""
+        ...
+
+    def scene(self, index: int) -> Scene | None:
+        """Return what was found in one input, if that can be drawn over it.
+
+        Args:
+            index: Its place among those seen, from 0.
+        """
         ...
 
     def merge(self, other: Any) -> Self:  # noqa: ANN401 - another one of its kind

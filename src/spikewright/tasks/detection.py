@@ -7,9 +7,10 @@ precision with the original network's own boxes (score ≥ ``least``) as truth (
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -28,7 +29,10 @@ from spikewright.errors import ConfigError
 from spikewright.graph.batch import sizes
 from spikewright.network import SpikingNetwork
 from spikewright.tasks.base import Answers, Beside, Task
+from spikewright.tasks.box_parts import parts_of, scene_of
 from spikewright.tasks.form import Form
+from spikewright.tasks.part_score import PartScore
+from spikewright.tasks.scene import Scene
 from spikewright.tasks.series import Series
 
 __all__ = ["Boxes", "Detection"]
@@ -134,7 +138,7 @@ class _Seen:
                 f"detection: expected images (batch, channels, height, width), got inputs {shape}."
             )
         self._size = (shape[2], shape[3])
-        self._boxes = Boxes(task, steps=((),) * self._steps)
+        self._boxes = Boxes(task, self._size, steps=((),) * self._steps)
 
     def watch(self, size: int, beside: Beside) -> Callable[[int, Sequence[Tensor]], None]:
         """Begin some images; see :class:`Answers`."""
@@ -160,6 +164,7 @@ class _Seen:
                     ann = self._decoded(beside.wanted.values, places)
                 part = Boxes(
                     self._task,
+                    self._size,
                     tuple(places),
                     (images is not None,) * size,
                     ann,
@@ -196,6 +201,7 @@ class Boxes:
 
     Attributes:
         task: The task.
+        size: Height and width of the network's input.
         images: Annotations of each image; empty ones of those without.
         labelled: Whether an image came with annotations.
         ann: What the original network found in each; None if it was not run.
@@ -204,6 +210,7 @@ class Boxes:
     """
 
     task: Detection
+    size: tuple[int, int]
     images: tuple[Annotations, ...] = ()
     labelled: tuple[bool, ...] = ()
     ann: tuple[Detections, ...] | None = ()
@@ -215,11 +222,14 @@ class Boxes:
         Raises:
             ConfigError: If the task has other settings.
         """
-        if self.task != other.task or len(self.steps) != len(other.steps):
+        if (self.task, self.size) != (other.task, other.size) or len(self.steps) != len(
+            other.steps
+        ):
             raise ConfigError("merge: expected boxes of one task and network, got different ones.")
         ann = None if self.ann is None or other.ann is None else self.ann + other.ann
         return Boxes(
             self.task,
+            self.size,
             self.images + other.images,
             self.labelled + other.labelled,
             ann,
@@ -233,26 +243,52 @@ class Boxes:
     def series(self) -> tuple[Series, ...]:
         """AP, AP50 and AP75 of labelled images; fidelity of all, where the original was run."""
         found = list[Series]()
-        known = [i for i, has in enumerate(self.labelled) if has]
-        if known:
+        if self._known:
             names = {"AP": "ap", "AP50": "ap50", "AP75": "ap75"}
-            found += self._against([self.images[i] for i in known], known, names, with_ann=True)
+            scores, ann = self._right
+            gaps = self._intervals() if ann is not None else {}
+            found += [_series(name, field, scores, ann, gaps) for name, field in names.items()]
         if self.ann:
             own = as_annotations(self.ann, self.images, self.task.least)
             names = {"fidelity AP50": "ap50", "fidelity AP": "ap"}
-            found += self._against(own, range(len(self.images)), names, with_ann=False)
+            judge = CocoTruth(own, self.task.classes)
+            scores = self._scored(judge, range(len(self.images)))
+            found += [_series(name, field, scores) for name, field in names.items()]
         return tuple(found)
 
-    def _against(
-        self,
-        truth: Sequence[Annotations],
-        chosen: Sequence[int],
-        names: dict[str, str],
-        *,
-        with_ann: bool,
-    ) -> list[Series]:
+    @cached_property
+    def parts(self) -> tuple[PartScore, ...]:
+        """AP of sizes and classes after the last step, of labelled images."""
+        if not self._known or (last := self._right[0][-1]) is None:
+            return ()
+        return parts_of([self.images[i] for i in self._known], last, self._right[1])
+
+    def scene(self, index: int) -> Scene:
+        """Return what was found in one image; see :class:`Tally`."""
+        return scene_of(
+            self.images[index],
+            self.ann[index] if self.ann else None,
+            [None if found is None else found[index] for found in self.steps],
+            labelled=self.labelled[index],
+            size=self.size,
+            classes=self.task.classes,
+            least=self.task.least,
+        )
+
+    @cached_property
+    def _known(self) -> tuple[int, ...]:
+        """Places of the labelled images."""
+        return tuple(i for i, has in enumerate(self.labelled) if has)
+
+    @cached_property
+    def _right(self) -> tuple[list[DetectionScores | None], DetectionScores | None]:
+        """Scores against people's boxes: after each step, and the original network's."""
+        judge = CocoTruth([self.images[i] for i in self._known], self.task.classes)
+        ann = judge.score([self.ann[i] for i in self._known]) if self.ann else None
+        return self._scored(judge, self._known), ann
+
+    def _scored(self, judge: CocoTruth, chosen: Sequence[int]) -> list[DetectionScores | None]:
         """Score every step against a truth."""
-        judge = CocoTruth(truth, self.task.classes)
         scores: list[DetectionScores | None] = []
         before: tuple[Detections, ...] | None = None
         for found in self.steps:
@@ -266,26 +302,29 @@ class Boxes:
             else:
                 scores.append(judge.score([found[i] for i in chosen]))
             before = found
-        ann = [self.ann[i] for i in chosen] if with_ann and self.ann else None
-        original = None if ann is None else judge.score(ann)
-        intervals = self._intervals(truth, ann, chosen) if ann and original else {}
-        return [
-            Series(
-                name,
-                tuple(None if s is None else getattr(s, field) for s in scores),
-                None if original is None else getattr(original, field),
-                intervals.get(field),
-            )
-            for name, field in names.items()
-        ]
+        return scores
 
-    def _intervals(
-        self, truth: Sequence[Annotations], ann: Sequence[Detections], chosen: Sequence[int]
-    ) -> dict[str, tuple[float, float]]:
+    def _intervals(self) -> dict[str, tuple[float, float]]:
         """Return the intervals of SNN − ANN at the end."""
-        last = self.steps[-1]
-        if last is None or not self.task.resamples or not any(map(len, truth)):
+        last, truth = self.steps[-1], [self.images[i] for i in self._known]
+        if last is None or not self.ann or not self.task.resamples or not any(map(len, truth)):
             return {}
-        snn = [last[i] for i in chosen]
+        ann, snn = ([found[i] for i in self._known] for found in (self.ann, last))
         gap = difference(ann, snn, truth, self.task.classes, resamples=self.task.resamples)
         return {"ap": (gap.ap.low, gap.ap.high), "ap50": (gap.ap50.low, gap.ap50.high)}
+
+
+def _series(
+    name: str,
+    field: str,
+    scores: Sequence[DetectionScores | None],
+    ann: DetectionScores | None = None,
+    intervals: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+) -> Series:
+    """Return one figure of all steps."""
+    return Series(
+        name,
+        tuple(None if s is None else getattr(s, field) for s in scores),
+        None if ann is None else getattr(ann, field),
+        intervals.get(field),
+    )

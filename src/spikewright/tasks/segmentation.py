@@ -16,6 +16,8 @@ from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
 from spikewright.tasks.base import Answers, Beside, Task, refuse
 from spikewright.tasks.form import Form, Wanted
+from spikewright.tasks.part_score import PartScore
+from spikewright.tasks.scene import Scene
 from spikewright.tasks.series import Series
 
 __all__ = ["Pixels", "Segmentation"]
@@ -159,6 +161,15 @@ class Pixels:
             same=tuple(a + b for a, b in zip(self.same, other.same, strict=True)),
             ann=self.ann + other.ann,
         )
+
+    @property
+    def parts(self) -> tuple[PartScore, ...]:
+        """No figures of parts."""
+        return ()
+
+    def scene(self, index: int) -> Scene | None:
+        """Return nothing: pixels have no boxes."""
+        return None
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
