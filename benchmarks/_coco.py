@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YOLO-FastestV2 and its COCO images, in the folder that SPIKEWRIGHT_DATA names.
+
+Calibration images are of train2017. Two parts are measured: ``val``, 67 images of val2017, and
+``all``, these and the 128 calibration images.
+"""
+
+from itertools import chain
+
+import torch
+from _data import data_root
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import spikewright as sw
+from spikewright.data import Preprocess, loader
+from spikewright.data.detection import DetectionSet, open_detection
+from spikewright.detection import Annotations, Detections, decoder
+from spikewright.models import load_state
+from spikewright.models.detection import YoloFastestV2, yolo_fastest_v2
+
+__all__ = ["SIZE", "Coco"]
+
+SIZE = (352, 352)
+_SEEN = Preprocess(size=352, channels="BGR")
+
+
+class Coco:
+    """The detector, its images and what its outputs are worth."""
+
+    def __init__(self) -> None:
+        root = data_root()
+        self.train, self.val = (
+            open_detection(root / f"coco_{part}.json", preprocess=_SEEN)
+            for part in ("train_128", "val_dev")
+        )
+        self.model: YoloFastestV2 = yolo_fastest_v2()
+        weights = load_state(root / "coco_yolo_fastestv2.safetensors")
+        self.model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
+        self.model.eval()
+        self.classes = self.val.classes
+        self.decode = decoder("yolo-fastestv2")
+        self.task = sw.Detection(decode=self.decode, classes=self.classes)
+
+    def calibration(self) -> DataLoader[tuple[Tensor, Annotations]]:
+        """Batch the calibration images."""
+        return loader(self.train, 32)
+
+    def parts(self) -> dict[str, tuple[DetectionSet, ...]]:
+        """Return the sets of images that each part consists of."""
+        return {"val": (self.val,), "all": (self.val, self.train)}
+
+    def batches(
+        self, part: str, limit: int | None = None
+    ) -> list[tuple[Tensor, list[Annotations]]]:
+        """Return a part as batches, or its first images only."""
+        sets = self.parts()[part]
+        return list(chain(*(loader(images, 16, limit=limit) for images in sets)))
+
+    def boxes(self, outputs: object, images: list[Annotations]) -> list[Detections]:
+        """Decode what the network returned for a batch, into pixels of the stored images."""
+        found = self.decode(outputs, SIZE)
+        return [
+            Detections(image.placement.to_image(d.boxes), d.scores, d.labels)
+            for d, image in zip(found, images, strict=True)
+        ]
+
+    def original(self, x: Tensor) -> object:
+        """Return the original network's outputs."""
+        with torch.no_grad():
+            return self.model(x)
