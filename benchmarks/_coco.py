@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """YOLO-FastestV2 and its COCO images, in the folder that SPIKEWRIGHT_DATA names.
 
-Calibration images are of train2017. Two parts are measured: ``val``, 67 images of val2017, and
-``all``, these and the 128 calibration images.
+``val`` are 67 images of val2017, ``train`` 128 of train2017, on which conversions are calibrated.
 """
 
-from itertools import chain
+from typing import Literal
 
 import torch
 from _data import data_root
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import spikewright as sw
 from spikewright.data import Preprocess, loader
-from spikewright.data.detection import DetectionSet, open_detection
+from spikewright.data.detection import open_detection
 from spikewright.detection import Annotations, Detections, decoder
 from spikewright.models import load_state
 from spikewright.models.detection import YoloFastestV2, yolo_fastest_v2
@@ -46,16 +45,11 @@ class Coco:
         """Batch the calibration images."""
         return loader(self.train, 32)
 
-    def parts(self) -> dict[str, tuple[DetectionSet, ...]]:
-        """Return the sets of images that each part consists of."""
-        return {"val": (self.val,), "all": (self.val, self.train)}
-
     def batches(
-        self, part: str, limit: int | None = None
+        self, part: Literal["train", "val"], limit: int | None = None
     ) -> list[tuple[Tensor, list[Annotations]]]:
         """Return a part as batches, or its first images only."""
-        sets = self.parts()[part]
-        return list(chain(*(loader(images, 16, limit=limit) for images in sets)))
+        return list(loader(getattr(self, part), 16, limit=limit))
 
     def boxes(self, outputs: object, images: list[Annotations]) -> list[Detections]:
         """Decode what the network returned for a batch, into pixels of the stored images."""
