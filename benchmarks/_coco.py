@@ -15,8 +15,7 @@ import spikewright as sw
 from spikewright.data import Preprocess, loader
 from spikewright.data.detection import open_detection
 from spikewright.detection import Annotations, Detections, decoder
-from spikewright.models import load_state
-from spikewright.models.detection import YoloFastestV2, yolo_fastest_v2
+from spikewright.models import resolve
 
 __all__ = ["SIZE", "Coco"]
 
@@ -33,10 +32,7 @@ class Coco:
             open_detection(root / f"coco_{part}.json", preprocess=_SEEN)
             for part in ("train_128", "val_dev")
         )
-        self.model: YoloFastestV2 = yolo_fastest_v2()
-        weights = load_state(root / "coco_yolo_fastestv2.safetensors")
-        self.model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
-        self.model.eval()
+        self.model = resolve("yolo-fastest-v2", weights=root / "coco_yolo_fastestv2.safetensors")
         self.classes = self.val.classes
         self.decode = decoder("yolo-fastestv2")
         self.task = sw.Detection(decode=self.decode, classes=self.classes)
