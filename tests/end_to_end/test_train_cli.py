@@ -212,3 +212,20 @@ def test_processes_report_once() -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cost"]["images"] == 2 * 1352
     assert read_run(Path(LAST))["processes"] == 2
+
+
+def test_the_model_itself_may_be_imitated(capsys: pytest.CaptureFixture[str]) -> None:
+    """From weights normalised channel by channel; the result opens and says what it was."""
+    words = ("--task", "imitation", "--per-channel", "--calibration", "digits-train")
+    code, _, _ = run(capsys, "train", *NET, *DATA, *SHORT, "--folder", "run", *words)
+    assert code == 0
+    facts = read_run(Path(LAST))
+    assert facts["objective"]["name"] == "imitation"
+    assert facts["activation"]["per_channel"] is True
+    opened = ("--model", f"trained:{LAST}:nets.py:net", "--shape", "1,8,8")
+    code, out, error = run(capsys, "inspect", *opened)
+    assert code == 0, error
+    assert "8 levels" in out
+    code, _, error = run(capsys, "train", *NET, *DATA, *SHORT, "--folder", "run", "--per-channel")
+    assert code == 2
+    assert "per_channel: expected calibration inputs" in error

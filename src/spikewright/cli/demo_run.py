@@ -12,8 +12,9 @@ from torch import Tensor
 
 from spikewright import api, training
 from spikewright.cli import demo_text as text
+from spikewright.cli.demo_files import claim
 from spikewright.cli.demo_training import Trained, as_tensors, train
-from spikewright.cli.files import check_outputs, write
+from spikewright.cli.files import write
 from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import CALIBRATION_SAMPLES
 from spikewright.cli.sources import describe, preprocess_of, spread
@@ -61,7 +62,7 @@ def run(
     """
     if epochs < 1:
         raise ConfigError(f"--epochs: expected at least 1, got {epochs}. Raise it.")
-    _claim(folder, force=force)
+    claim(folder, FILES, SCHEMA, force=force)
     said: list[str] = []
 
     def tell(block: str) -> None:
@@ -162,26 +163,6 @@ def _trained_for_it(
     snn = api.convert(exact, "casc", T=T, calibration=[calibration.double()])
     measured = api.evaluate(snn, [(x.double(), y) for x, y in batches], reference=exact)
     return quantised, measured
-
-
-def _claim(folder: Path, *, force: bool) -> None:
-    """Refuse a folder whose files this program has not written itself."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: expected a folder, got a file. Choose another with -o.")
-    if not folder.parent.is_dir():
-        raise ConfigError(
-            f"{folder}: expected a folder {folder.parent} to make it in, got none. Make it first."
-        )
-    if folder.is_dir():
-        check_outputs((folder / name for name in FILES), force=force or _is_ours(folder))
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        found = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("schema") == SCHEMA
 
 
 def _write(

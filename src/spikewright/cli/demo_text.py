@@ -20,6 +20,7 @@ from spikewright.training import TrainingResult
 
 __all__ = [
     "OPENING",
+    "block",
     "closing",
     "conversion",
     "energy",
@@ -41,7 +42,7 @@ def training(
 ) -> str:
     """Say what was trained on what, and how well."""
     weights = sum(p.numel() for p in trained.model.parameters())
-    return _block(
+    return block(
         "1. Train the original network, the ANN",
         data=f"{samples:,} scans of handwritten digits, 8 x 8 pixels, which come with this package "
         "(E. Alpaydin and C. Kaynak, UCI, 1998, CC BY 4.0)",
@@ -55,7 +56,7 @@ def training(
 def conversion(snn: SpikingNetwork, samples: int) -> str:
     """Say what the conversion made."""
     neurons, steps = snn.neurons(), snn.steps
-    return _block(
+    return block(
         "2. Convert it into a spiking network, the SNN",
         method=f"SpikeConverter (F. Liu et al., AAAI 2022) with T = {snn.T}: a number travels as a "
         f"train of {steps} time steps, a spike or none in each; a spike is worth twice what the "
@@ -69,7 +70,7 @@ def verification(checks: Mapping[str, Verification]) -> str:
     """Say whether the simulators agree, and on how much."""
     rows = {form: _verdict(check) for form, check in checks.items()}
     rows["integer"] += ". Here weights have 8 bits and all arithmetic is on whole numbers"
-    return _block(
+    return block(
         "3. Verify: a tick-by-tick simulator and a fast one must fire the same spikes", **rows
     )
 
@@ -170,7 +171,7 @@ def settling(trained: TrainingResult, result: Result) -> str:
     """Say what training for the conversion brings."""
     at = result.lengths[-1]
     median, last = at.rest_step(0.5), at.rest_step(1.0)
-    return _block(
+    return block(
         "7. Or train for the conversion: CASC, without any loss",
         network=f"the same one; its activations take {at.T} levels only, and {trained.cost.epochs} "
         f"more passes over the data ({trained.cost.seconds:.1f} s) get it used to them",
@@ -204,7 +205,8 @@ def closing(folder: Path, files: Mapping[str, str]) -> str:
     )
 
 
-def _block(title: str, **rows: str) -> str:
+def block(title: str, **rows: str) -> str:
+    """Write a title and named paragraphs below it, 80 columns wide."""
     lines = [title]
     for name, content in rows.items():
         lines.append(

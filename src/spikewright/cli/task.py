@@ -48,8 +48,8 @@ def check_task(options: TaskOptions) -> None:
         UnknownNameError: If there is no such decoder or function.
     """
     name = _name(options)
-    allowed = _ALLOWED.get(str(name), ())
-    if extra := given(options, *(o for o in _ALLOWED["detection"] if o not in allowed)):
+    others = set(_ALLOWED["detection"]) - set(_ALLOWED.get(str(name), ()))
+    if extra := given(options, *sorted(others)) if others else []:
         raise ConfigError(
             f"{', '.join(extra)}: expected with --task detection or segmentation, got "
             f"{'no task' if name is None else name}. Leave it out, or say which task it is."

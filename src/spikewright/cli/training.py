@@ -39,7 +39,7 @@ class RecipeOptions:
     """How the learning rate goes on. [default: cosine]"""
     label_smoothing: Number = None
     """Share of the target that is spread over all classes, in [0, 1). [default: 0.1]"""
-    augment: Literal["none", "crop-flip", "autoaugment-cutout"] | None = None
+    augment: Literal["none", "flip", "crop-flip", "autoaugment-cutout"] | None = None
     """How images are changed at random. [default: none]"""
     ema: Number = None
     """Keep a moving average of the weights with this decay, e.g. 0.999."""

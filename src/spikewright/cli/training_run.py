@@ -2,7 +2,7 @@
 """What ``spikewright train`` does once its options are read."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -29,12 +29,14 @@ from spikewright.cli.terminal import Terminal, command
 from spikewright.cli.trained import PREFIX, name_of, origin
 from spikewright.cli.training import RecipeOptions, TrainingImages, first_process, tuned
 from spikewright.errors import ConfigError
-from spikewright.training import TrainConfig, TrainingResult
+from spikewright.training import Imitation, TrainConfig, TrainingResult
 from spikewright.training.checkpoint import LAST
 from spikewright.training.result import EpochRecord
 from spikewright.training.settings import Activation
 
-__all__ = ["run"]
+__all__ = ["Task", "run"]
+
+Task = Literal["classification", "imitation"]
 
 _METHODS = {"relu": "spikeconverter"}  # the others convert by the method of their own name
 
@@ -45,7 +47,9 @@ def run(
     activation: Activation | None,
     levels: int | None,
     *,
+    task: Task,
     relays: bool,
+    per_channel: bool,
     folder: Path,
     anew: bool,
     model: ModelOptions,
@@ -81,6 +85,8 @@ def run(
         activation=activation,
         levels=levels,
         relays=relays,
+        per_channel=per_channel,
+        objective=Imitation(network) if task == "imitation" else None,
         calibration=chosen,
         config=config,
         folder=folder,

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from spikewright.detection.matching import ClassMatches
 
-__all__ = ["IOUS", "average_precisions", "coco_judge"]
+__all__ = ["IOUS", "average_precisions", "coco_judge", "first_reaching"]
 
 IOUS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0.0, 1.0, 101)
@@ -26,7 +26,7 @@ def coco_judge(
     Best first, each box takes the one of the truth that overlaps it most among those still free;
     one that need not be found only if no other is left. Crowds are always free.
     """
-    limits = np.minimum(IOUS, 1 - 1e-10)[:, None]
+    limits = IOUS[:, None]
     right = np.zeros((len(limits), len(iou)), dtype=bool)
     skipped, taken = np.zeros_like(right), np.zeros((len(limits), iou.shape[1]), dtype=bool)
     for box in np.flatnonzero((iou >= limits[0]).any(1)):
@@ -62,7 +62,7 @@ def average_precisions(
     some = np.flatnonzero(truth)
     if not len(some):
         return result
-    wanted = _first_reaching(truth[some])
+    wanted = first_reaching(truth[some])
     each = times[np.ix_(some, found.image)]
     for i in range(len(IOUS)):
         # Only a right box can raise precision, so that the others need no place of their own.
@@ -76,7 +76,7 @@ def average_precisions(
     return result
 
 
-def _first_reaching(truth: Int[np.ndarray, " draw"]) -> Int[np.ndarray, "draw recall"]:
+def first_reaching(truth: Int[np.ndarray, " draw"]) -> Int[np.ndarray, "draw recall"]:
     """Return how many right boxes first reach each recall, compared as COCO compares: n / truth."""
     count = truth[:, None]
     needed = np.ceil(_RECALLS * count)

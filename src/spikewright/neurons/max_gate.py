@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 
-__all__ = ["GateState", "StreamingMaxGate", "check_register", "step"]
+__all__ = ["GateState", "StreamingMaxGate", "register_type", "step"]
 
 GateState = tuple[Tensor, Tensor]
 
@@ -81,20 +81,25 @@ class StreamingMaxGate:
     step = staticmethod(step)
 
 
-def check_register(steps: int, dtype: torch.dtype, base: float = 2.0) -> None:
-    """Refuse trains that are longer than the gate's registers can hold exactly.
+def register_type(steps: int, dtype: torch.dtype, base: float) -> torch.dtype:
+    """Return in which type a register holds every train exactly: the given one, or float64.
 
     Args:
         steps: Symbols in a train.
-        dtype: Floating type the gate runs in.
+        dtype: Floating type of the simulation.
         base: The code's ``pool_base``.
 
     Raises:
-        ConfigError: If base^steps exceeds what the type holds exactly.
+        ConfigError: If base^steps exceeds even what float64 holds exactly.
+
+    Example:
+        >>> register_type(24, torch.float32, 2.0), register_type(25, torch.float32, 2.0)
+        (torch.float32, torch.float64)
     """
-    bits = _EXACT.get(dtype, 0)
-    if base**steps > 2.0**bits:
-        raise ConfigError(
-            f"max-pool gate: expected base^steps <= 2^{bits}, which is what {dtype} holds "
-            f"exactly, got {base}^{steps}. Use fewer steps or float64."
-        )
+    for kind in (dtype, torch.float64):
+        if base**steps <= 2.0 ** _EXACT.get(kind, 0):
+            return kind
+    raise ConfigError(
+        f"register of a train: expected base^steps <= 2^{_EXACT[torch.float64]}, which is what "
+        f"float64 holds exactly, got {base:g}^{steps}. Use fewer steps."
+    )

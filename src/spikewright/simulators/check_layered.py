@@ -9,6 +9,7 @@ from spikewright.graph import Node, ops
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
+from spikewright.neurons.max_gate import register_type
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.agreement import ROUNDING, FreeRun, SiteCheck, absolute
 from spikewright.simulators.collapsed import Collapsed
@@ -104,7 +105,8 @@ def _check_gate(
     code, state, total = network.code_of(gate.name), None, dict[str, Tensor]()
     for step in range(1, code.steps + 1):
         (wire,) = program(*(_symbol(code, seen[g], step) for g in program.given))
-        out, state = gate_step(state, wire, pool, code.pool_base)
+        kind = register_type(code.steps, wire.dtype, code.pool_base)
+        out, state = gate_step(state, wire.to(kind), pool, code.pool_base)
         add_symbol_(total, gate.name, out, code, step)
     expected = seen[gate.name]
     wrong = int((total[gate.name] != expected).sum())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikewright.codes import Code
 from spikewright.neurons.inverse_lif import accumulate_, fire_
+from spikewright.neurons.max_gate import register_type
 
 __all__ = ["hold_", "replay_"]
 
@@ -28,7 +29,9 @@ def hold_(register: Tensor | None, spikes: Tensor, code: Code, step: int) -> Ten
         The register.
     """
     if register is None:
-        return spikes.clone() if code.greedy else spikes * code.weights[0]
+        if not code.greedy:
+            return spikes * code.weights[0]
+        return spikes.to(register_type(code.steps, spikes.dtype, code.pool_base), copy=True)
     if code.greedy:
         return accumulate_(register, spikes, code.pool_base)
     return register.add_(spikes, alpha=code.weights[step - 1])
@@ -42,7 +45,7 @@ def replay_(register: Tensor, code: Code, step: int, signed: bool, out: Tensor) 
         code: The code of the train.
         step: Step, from 1; all of them in order.
         signed: Whether spikes carry signs.
-        out: Memory for the symbols, shape and type of ``register``.
+        out: Memory for the symbols, of the register's shape.
 
     Returns:
         ``out``.

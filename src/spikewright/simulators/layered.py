@@ -20,7 +20,7 @@ from spikewright.graph.ir import Inputs, Node, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import accumulating
 from spikewright.neurons.inverse_lif import accumulate_, begin_fire_
-from spikewright.neurons.max_gate import GateState
+from spikewright.neurons.max_gate import GateState, register_type
 from spikewright.neurons.max_gate import step as gate_step
 from spikewright.simulators.base import Count, Probe
 from spikewright.simulators.delay_line import hold_, replay_
@@ -229,9 +229,11 @@ class LayeredReference:
             if ops.kind(node) == "pool":
                 program = self.plan.pool_inputs[name]
                 (spikes,) = program(*(state.spikes[g] for g in program.given))
-                out, state.gates[name] = gate_step(
-                    state.gates.get(name), spikes, self._pool[name], code.pool_base
+                kind = register_type(code.steps, spikes.dtype, code.pool_base)
+                pooled, state.gates[name] = gate_step(
+                    state.gates.get(name), spikes.to(kind), self._pool[name], code.pool_base
                 )
+                out = pooled.to(spikes.dtype)
             else:
                 v, threshold = state.v[name], self.plan.threshold(name)
                 if name not in state.buffers:
@@ -277,7 +279,8 @@ class LayeredReference:
         if key not in state.buffers or state.buffers[key].shape != register.shape:
             state.buffers[key] = torch.empty_like(register)
         signed = self.plan.is_signed(source)
-        return replay_(register, self._code[source], step, signed, state.buffers[key])
+        sent = replay_(register, self._code[source], step, signed, state.buffers[key])
+        return sent.to(self.network.dtype)
 
 
 def add_symbol_(

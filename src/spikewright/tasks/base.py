@@ -149,11 +149,8 @@ class Task:
     def digest(self, target: Any) -> bytes:  # noqa: ANN401 - what `target` returned
         """Return bytes that are the same for the same targets only, however they are batched."""
         if isinstance(target, Tensor):
-            flat = target.detach().to("cpu").contiguous()
-            return (
-                repr(tuple(flat.shape)).encode()
-                + flat.reshape(-1).view(torch.uint8).numpy().tobytes()
-            )
+            flat = target.detach().to("cpu").contiguous().reshape(-1)
+            return flat.view(torch.uint8).numpy().tobytes()
         return repr(target).encode()
 
 

@@ -2,8 +2,8 @@
 """What a one-level detector without anchors is trained for.
 
 Every object belongs to the cell that its centre lies in, and to no other: centres cannot leave
-their cell (see :func:`boxes_of`), so neighbours could not learn it. Of several objects in one cell
-the smallest is taken.
+their cell (see ``spikewright.detection.boxes_of``), so neighbours could not learn it. Of several
+objects in one cell the smallest is taken.
 """
 
 from dataclasses import dataclass
@@ -13,29 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from spikewright.detection import boxes_of
 from spikewright.errors import ShapeError
 from spikewright.training.objects import Objects
 
-__all__ = ["Found", "boxes_of", "detection_loss", "giou"]
+__all__ = ["Found", "detection_loss", "giou"]
 
 BOX_WEIGHT = 5.0
-_LARGEST = 8.0  # of t_w and t_h, which are exponents
-
-
-def boxes_of(raw: Float[Tensor, "image 4 h w"], stride: int) -> Float[Tensor, "image cell 4"]:
-    """Return every cell's left, top, right, bottom in pixels of the input, row after row.
-
-    centre = (cell + sigmoid(t_xy)) · s;  size = exp(min(t_wh, 8)) · s, with s the stride.
-
-    Example:
-        >>> boxes_of(torch.zeros(1, 4, 1, 2), 8)[0].tolist()
-        [[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]]
-    """
-    rows, columns = (torch.arange(n, dtype=raw.dtype, device=raw.device) for n in raw.shape[2:])
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    centre = (torch.stack((x, y)) + raw[:, :2].sigmoid()) * stride
-    half = raw[:, 2:].clamp(max=_LARGEST).exp() * (stride / 2)
-    return torch.cat((centre - half, centre + half), 1).flatten(2).transpose(1, 2)
 
 
 def giou(

@@ -150,7 +150,7 @@ def _network(
 ) -> TrainableNetwork:
     """Copy or build the network that will be trained."""
     if isinstance(model, TrainableNetwork):
-        settings: dict[str, Any] = {"activation": activation, "levels": levels}
+        settings: dict[str, object] = {"activation": activation, "levels": levels}
         settings |= {"calibration": calibration, "scale": scale, "per_channel": per_channel or None}
         if given := [n for n, v in settings.items() if v is not None]:
             raise ConfigError(

@@ -131,28 +131,24 @@ def _folded(
         left = {n.name for n in folded if n.op == ops.SCALE and n.name not in placed.nodes}
         if not left:
             return folded, units
-        before = {s for name in left for s in _sites_before(folded, name)}
-        units = {name: unit for name, unit in units.items() if name not in before}
+        around = {s for name in left for s in _sites_around(folded, name)}
+        units = {name: unit for name, unit in units.items() if name not in around}
 
 
-def _sites_before(graph: Graph, name: str) -> set[str]:
-    """Return the sites whose spikes a value is made of without weights, and those it enters."""
+def _sites_around(graph: Graph, name: str) -> set[str]:
+    """Return the sites whose spikes a value is made of, and those it enters, without weights."""
     found: set[str] = set()
-    todo = [*graph[name].inputs]
-    while todo:
-        node = graph[todo.pop()]
+    users = graph.users()
+
+    def collect(node: Node, ahead: bool) -> None:
         if node.op in _KINDS:
             found.add(node.name)
         elif ops.kind(node) != "weighted":
-            todo += node.inputs
-    users = graph.users()
-    todo = [name]
-    while todo and not found:
-        for user in users[todo.pop()]:
-            if user.op in _KINDS:
-                found.add(user.name)
-            elif ops.kind(user) != "weighted":
-                todo.append(user.name)
+            for other in users[node.name] if ahead else [graph[i] for i in node.inputs]:
+                collect(other, ahead)
+
+    collect(graph[name], ahead=True)
+    collect(graph[name], ahead=False)
     return found
 
 

@@ -9,12 +9,20 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from spikewright.comparison.inputs import Inputs
 from spikewright.errors import CalibrationError, ConfigError
+from spikewright.tasks import Classification
+from spikewright.tasks.form import Form
 
 X, Y = torch.arange(24.0).reshape(12, 2), torch.arange(12) % 3
 
 
-def digest(data: Any, limit: int | None = None) -> str:
+def labelled(data: Any, limit: int | None = None) -> Inputs:
     inputs = Inputs(data, limit)
+    inputs.task, inputs.form = Classification(), Form("class scores", 3)
+    return inputs
+
+
+def digest(data: Any, limit: int | None = None) -> str:
+    inputs = labelled(data, limit)
     for _ in inputs:
         pass
     return inputs.digest
@@ -61,7 +69,7 @@ def test_the_digest_is_of_inputs_and_labels_however_they_are_batched() -> None:
 
 def test_the_limit_cuts_inputs_and_labels_alike() -> None:
     pairs = [(X[:5], Y[:5]), (X[5:], Y[5:])]
-    batches = list(Inputs(pairs, 7))
+    batches = list(labelled(pairs, 7))
     assert [tuple(map(len, b)) for b in batches] == [(5, 5), (2, 2)]
     assert torch.equal(torch.cat([b[0] for b in batches]), X[:7])
     assert digest(pairs, 5) == digest([(X[:5], Y[:5])])

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Averages of drawn images are the evaluator's own, and intervals cover what they should."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from spikewright.detection import CocoTruth, difference
 from spikewright.detection.matching import ClassMatches, match
-from spikewright.detection.resampled import average_precisions, coco_judge
+from spikewright.detection.resampled import average_precisions, coco_judge, first_reaching
 from spikewright.errors import ConfigError
 from tests.unit.detection.scenes import CLASSES, found, scene, truth
 
@@ -46,8 +49,40 @@ def test_an_image_that_counts_thrice_stands_for_three_images(seed: int) -> None:
     np.testing.assert_allclose(ap.mean(1), as_array(wanted.class_ap), rtol=0, atol=1e-9)
 
 
+CASES = {
+    # The first box lies halfway between two of the truth and takes the later; the second can only
+    # be right at the earlier one.
+    "halfway": (truth((0, 0, 10, 10), (4, 0, 14, 10)), [(2, 0, 12, 10, 0.9), (-2, 0, 8, 10, 0.8)]),
+    # A crowd covers the box wholly, an object by less: the object counts.
+    "crowd": (
+        replace(truth((0, 0, 50, 50), (0, 0, 200, 200)), crowd=torch.tensor([False, True])),
+        [(2, 2, 52, 52, 0.9)],
+    ),
+    # The evaluator passes over what is beyond 10^10 square pixels.
+    "huge": (truth((0, 0, 50, 50)), [(0, 0, 2e5, 2e5, 0.9), (0, 0, 50, 50, 0.8)]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_decides_as_the_evaluator_does_where_rules_differ(name: str) -> None:
+    given, rows = CASES[name]
+    seen = [found(*rows)]
+    wanted = CocoTruth([given], ["cat"]).score(seen)
+    ap = averages(match(seen, [given], 1, coco_judge, 100), np.ones(1, dtype=np.int64))[0]
+    assert wanted.ap50 == pytest.approx(1.0)
+    assert (ap.mean(), ap[0]) == pytest.approx((wanted.ap, wanted.ap50), abs=1e-9)
+
+
+def test_recalls_are_reached_as_the_evaluator_compares_them() -> None:
+    """Right boxes over truth against 0, .01, … 1 in floating point, for every number of boxes."""
+    recalls = np.linspace(0, 1, 101)
+    for count in range(1, 400):
+        wanted = np.searchsorted(np.arange(count + 1) / count, recalls)
+        assert first_reaching(np.array([count]))[0].tolist() == wanted.tolist()
+
+
 def test_the_difference_is_that_of_the_scores_and_lies_in_its_interval() -> None:
-    annotations, good = scene(1, images=30)
+    annotations, good = scene(1, images=30, many=150)
     _, bad = scene(2, images=30)
     judged = CocoTruth(annotations, NAMES)
     gain = difference(bad, good, annotations, NAMES)
@@ -57,6 +92,8 @@ def test_the_difference_is_that_of_the_scores_and_lies_in_its_interval() -> None
     assert gain.ap.value == pytest.approx(other.ap - one.ap, abs=1e-9)
     assert 0 < gain.ap.low < gain.ap.value < gain.ap.high
     assert gain.ap50.value > gain.ap.value
+    once = difference(bad, good, annotations, NAMES, resamples=1).ap
+    assert once.low == once.high != once.value
     back = difference(good, bad, annotations, NAMES).ap
     assert (-back.low, -back.high) == pytest.approx((gain.ap.high, gain.ap.low))
 

@@ -15,6 +15,7 @@ from spikewright.errors import ConfigError, FileFormatError
 from spikewright.evaluation import Result
 from spikewright.evaluation.length import LengthResult
 from spikewright.simulators import simulator
+from spikewright.tasks import outputs
 from spikewright.tasks.form import wanted_of
 from tests.unit.evaluation.answering import FORMS, converted, inputs
 
@@ -69,7 +70,7 @@ def test_parts_of_a_batch_and_of_the_data_add_up(
     lengths, *others = (a.merge(b).merge(c).lengths for a, b, c in itertools.permutations(parts))
     assert all(other == lengths for other in others)  # to the last bit
     monkeypatch.setattr("spikewright.simulators.collapsed.PART_ELEMENTS", 16 * 5)
-    monkeypatch.setattr(answers, "_AT_ONCE", 7)
+    monkeypatch.setattr(outputs, "_AT_ONCE", 7)
     for one in (*lengths, *sw.evaluate(snn, x, reference=model).lengths):
         for error, all_of_it in zip(one.errors, whole.lengths[0].errors, strict=True):
             assert error.elements == all_of_it.elements

@@ -13,14 +13,21 @@ from spikewright._vision import torchvision
 from spikewright.detection import Detections
 from spikewright.errors import ConfigError, ShapeError, UnsupportedModuleError
 from spikewright.models.detection import split
+from spikewright.models.detection.torchvision_split import _nms, _stand_in
 
 
 @pytest.fixture(autouse=True)
 def plain_nms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let torchvision suppress boxes and read regions where its compiled operators are missing."""
+    """Let torchvision suppress boxes and read regions where its compiled operators are missing.
+
+    The whole detectors are run with this loop, so that what stands in for ``nms`` in the product is
+    held against it, too.
+    """
+    _stand_in()  # before the loop takes its place, once and for all
     monkeypatch.setattr(torchvision().ops.boxes, "nms", nms)
     regions = sys.modules["torchvision.ops.roi_align"]
-    monkeypatch.setattr(regions, "_roi_align", regions._roi_align.__wrapped__)  # not compiled
+    plain = getattr(regions._roi_align, "__wrapped__", regions._roi_align)  # not compiled
+    monkeypatch.setattr(regions, "_roi_align", plain)
 
 
 def nms(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
@@ -178,3 +185,11 @@ def test_a_whole_detector_is_told_to_be_split(
     with pytest.raises(UnsupportedModuleError, match=r"^Wrapped\.inner: .*detector \(RetinaNet\)"):
         sw.inspect(Wrapped(), x)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_stands_in_for_a_missing_suppression_keeps_the_same_boxes() -> None:
+    drawn = torch.Generator().manual_seed(5)
+    boxes = torch.rand(300, 4, generator=drawn) * 40
+    boxes[:, 2:] += boxes[:, :2]
+    scores = torch.rand(300, generator=drawn)
+    assert torch.equal(_nms(boxes, scores, 0.4), nms(boxes, scores, 0.4))

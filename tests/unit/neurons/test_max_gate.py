@@ -7,18 +7,16 @@ from torch.nn import functional as F
 
 from spikewright.codes import Radix
 from spikewright.errors import ConfigError
-from spikewright.neurons.max_gate import check_register, step
+from spikewright.neurons.max_gate import register_type, step
 
 
-def test_registers_that_cannot_hold_a_train_are_refused() -> None:
-    check_register(24, torch.float32)
-    check_register(53, torch.float64)
-    with pytest.raises(ConfigError, match=r"base\^steps <= 2\^24, which is what torch.float32"):
-        check_register(25, torch.float32)
-    with pytest.raises(ConfigError, match=r"2\^53"):
-        check_register(54, torch.float64)
-    with pytest.raises(ConfigError, match="float16"):
-        check_register(1, torch.float16)
+def test_registers_are_as_wide_as_a_train_needs() -> None:
+    assert register_type(24, torch.float32, 2.0) is torch.float32
+    assert register_type(25, torch.float32, 2.0) is torch.float64
+    assert register_type(53, torch.float64, 2.0) is torch.float64
+    assert register_type(10**6, torch.float32, 1.0) is torch.float32
+    with pytest.raises(ConfigError, match=r"base\^steps <= 2\^53"):
+        register_type(54, torch.float64, 2.0)
 
 
 def test_runs_do_not_share_state() -> None:

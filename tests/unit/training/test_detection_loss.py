@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikewright.detection import Annotations, Placement
+from spikewright.detection import Annotations, Placement, boxes_of
 from spikewright.errors import ShapeError
-from spikewright.training.detection_loss import boxes_of, detection_loss, giou
+from spikewright.training.detection_loss import detection_loss, giou
 from spikewright.training.objects import Objects
 
 S = 8

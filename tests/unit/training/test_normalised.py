@@ -75,8 +75,8 @@ KINDS = (Residual, Uneven, Added)
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_many_levels_it_computes_the_original(kind: type[nn.Module]) -> None:
     model, x = network(kind)
-    ready = conversion_ready(model, x[:2], "casc", 1 << 14, calibration=[x], per_channel=True)
-    assert error(ready, model, x) < 2e-3
+    ready = conversion_ready(model, x[:2], "casc", 512, calibration=[x], per_channel=True)
+    assert error(ready, model, x) < 0.03
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,6 +113,7 @@ def test_it_starts_nearer_to_the_original() -> None:
 
 def test_it_trains_and_loads_again(tmp_path: Path) -> None:
     model, x = network(Uneven)
+    model, x = model.float(), x.float()
     ready = conversion_ready(model, x[:2], "casc", 4, calibration=[x], per_channel=True)
     settings = TrainConfig(epochs=4, batch_size=4, lr=1e-3, optimizer="adamw", weight_decay=0.0)
     result = train(
@@ -138,6 +139,7 @@ def test_train_takes_the_setting() -> None:
     assert result.model.settings["per_channel"] is True
 
 
+@pytest.mark.slow
 def test_a_published_detector_keeps_its_populations() -> None:
     """Every population of YOLO-FastestV2, whose channels are shuffled, gets tops of its own."""
     torch.manual_seed(0)

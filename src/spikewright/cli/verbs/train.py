@@ -25,9 +25,11 @@ def train(
     *,
     data: options.Spec = None,
     validation: options.Spec = None,
+    task: Literal["classification", "imitation"] = "classification",
     activation: Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"] | None = None,
     levels: Whole = None,
     relays: Annotated[bool, Parameter(negative="--no-relays")] = True,
+    per_channel: bool = False,
     folder: Annotated[Path, Parameter(metavar="FOLDER")] = FOLDER,
     anew: bool = False,
     model: options.ModelOptions = options.MODEL,
@@ -51,11 +53,15 @@ def train(
             FILE.npz or FILE.npz:PART.
         validation: Inputs to measure the accuracy on after every epoch; not those that the result
             is reported on. The best network is then kept as best.safetensors.
+        task: What for: to tell classes apart, or to answer as the model itself did before, whatever
+            it is for (imitation; no labels are looked at).
         activation: What takes the place of ReLU: casc (levels, fixed top), qcfs (levels, learned
             top), threshold-relu (learned top), stbp (leaky spiking neurons), relu (nothing: the
             network itself is trained). [default: casc]
         levels: Levels above zero; of stbp, the time steps. [default: 8]
         relays: Give levels to signed values between layers, too.
+        per_channel: Give every channel a top of its own, with batch norms folded and the weights
+            normalised; for a trained network, with --calibration.
         folder: Where the checkpoints are kept. [default: trained]
         anew: Start from the beginning, replacing the checkpoints in the folder.
         model: The network to start from: trained (then name --calibration), or not.
@@ -71,7 +77,9 @@ def train(
         validation,
         activation,
         levels,
+        task=task,
         relays=relays,
+        per_channel=per_channel,
         folder=folder,
         anew=anew,
         model=model,

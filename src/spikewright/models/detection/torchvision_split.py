@@ -7,6 +7,8 @@ converted. What comes behind is the detector's own code, run on the body's outpu
 """
 
 import copy
+import functools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -16,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spikewright._vision import detector_family
-from spikewright.detection import Detections
+from spikewright._vision import detector_family, torchvision
+from spikewright.detection import Detections, suppress
 from spikewright.errors import ConfigError, ShapeError, UnsupportedModuleError
 
 __all__ = ["Postprocess", "split"]
@@ -71,6 +73,23 @@ def split(detector: nn.Module) -> tuple[nn.Module, "Postprocess"]:
     return _ProposalBody(own.backbone, own.rpn.head), Postprocess(own)
 
 
+@functools.cache
+def _stand_in() -> None:
+    """Let torchvision choose boxes and read regions where its compiled operators are missing."""
+    vision = torchvision()
+    if vision.extension._has_ops():
+        return
+    vision.ops.boxes.nms = _nms
+    regions = sys.modules["torchvision.ops.roi_align"]
+    plain = getattr(regions._roi_align, "__wrapped__", regions._roi_align)  # without a compiler
+    regions._roi_align = plain  # type: ignore[attr-defined]
+
+
+def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    labels = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+    return suppress(boxes, scores, labels, iou=iou_threshold, most=len(boxes))
+
+
 class _Body(nn.Module):
     """Backbone and heads: images "batch 3 height width" to what the head returns."""
 
@@ -104,7 +123,8 @@ def _named(features: Any) -> dict[str, Tensor]:  # noqa: ANN401 - one map or sev
 class Postprocess:
     """What a detector does with its network's outputs: its own anchors, choice and suppression.
 
-    torchvision's compiled part must fit the installed torch, whose ``nms`` it calls.
+    Where torchvision's compiled part does not fit the installed torch, our own suppression and
+    torchvision's own reading of regions in Python stand in for its ``nms`` and ``roi_align``.
 
     Attributes:
         detector: The whole detector, a module of torchvision.
@@ -161,6 +181,7 @@ class Postprocess:
         own = self._with_given(outputs, list(image_sizes), like)
         blank = like.new_zeros(1)
         images = [blank.expand(3, *size) for size in original_sizes or image_sizes]
+        _stand_in()
         with torch.no_grad():
             found = own(images)
         return [Detections(x["boxes"], x["scores"], x["labels"]) for x in found]
