@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _coco import Coco
 from _machine import machine
 
+from spikewright import _vision
 from spikewright.detection import (
     Annotations,
     CocoTruth,
@@ -209,8 +210,7 @@ def errors(wanted: object, got: object) -> str:
 
 def torchvision(coco: Coco, prepared: Prepared, limit: int | None) -> int:
     """Print what becomes of torchvision's detectors with random weights at 128 px."""
-    from torchvision.models import detection as zoo
-
+    zoo = _vision.torchvision().models.detection
     rows, missed = [], 0
     for name in ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn"):
         torch.manual_seed(0)
