@@ -179,7 +179,7 @@ def rate(coco: Coco, prepared: Prepared, limit: int | None) -> int:
     ):
         snn = sw.convert(prepared, method, T=32, **options)
         start = time.perf_counter()
-        returned = sw.simulate(snn, x)
+        returned = snn(x)
         seconds = time.perf_counter() - start
         found = coco.boxes(returned, images)
         scores = compared(coco, ann, found, annotations)[1]
