@@ -58,6 +58,7 @@ TICKED = 2
 """Images on which CASC's ticks to rest are measured: tick by tick, one takes half a minute."""
 RATED = 8
 """Images on which rate codes are measured."""
+DETECTORS = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn")
 
 
 def spikeconverter(coco: Coco, prepared: Prepared, limit: int | None) -> int:
@@ -212,7 +213,7 @@ def torchvision(coco: Coco, prepared: Prepared, limit: int | None) -> int:
     """Print what becomes of torchvision's detectors with random weights at 128 px."""
     zoo = _vision.torchvision().models.detection
     rows, missed = [], 0
-    for name in ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn"):
+    for name in DETECTORS:
         torch.manual_seed(0)
         options = {"weights": None, "weights_backbone": None, "min_size": 128, "max_size": 128}
         detector = getattr(zoo, name)(**options).eval()
@@ -230,7 +231,7 @@ def torchvision(coco: Coco, prepared: Prepared, limit: int | None) -> int:
                 f"{len(list(snn.spiking_nodes()))}",
                 f"{law['original']:.1e}",
                 "agrees" if proof.agrees else "DIFFERS",
-                f"{snn.latency_ticks}",
+                f"{snn.timing().latency_ticks}",
                 f"{converted:.0f} s",
                 f"{time.perf_counter() - start - converted:.0f} s",
             ]
