@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _coco import Coco
 from _machine import machine
 
+from spikewright import _vision
 from spikewright.detection import (
     Annotations,
     CocoTruth,
@@ -57,6 +58,7 @@ TICKED = 2
 """Images on which CASC's ticks to rest are measured: tick by tick, one takes half a minute."""
 RATED = 8
 """Images on which rate codes are measured."""
+DETECTORS = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn")
 
 
 def spikeconverter(coco: Coco, prepared: Prepared, limit: int | None) -> int:
@@ -178,7 +180,7 @@ def rate(coco: Coco, prepared: Prepared, limit: int | None) -> int:
     ):
         snn = sw.convert(prepared, method, T=32, **options)
         start = time.perf_counter()
-        returned = sw.simulate(snn, x)
+        returned = snn(x)
         seconds = time.perf_counter() - start
         found = coco.boxes(returned, images)
         scores = compared(coco, ann, found, annotations)[1]
@@ -209,10 +211,9 @@ def errors(wanted: object, got: object) -> str:
 
 def torchvision(coco: Coco, prepared: Prepared, limit: int | None) -> int:
     """Print what becomes of torchvision's detectors with random weights at 128 px."""
-    from torchvision.models import detection as zoo
-
+    zoo = _vision.torchvision().models.detection
     rows, missed = [], 0
-    for name in ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn"):
+    for name in DETECTORS:
         torch.manual_seed(0)
         options = {"weights": None, "weights_backbone": None, "min_size": 128, "max_size": 128}
         detector = getattr(zoo, name)(**options).eval()
@@ -230,7 +231,7 @@ def torchvision(coco: Coco, prepared: Prepared, limit: int | None) -> int:
                 f"{len(list(snn.spiking_nodes()))}",
                 f"{law['original']:.1e}",
                 "agrees" if proof.agrees else "DIFFERS",
-                f"{snn.latency_ticks}",
+                f"{snn.timing().latency_ticks}",
                 f"{converted:.0f} s",
                 f"{time.perf_counter() - start - converted:.0f} s",
             ]
