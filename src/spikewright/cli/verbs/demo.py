@@ -26,7 +26,7 @@ def demo(
     """Train a small network on handwritten digits, convert it, verify it, measure it.
 
     Needs no data and no options; takes less than a minute and writes its results to a folder. With
-    --task detection it finds digits in pictures, which takes two to three minutes.
+    --task detection it finds digits in pictures, which takes about four minutes.
 
     Args:
         output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo]
