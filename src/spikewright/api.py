@@ -462,8 +462,8 @@ def _against_original(
     return compare_original(snn, captured, _original(snn, reference), x)
 
 
-def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Tensor:
-    """Run a batch through the network and return its output.
+def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Any:  # noqa: ANN401 - as the model
+    """Run a batch through the network and return what the model returns.
 
     Args:
         snn: The converted network.
@@ -471,8 +471,8 @@ def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None 
         simulator: See :func:`evaluate`; the spikes are the same whichever it is.
 
     Returns:
-        The first output, e.g. class scores "batch class"; ``snn(x)`` returns all of them, nested
-        as the model returns them.
+        All outputs after the last step, nested as the model nests them, e.g. class scores "batch
+        class"; as ``snn(x)`` does with the fastest simulator.
 
     Raises:
         ConfigError: If the network's schedule has no such simulator.
@@ -480,7 +480,7 @@ def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None 
     """
     given = snn.check_input(x)
     with torch.no_grad():
-        return simulator_of(snn, simulator)(given)[0]
+        return snn.graph.results.build(simulator_of(snn, simulator)(given))
 
 
 def _captured(

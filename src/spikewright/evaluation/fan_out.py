@@ -115,10 +115,12 @@ class FanOut:
     def __init__(self, network: SpikingNetwork) -> None:
         self._plan = Stages(network)
         self.device = network.device
-        try:
-            self._trace(torch.float32)
-        except _InexactError:
-            self._trace(torch.float64)
+        # Ways are gradients, whatever mode the caller is in.
+        with torch.inference_mode(False), torch.enable_grad():
+            try:
+                self._trace(torch.float32)
+            except _InexactError:
+                self._trace(torch.float64)
 
     def _trace(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
@@ -138,8 +140,7 @@ class FanOut:
         weighted = tuple(n.name for n in graph if n.name in inside and ops.weighted(n) is not None)
         leaves = tuple(dict.fromkeys((*weighted, *sources)))
         zeros = [self._zero(n).requires_grad_() for n in leaves]
-        with torch.enable_grad():
-            reached = Program(graph, outputs=wanted, given=leaves)(*zeros)
+        reached = Program(graph, outputs=wanted, given=leaves)(*zeros)
         for target, value in zip(targets, reached, strict=True):
             for name, ways in zip(leaves, self._grad(value.sum(), zeros), strict=True):
                 if ways is None:
@@ -152,8 +153,7 @@ class FanOut:
     def _add_layer(self, name: str, sources: tuple[str, ...], ways: Tensor) -> None:
         program = Program(self._graph, outputs=(name,), given=sources)
         zeros = [self._zero(s).requires_grad_() for s in sources]
-        with torch.enable_grad():
-            total = (program(*zeros)[0] * ways).sum()
+        total = (program(*zeros)[0] * ways).sum()
         for source, found in zip(sources, self._grad(total, zeros), strict=True):
             if found is not None:
                 self._link(name, source, found)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work counted by hand: a net of three layers whose neurons all send full trains, every method."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -218,3 +219,16 @@ def test_the_largest_of_a_whole_map_has_each_place_once(method: str) -> None:
     ).lengths[0]
     (gate,) = (x for x in found.layers if x.kind == "gate")
     assert (gate.comparisons, gate.values, gate.potentials) == (18 * found.steps, 2, 20)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_counts_do_not_depend_on_the_callers_gradient_mode(mode: Callable[[], Any]) -> None:
+    """Fan-out is found by gradients: without them a detector once had 0 multiply-adds."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2)).eval()
+    x = torch.rand(4, 1, 6, 6)
+    snn = sw.convert(model, calibration=x, T=4)
+    (wanted,) = sw.evaluate(snn, x).lengths
+    with mode():
+        (found,) = sw.evaluate(snn, x).lengths
+    assert found == wanted
+    assert found.macs == 16 * 3 * 9 + 48 * 2
