@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
+from spikewright.data.items import check_index
 from spikewright.errors import ConfigError, FileFormatError
 
 __all__ = ["CLASSES", "TextSet", "load_ag_news", "plain_text", "read_ag_news"]
@@ -64,8 +65,7 @@ class TextSet(Dataset[tuple[str, int]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[str, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        check_index(self.name, index, len(self))
         return self.texts[index], int(self.labels[index])
 
 

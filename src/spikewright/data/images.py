@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikewright._vision import pillow_image
+from spikewright.data.items import check_index
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import FileFormatError
 from spikewright.files import read_bytes
@@ -98,8 +99,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        check_index(self.name, index, len(self))
         mode: Mode = "L" if self.preprocess.channels == "L" else "RGB"
         return self.preprocess(self.reader.read(index, mode)), int(self.labels[index])
 
@@ -122,8 +122,7 @@ class ArraySet(Dataset[tuple[Tensor, int]]):
         return len(self.y)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        check_index(self.name, index, len(self))
         return torch.from_numpy(self.x[index].copy()), int(self.y[index])
 
 

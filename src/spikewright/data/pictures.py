@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikewright.data.images import ArrayReader, FileReader, ImageReader, Mode
+from spikewright.data.items import check_index
 from spikewright.data.npz import packed_files, pixels, read_layout
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import FileFormatError
@@ -38,8 +39,7 @@ class PictureSet(Dataset[tuple[Tensor]]):
         return len(self.reader)
 
     def __getitem__(self, index: int) -> tuple[Tensor]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        check_index(self.name, index, len(self))
         mode: Mode = "L" if self.preprocess.channels == "L" else "RGB"
         return (self.preprocess(self.reader.read(index, mode)),)
 

@@ -23,7 +23,7 @@ from spikewright.files import MOST_TEXT, parse_json, replacing
 from spikewright.network.base import Network
 from spikewright.network.description import SITE_TENSORS, build, check, describe
 
-__all__ = ["FORMAT", "VERSION", "from_bytes", "read", "save", "to_bytes"]
+__all__ = ["FORMAT", "VERSION", "digest", "from_bytes", "read", "save", "to_bytes"]
 
 N = TypeVar("N", bound=Network)
 
@@ -57,7 +57,7 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         "format": FORMAT,
         "version": str(VERSION),
         "network": text,
-        "digest": _digest(tensors, text),
+        "digest": digest(tensors, text),
     }
     with replacing(path) as temporary:
         try:
@@ -112,7 +112,7 @@ def read(path: str | os.PathLike[str], kind: type[N]) -> N:
             "Save it again."
         ) from error
     text = metadata.get("network", "")
-    if metadata.get("digest") != _digest(tensors, text):
+    if metadata.get("digest") != digest(tensors, text):
         raise FileFormatError(
             f"{path}: its content does not match its digest; it is damaged. Save it again."
         )
@@ -142,7 +142,8 @@ def _check_kind(path: Path, metadata: dict[str, str]) -> None:
         )
 
 
-def _digest(tensors: dict[str, Tensor], text: str) -> str:
+def digest(tensors: dict[str, Tensor], text: str) -> str:
+    """Return SHA-256 of a text and of named tensors, whatever their order."""
     sha = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

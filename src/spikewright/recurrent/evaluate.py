@@ -10,7 +10,6 @@ texts, which stand in the same results with their own numbers (``labelled``, ``c
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +26,7 @@ from spikewright.recurrent.network import RecurrentSNN
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as compiled
 from spikewright.tasks import Beside
+from spikewright.tasks.classification import Decided
 
 __all__ = ["Labelled", "evaluate", "verify"]
 
@@ -110,14 +110,12 @@ def verify(
     return api.verify(snn.network, torch.stack(list(islice(rows, most))))
 
 
-class _Texts:
+class _Texts(Decided):
     """Decisions of texts, from the runs of their tokens; see ``evaluation.answers.Answers``."""
 
     def __init__(self, snn: RecurrentSNN) -> None:
-        self._snn, steps = snn, snn.network.steps
-        self._correct, self._agree = [0] * steps, [0] * steps
-        self._labelled = self._compared = 0
-        self.reference = (0, 0)
+        super().__init__(snn.network.steps)
+        self._snn = snn
 
     def begin(self, lengths: Tensor, target: Tensor | None, wanted: Tensor | None) -> None:
         """Begin some texts."""
@@ -159,12 +157,3 @@ class _Texts:
     def _decided(self, states: Tensor, texts: Tensor) -> Tensor:
         pooled = self._snn.pooled(states, self._sums[texts] + states, self._lengths[texts])
         return F.linear(pooled, self._snn.head_weight, self._snn.head_bias).argmax(1)
-
-    def facts(self) -> dict[str, Any]:
-        """Return the sums, as fields of ``LengthResult``."""
-        return {
-            "labelled": self._labelled,
-            "correct": tuple(self._correct),
-            "compared": self._compared,
-            "agree": tuple(self._agree),
-        }

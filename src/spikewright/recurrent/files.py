@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One safetensors file for a recurrent network: the cell's own file, and what is around it."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def save(snn: RecurrentSNN, path: str | os.PathLike[str]) -> None:
         "levels": str(snn.levels),
         "cap": repr(snn.cap),
     }
-    metadata["digest"] = _digest(tensors, metadata)
+    metadata["digest"] = network_files.digest(tensors, repr(sorted(metadata.items())))
     write(Path(path), safetensors.torch.save(tensors, metadata))
 
 
@@ -69,13 +68,13 @@ def load(path: str | os.PathLike[str]) -> RecurrentSNN:
             f"{path}: expected a safetensors file, got a damaged or truncated one ({error}). "
             "Save it again."
         ) from error
-    digest = metadata.pop("digest", None)
+    stored = metadata.pop("digest", None)
     if (metadata.get("format"), metadata.get("version")) != (FORMAT, str(VERSION)):
         raise FileFormatError(
             f"{path}: expected {FORMAT}, version {VERSION}, got {metadata.get('format')}, version "
             f"{metadata.get('version')}. Write it with spikewright.recurrent.save."
         )
-    if digest != _digest(tensors, metadata):
+    if stored != network_files.digest(tensors, repr(sorted(metadata.items()))):
         raise FileFormatError(
             f"{path}: its content does not match its digest; it is damaged. Save it again."
         )
@@ -116,11 +115,3 @@ def _build(tensors: dict[str, Tensor], metadata: dict[str, str]) -> RecurrentSNN
         cap=cap,
         levels=levels,
     )
-
-
-def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    sha = hashlib.sha256(repr(sorted(metadata.items())).encode())
-    for name, tensor in sorted(tensors.items()):
-        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()

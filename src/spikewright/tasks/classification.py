@@ -14,7 +14,7 @@ from spikewright.network import SpikingNetwork
 from spikewright.tasks.base import Answers, Beside, Task, refuse
 from spikewright.tasks.form import Form, Wanted
 
-__all__ = ["Classification", "Decisions"]
+__all__ = ["Classification", "Decided", "Decisions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +49,26 @@ class Classification(Task):
         return Decisions(network.steps)
 
 
-class Decisions:
-    """Decisions from class scores: right ones, and those equal to the original network's."""
+class Decided:
+    """Sums over decisions, however they are made."""
 
     def __init__(self, steps: int) -> None:
         self._correct, self._agree = [0] * steps, [0] * steps
         self._labelled = self._compared = 0
         self.reference = (0, 0)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the sums; see :class:`Answers`."""
+        return {
+            "labelled": self._labelled,
+            "correct": tuple(self._correct),
+            "compared": self._compared,
+            "agree": tuple(self._agree),
+        }
+
+
+class Decisions(Decided):
+    """Decisions from class scores: right ones, and those equal to the original network's."""
 
     def watch(self, size: int, beside: Beside) -> Callable[[int, Sequence[Tensor]], None]:
         """Begin some inputs; see :class:`Answers`."""
@@ -78,15 +91,6 @@ class Decisions:
                 self._agree[step] += _equal(decided, original)
 
         return add
-
-    def facts(self) -> dict[str, Any]:
-        """Return the sums; see :class:`Answers`."""
-        return {
-            "labelled": self._labelled,
-            "correct": tuple(self._correct),
-            "compared": self._compared,
-            "agree": tuple(self._agree),
-        }
 
 
 def _classes(wanted: Wanted, outputs: Sequence[Tensor]) -> Tensor:

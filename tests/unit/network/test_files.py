@@ -43,7 +43,7 @@ def rewrite(path: Path, change: Any) -> None:
     description = json.loads(metadata["network"])
     change(description)
     text = json.dumps(description, sort_keys=True)
-    save_file(tensors, path, {**metadata, "network": text, "digest": files._digest(tensors, text)})
+    save_file(tensors, path, {**metadata, "network": text, "digest": files.digest(tensors, text)})
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def edited(path: Path, change: Any) -> None:
     """Change the tensors of a file, digest included."""
     tensors, metadata = parts(path)
     change(tensors)
-    digest = files._digest(tensors, metadata["network"])
+    digest = files.digest(tensors, metadata["network"])
     save_file(tensors, path, {**metadata, "digest": digest})
 
 
@@ -307,7 +307,7 @@ def test_a_description_nested_without_end(tmp_path: Path, network: SpikingNetwor
         ('{"graph": NaN}', "NaN is no number"),
         ('{"graph": 1, "graph": 2}', "'graph' is there twice"),
     ):
-        digest = files._digest(tensors, text)
+        digest = files.digest(tensors, text)
         save_file(tensors, path, {**metadata, "network": text, "digest": digest})
         with pytest.raises(FileFormatError, match=message):
             sw.load(path)

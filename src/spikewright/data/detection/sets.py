@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from spikewright.data.detection.marks import MarkSource
 from spikewright.data.images import ImageReader, Mode
+from spikewright.data.items import check_index
 from spikewright.data.preprocess import Preprocess
 from spikewright.detection import Annotations
 from spikewright.errors import ConfigError, FileFormatError
@@ -80,8 +81,7 @@ class DetectionSet(Dataset[tuple[Tensor, Annotations]]):
         Raises:
             FileFormatError: If it is missing, damaged, or of another size than was marked.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name}: expected an index in 0..{len(self) - 1}, got {index}.")
+        check_index(self.name, index, len(self))
         mode: Mode = "L" if self.preprocess.channels == "L" else "RGB"
         image = self.reader.read(index, mode)
         height, width = image.shape[:2]

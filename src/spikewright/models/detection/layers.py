@@ -32,13 +32,10 @@ def conv_relu(
     channels: int,
     size: int = 3,
     stride: int = 1,
-    *,
-    groups: int = 1,
-    dilation: int = 1,
+    **options: int,
 ) -> list[nn.Module]:
-    """Make the same with a ReLU behind it."""
-    unit = conv_unit(before, channels, size, stride, groups=groups, dilation=dilation)
-    return [*unit, nn.ReLU()]
+    """Make the same with a ReLU behind it; options as above."""
+    return [*conv_unit(before, channels, size, stride, **options), nn.ReLU()]
 
 
 def checked_width(where: str, width: float) -> float:

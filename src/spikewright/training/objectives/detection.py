@@ -15,9 +15,10 @@ from spikewright.training import engine
 from spikewright.training.augment import mirrored
 from spikewright.training.config import Augment, TrainConfig
 from spikewright.training.detection_loss import BOX_WEIGHT, detection_loss
-from spikewright.training.images import Source, length, stacked
+from spikewright.training.images import Source, stacked
 from spikewright.training.network import TrainableNetwork
 from spikewright.training.objectives.base import Objective, Verdict
+from spikewright.training.objectives.items import ItemSource
 from spikewright.training.objects import Objects
 from spikewright.training.sizes import check_sizes, resized
 
@@ -93,20 +94,11 @@ class Detection(Objective):
         }
 
 
-class _Scenes:
+class _Scenes(ItemSource):
     """Images with boxes, read item by item whenever a batch is made."""
 
-    def __init__(self, dataset: Dataset[Any], where: str) -> None:
-        self._dataset, self._where = dataset, where
-        self._count = length(dataset, where)
-        self._shape = tuple(self._item(0)[0].shape)
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._shape
+    def _input(self, index: int) -> Tensor:
+        return self._item(index)[0]
 
     def batch(self, chosen: Tensor, augment: Augment) -> tuple[Tensor, Objects]:
         if augment not in ("none", "flip"):

@@ -14,9 +14,10 @@ from spikewright.data import ArraySet, ImageSet
 from spikewright.errors import ConfigError, ShapeError
 from spikewright.training import engine
 from spikewright.training.config import Augment, TrainConfig
-from spikewright.training.images import Source, changed, length, source, stacked
+from spikewright.training.images import Source, changed, source, stacked
 from spikewright.training.network import TrainableNetwork
 from spikewright.training.objectives.base import Objective, Verdict
+from spikewright.training.objectives.items import ItemSource
 from spikewright.training.sizes import check_sizes, resized
 
 __all__ = ["Imitation", "relative_error"]
@@ -115,28 +116,16 @@ def relative_error(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
     return total
 
 
-class _Inputs:
+class _Inputs(ItemSource):
     """Inputs of any data set, read item by item whenever a batch is made."""
-
-    def __init__(self, dataset: Dataset[Any], where: str) -> None:
-        self._dataset, self._where = dataset, where
-        self._count = length(dataset, where)
-        self._shape = tuple(self._item(0).shape)
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._shape
 
     def batch(self, chosen: Tensor, augment: Augment) -> tuple[Tensor, None]:
         if not len(chosen):  # one process of several may get nothing of a last, short batch
             return torch.empty((0, *self._shape)), None
-        x = stacked([self._item(int(i)) for i in chosen], self._where)
+        x = stacked([self._input(int(i)) for i in chosen], self._where)
         return changed(x, augment), None
 
-    def _item(self, index: int) -> Tensor:
+    def _input(self, index: int) -> Tensor:
         item = self._dataset[index]
         first = item[0] if isinstance(item, tuple | list) and item else item
         if not isinstance(first, Tensor) or not first.is_floating_point():
