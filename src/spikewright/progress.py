@@ -32,6 +32,10 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
+    def nothing_done(self, error: Exception) -> Exception | KeyboardInterrupt:
+        """Return what to raise where nothing was done: the interrupt, or else this error."""
+        return KeyboardInterrupt() if self.requested else error
+
     def _on_interrupt(self, *_: object) -> None:
         if self.requested:
             raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from spikewright import api, training
-from spikewright.cli.demo_files import claim
+from spikewright.cli.demo_files import begin
 from spikewright.cli.demo_text import block
 from spikewright.cli.files import write
 from spikewright.cli.machine import MachineOptions
@@ -83,17 +83,9 @@ def run(
     Raises:
         ConfigError: If ``epochs`` is below 1 or files are in the way.
     """
-    if epochs < 1:
-        raise ConfigError(f"--epochs: expected at least 1, got {epochs}. Raise it.")
-    claim(folder, FILES, SCHEMA, force=force)
-    said: list[str] = []
-
-    def tell(block: str) -> None:
-        said.append(block)
-        terminal.tell(block + "\n")
-
+    said, tell = begin(folder, FILES, SCHEMA, epochs, terminal, force=force)
     tell(OPENING)
-    begin, place, shown = time.perf_counter(), machine.place, terminal.progress
+    start, place, shown = time.perf_counter(), machine.place, terminal.progress
     scenes = _Kept(pasted_digits("train", SCENES, size=SIDE, seed=SEED), shown)
     held_out = pasted_digits("test", TESTED, size=SIDE, seed=SEED + 1)
     test = list(loader(held_out, BATCH))
@@ -134,7 +126,7 @@ def run(
     numbers: dict[str, Any] = {
         "schema": SCHEMA,
         "machine": machine.describe(),
-        "seconds": round(time.perf_counter() - begin, 1),
+        "seconds": round(time.perf_counter() - start, 1),
         "training": {"epochs": epochs, "scenes": SCENES, "ap50": ann},
         "casc": {**found, "ticks": ticked.to_dict()},
         "result": result.to_dict(),

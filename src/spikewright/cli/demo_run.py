@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikewright import api, training
 from spikewright.cli import demo_text as text
-from spikewright.cli.demo_files import claim
+from spikewright.cli.demo_files import begin
 from spikewright.cli.demo_training import Trained, as_tensors, train
 from spikewright.cli.files import write
 from spikewright.cli.machine import MachineOptions
@@ -60,15 +60,7 @@ def run(
     Raises:
         ConfigError: If ``epochs`` is below 1 or files are in the way.
     """
-    if epochs < 1:
-        raise ConfigError(f"--epochs: expected at least 1, got {epochs}. Raise it.")
-    claim(folder, FILES, SCHEMA, force=force)
-    said: list[str] = []
-
-    def tell(block: str) -> None:
-        said.append(block)
-        terminal.tell(block + "\n")
-
+    said, tell = begin(folder, FILES, SCHEMA, epochs, terminal, force=force)
     tell(text.OPENING)
     scans, test = load_digits("train"), load_digits("test")
     place = machine.place

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from spikewright.data.items import check_index
+from spikewright.data.items import check_index, check_labels
 from spikewright.errors import ConfigError, FileFormatError
 
 __all__ = ["CLASSES", "TextSet", "load_ag_news", "plain_text", "read_ag_news"]
@@ -55,11 +55,7 @@ class TextSet(Dataset[tuple[str, int]]):
     labels: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if len(self.texts) != len(self.labels):
-            raise FileFormatError(
-                f"{self.name}: expected one label per text, got {len(self.texts)} texts and "
-                f"{len(self.labels)} labels. Write the file again."
-            )
+        check_labels(self.name, "text", len(self.texts), len(self.labels))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikewright._vision import pillow_image
-from spikewright.data.items import check_index
+from spikewright.data.items import check_index, check_labels
 from spikewright.data.preprocess import Preprocess
 from spikewright.errors import FileFormatError
 from spikewright.files import read_bytes
@@ -89,11 +89,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
     preprocess: Preprocess
 
     def __post_init__(self) -> None:
-        if len(self.reader) != len(self.labels):
-            raise FileFormatError(
-                f"{self.name}: expected one label per image, got {len(self.reader)} images and "
-                f"{len(self.labels)} labels. Write the file again."
-            )
+        check_labels(self.name, "image", len(self.reader), len(self.labels))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -238,9 +238,8 @@ def diagnose(
             if interrupts.requested:
                 break
     if not comparison.samples:
-        if interrupts.requested:
-            raise KeyboardInterrupt
-        raise CalibrationError("diagnose: expected at least one batch, got none. Check the loader.")
+        said = "diagnose: expected at least one batch, got none. Check the loader."
+        raise interrupts.nothing_done(CalibrationError(said))
     return Diagnosis(
         layers=comparison.layers(),
         samples=comparison.samples,

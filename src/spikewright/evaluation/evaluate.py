@@ -203,9 +203,8 @@ def evaluate(
             if interrupts.requested:
                 break
     if not counters or not counters[0].samples:
-        if interrupts.requested:
-            raise KeyboardInterrupt
-        raise CalibrationError("evaluate: expected at least one batch, got none. Check the loader.")
+        said = "evaluate: expected at least one batch, got none. Check the loader."
+        raise interrupts.nothing_done(CalibrationError(said))
     right, known = counters[0].answers.reference
     return Result(
         lengths=tuple(c.result() for c in counters),

@@ -75,9 +75,8 @@ def evaluate(
             if interrupts.requested:
                 break
     if not counter.samples:
-        if interrupts.requested:
-            raise KeyboardInterrupt
-        raise CalibrationError("evaluate: expected at least one text, got none. Check the loader.")
+        said = "evaluate: expected at least one text, got none. Check the loader."
+        raise interrupts.nothing_done(CalibrationError(said))
     return Result(
         lengths=(dataclasses.replace(counter.result(), unit="token"),),
         reference_correct=answers.reference[0],

@@ -259,10 +259,15 @@ def edited(path: Path, change: Any) -> None:
 def test_each_field_has_its_kind_and_range(
     tmp_path: Path, network: SpikingNetwork, change: Any, message: str
 ) -> None:
-    path = tmp_path / "net.safetensors"
+    refuses(tmp_path, network, rewrite, change, rf"net\.safetensors: .*{message}")
+
+
+def refuses(folder: Path, network: SpikingNetwork, edit: Any, change: Any, message: str) -> None:
+    """Save, edit, and see it refused."""
+    path = folder / "net.safetensors"
     network.save(path)
-    rewrite(path, change)
-    with pytest.raises(FileFormatError, match=rf"net\.safetensors: .*{message}"):
+    edit(path, change)
+    with pytest.raises(FileFormatError, match=message):
         sw.load(path)
 
 
@@ -291,11 +296,7 @@ def fill(name: str, value: float) -> Any:
 def test_tensors_that_no_network_has(
     tmp_path: Path, network: SpikingNetwork, change: Any, message: str
 ) -> None:
-    path = tmp_path / "net.safetensors"
-    network.save(path)
-    edited(path, change)
-    with pytest.raises(FileFormatError, match=message):
-        sw.load(path)
+    refuses(tmp_path, network, edited, change, message)
 
 
 def test_a_description_nested_without_end(tmp_path: Path, network: SpikingNetwork) -> None:
