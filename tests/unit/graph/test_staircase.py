@@ -333,7 +333,9 @@ def test_what_follows_a_staircase_stays_and_is_judged_by_itself(name: str) -> No
     (site,) = staircases(find_staircases(graph))
     assert site.inputs == ("0/conv2d",)
     assert site.kwargs == {"cap": float(torch.tensor(THETA)), "levels": 8, "offset": 0.5}
-    found = inspect_graph(find_activations(normalise(graph)))
+    # With neurons behind it, or a curve would stay analog with all that follows the last ones.
+    spiking = nn.Sequential(model, nn.ReLU(), nn.Linear(3, 2))
+    found = inspect_graph(find_activations(normalise(graph_of(spiking, DATA))))
     assert {r.operator for r in found.rows if r.becomes == "refused"} == refused
     if not refused:
         with torch.no_grad():
