@@ -31,7 +31,7 @@ def test_an_unknown_name_shows_the_nearest_and_the_known() -> None:
     with pytest.raises(UnknownNameError, match=re.escape(message)) as caught:
         named("cifar10_test")
     assert all(name in str(caught.value) for name in names())
-    with pytest.raises(UnknownNameError, match=re.escape("FILE.npz, cifar10-test")):
+    with pytest.raises(UnknownNameError, match=re.escape("FILE.npz, boxes:PATH, cifar10-test")):
         resolve("nonsense")
     with pytest.raises(UnknownNameError):
         describe("nonsense")
