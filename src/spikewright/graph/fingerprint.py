@@ -124,7 +124,11 @@ class _Walk:
             return (kind, self.of(value.__func__))
         if isinstance(value, _BUILT_IN):
             own = getattr(value, "__self__", None)
-            require_pure(value.__module__ if own is None else getattr(own, "__name__", None))
+            if own is None:  # methods of built-in types say their module by their type
+                owner = getattr(value, "__objclass__", value)
+                require_pure(getattr(owner, "__module__", None))
+            else:
+                require_pure(getattr(own, "__name__", None))
             if own is None or isinstance(own, type | types.ModuleType):
                 return ("built in", Same(value))
             return ("built in", value.__name__, self.of(own))
