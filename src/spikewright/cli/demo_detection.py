@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo of object detection: from scenes of digits to boxes from spikes, in two ways."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,20 +12,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from spikewright import api, training
-from spikewright.cli.demo_files import begin
-from spikewright.cli.demo_text import block
-from spikewright.cli.files import write
+from spikewright.cli.demo_files import begin, store
+from spikewright.cli.demo_text import block, listed
 from spikewright.cli.machine import MachineOptions
 from spikewright.cli.sources import describe
 from spikewright.cli.terminal import Terminal, command
 from spikewright.data import DetectionSet, loader, pasted_digits
 from spikewright.detection import AnchorFreeYolo, Annotations, CocoTruth, Detections
-from spikewright.errors import ConfigError
 from spikewright.evaluation import Result
 from spikewright.models.detection import casc_yolo_vgg16
 from spikewright.network import SpikingNetwork
 from spikewright.progress import track
-from spikewright.report.write import write_report
 from spikewright.simulators import settle
 from spikewright.tasks import Detection
 from spikewright.text import counted, number, percent, table
@@ -89,12 +85,12 @@ def run(
     scenes = _Kept(pasted_digits("train", SCENES, size=SIDE, seed=SEED), shown)
     held_out = pasted_digits("test", TESTED, size=SIDE, seed=SEED + 1)
     test = list(loader(held_out, BATCH))
-    judge = _Judge(test, held_out.classes)
+    truth = CocoTruth([a for _, given in test for a in given], held_out.classes)
     trained = _trained(scenes, epochs, place, progress=shown)
     model = casc_yolo_vgg16(len(held_out.classes), WIDTH, stride=STRIDE)
     model.load_state_dict(trained.model.weights())
     model.to(place).eval()
-    ann = judge.ap50(_boxes(model, test, place))
+    ann = truth.score(list(_boxes(model, test, place))).ap50
     tell(_training(trained, model, ann))
 
     calibration = torch.stack([x for x, _ in scenes.items[:64]]).to(place)
@@ -118,7 +114,7 @@ def run(
     )
     exact = quantised.model.double()
     lossless = api.convert(exact, "casc", T=T, calibration=[calibration.double()])
-    found = _at_rest(exact, lossless, moved, judge)
+    found = _at_rest(exact, lossless, moved, truth)
     few = [(x[:TICKED].double(), given[:TICKED]) for x, given in moved[:1]]
     ticked = api.evaluate(lossless, few, reference=exact, task=task, progress=shown)
     tell(_settling(found, ticked, quantised))
@@ -131,35 +127,14 @@ def run(
         "casc": {**found, "ticks": ticked.to_dict()},
         "result": result.to_dict(),
     }
-    folder.mkdir(exist_ok=True)
-    write(folder / "detector.safetensors", save(model.state_dict()))
-    snn.save(folder / "snn.safetensors")
-    write(folder / "demo.json", json.dumps(numbers, indent=1) + "\n")
-    data = {**result.to_dict(), "data": describe(held_out)}
-    write(folder / "result.json", json.dumps(data, indent=1) + "\n")
-    write(folder / "summary.txt", "\n\n".join(said) + "\n")
-    files = dict(FILES)
-    try:
-        write_report([folder / "result.json"], folder / "report.html")
-    except ConfigError as error:  # matplotlib and jinja2 are an extra
-        del files["report.html"]
-        terminal.note(f"no report.html: {error}")
+    found_in = {**result.to_dict(), "data": describe(held_out)}
+    models_written = {"detector.safetensors": save(model.state_dict())}
+    data_written = {"demo.json": numbers, "result.json": found_in}
+    files = store(folder, FILES, terminal, models_written, snn, data_written, said)
     terminal.tell(_closing(folder, files, numbers["seconds"]))
     if terminal.json or terminal.quiet:
         terminal.result(_measurement(result, snn), numbers)
     return 0 if found["equal"] else 1
-
-
-class _Judge:
-    """The true boxes, against which lists of detections are scored."""
-
-    def __init__(
-        self, batches: Sequence[tuple[Tensor, list[Annotations]]], classes: Sequence[str]
-    ) -> None:
-        self._truth = CocoTruth([a for _, given in batches for a in given], classes)
-
-    def ap50(self, boxes: Iterator[Detections]) -> float | None:
-        return self._truth.score(list(boxes)).ap50
 
 
 def _trained(
@@ -198,7 +173,7 @@ def _boxes(
 
 
 def _at_rest(
-    exact: nn.Module, snn: SpikingNetwork, batches: Sequence[tuple[Tensor, Any]], judge: _Judge
+    exact: nn.Module, snn: SpikingNetwork, batches: Sequence[tuple[Tensor, Any]], truth: CocoTruth
 ) -> dict[str, Any]:
     """Hold the quantised network's maps and boxes beside the spiking one's at rest."""
     decode, largest = AnchorFreeYolo(stride=STRIDE), 0.0
@@ -211,8 +186,8 @@ def _at_rest(
             for kept, outputs in zip(boxes, (wanted, found), strict=True):
                 kept += decode(outputs, (x.shape[2], x.shape[3]))
     return {
-        "quantised_ap50": judge.ap50(iter(boxes[0])),
-        "spiking_ap50": judge.ap50(iter(boxes[1])),
+        "quantised_ap50": truth.score(boxes[0]).ap50,
+        "spiking_ap50": truth.score(boxes[1]).ap50,
         "largest_difference": largest,
         "equal": largest < 1e-9,
     }
@@ -241,7 +216,9 @@ def _measurement(result: Result, snn: SpikingNetwork) -> str:
         for t in range(1, at.steps + 1)
     ]
     neurons = snn.neurons()
-    ann = ", ".join(f"{s.name} {percent(s.reference)}" for s in at.series if s.reference)
+    ann = ", ".join(
+        f"{s.name} {percent(s.reference)}" for s in at.series if s.reference is not None
+    )
     return "\n".join(
         [
             block(
@@ -276,11 +253,9 @@ def _settling(found: dict[str, Any], ticked: Result, trained: training.TrainingR
 
 
 def _closing(folder: Path, files: dict[str, str], seconds: float) -> str:
-    width = max(map(len, files))
-    listed = "\n".join(f"  {name:<{width}s}  {what}" for name, what in files.items())
     own = command("evaluate", "--help")
     return (
-        f"Written to {folder} after {seconds:.0f} s:\n{listed}\n\n"
+        f"Written to {folder} after {seconds:.0f} s:\n{listed(files)}\n\n"
         "Your own detector: give --model, --calibration boxes:FOLDER, --data boxes:FOLDER and\n"
         f"--decode; see {own}"
     )

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all demos begin with: whose files may be replaced, and a text that is told and kept."""
+"""What all demos begin and end with: whose files may be replaced, what is told, what is written."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from spikewright.cli.files import check_outputs
+from spikewright.cli.files import check_outputs, write
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import ConfigError
+from spikewright.network import SpikingNetwork
+from spikewright.report.write import write_report
 
-__all__ = ["begin"]
+__all__ = ["begin", "store"]
 
 
 def begin(
@@ -48,6 +51,45 @@ def begin(
         terminal.tell(block + "\n")
 
     return said, tell
+
+
+def store(
+    folder: Path,
+    files: Mapping[str, str],
+    terminal: Terminal,
+    weights: Mapping[str, bytes],
+    snn: SpikingNetwork,
+    data: Mapping[str, Mapping[str, Any]],
+    said: Sequence[str],
+) -> dict[str, str]:
+    """Write what a demo has found, and its report if that can be made.
+
+    Args:
+        folder: Where files go; made if it is missing.
+        files: Name to what it is, of all files.
+        terminal: Is told if there is no report.
+        weights: File name to content, of the original network.
+        snn: The spiking network, written to ``snn.safetensors``.
+        data: File name to JSON-able data; ``result.json`` is what the report is made of.
+        said: The blocks of text, written to ``summary.txt``.
+
+    Returns:
+        The files that were written, with what they are.
+    """
+    folder.mkdir(exist_ok=True)
+    for name, content in weights.items():
+        write(folder / name, content)
+    snn.save(folder / "snn.safetensors")
+    for name, found in data.items():
+        write(folder / name, json.dumps(found, indent=1) + "\n")
+    write(folder / "summary.txt", "\n\n".join(said) + "\n")
+    written = dict(files)
+    try:
+        write_report([folder / "result.json"], folder / "report.html")
+    except ConfigError as error:  # matplotlib and jinja2 are an extra
+        del written["report.html"]
+        terminal.note(f"no report.html: {error}")
+    return written
 
 
 def _claim(folder: Path, files: Iterable[str], schema: str, *, force: bool) -> None:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo does, step by step, each step an ordinary call of the public functions."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,16 @@ from torch import Tensor
 
 from spikewright import api, training
 from spikewright.cli import demo_text as text
-from spikewright.cli.demo_files import begin
+from spikewright.cli.demo_files import begin, store
 from spikewright.cli.demo_training import Trained, as_tensors, train
-from spikewright.cli.files import write
 from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import CALIBRATION_SAMPLES
 from spikewright.cli.sources import describe, preprocess_of, spread
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ImageSet, load_digits
 from spikewright.energy import choose_models, energy_of
-from spikewright.errors import ConfigError
 from spikewright.evaluation import Result
 from spikewright.methods.spikeconverter import SpikeConverter
-from spikewright.report.write import write_report
 from spikewright.training import TrainingResult
 
 __all__ = ["run"]
@@ -121,13 +117,9 @@ def run(
         "result": result.to_dict(),
     }
     found = {**result.to_dict(), "data": describe(test)}
-    _write(folder, trained, snn.save, {"demo.json": numbers, "result.json": found}, said)
-    files = dict(FILES)
-    try:
-        write_report([folder / "result.json"], folder / "report.html")
-    except ConfigError as error:  # matplotlib and jinja2 are an extra
-        del files["report.html"]
-        terminal.note(f"no report.html: {error}")
+    models_written = {"digits.safetensors": save(trained.model.state_dict())}
+    data_written = {"demo.json": numbers, "result.json": found}
+    files = store(folder, FILES, terminal, models_written, snn, data_written, said)
     terminal.tell(text.closing(folder, files))
     if terminal.json or terminal.quiet:
         terminal.result(measured, {**numbers, "files": [str(folder / name) for name in files]})
@@ -155,18 +147,3 @@ def _trained_for_it(
     snn = api.convert(exact, "casc", T=T, calibration=[calibration.double()])
     measured = api.evaluate(snn, [(x.double(), y) for x, y in batches], reference=exact)
     return quantised, measured
-
-
-def _write(
-    folder: Path,
-    trained: Trained,
-    save_snn: Callable[[Path], None],
-    numbers: Mapping[str, Mapping[str, Any]],
-    said: Sequence[str],
-) -> None:
-    folder.mkdir(exist_ok=True)
-    write(folder / "digits.safetensors", save(trained.model.state_dict()))
-    save_snn(folder / "snn.safetensors")
-    for name, data in numbers.items():
-        write(folder / name, json.dumps(data, indent=1) + "\n")
-    write(folder / "summary.txt", "\n\n".join(said) + "\n")

@@ -24,6 +24,7 @@ __all__ = [
     "closing",
     "conversion",
     "energy",
+    "listed",
     "measurement",
     "pipeline",
     "settling",
@@ -188,8 +189,6 @@ def settling(trained: TrainingResult, result: Result) -> str:
 
 def closing(folder: Path, files: Mapping[str, str]) -> str:
     """Say what was written and what to do next."""
-    width = max(map(len, files))
-    listed = "\n".join(f"  {name:<{width}s}  {what}" for name, what in files.items())
     evaluate = ("evaluate", "--snn", folder / "snn.safetensors", "--data", "digits-test")
     inspect = ("inspect", "--model", "torchvision:resnet18", "--shape", "3,64,64")
     missing = (
@@ -198,11 +197,17 @@ def closing(folder: Path, files: Mapping[str, str]) -> str:
         else "\nThe second one needs torchvision: pip install 'spikewright[vision]'"
     )
     return (
-        f"Written to {folder}:\n{listed}\n\n"
+        f"Written to {folder}:\n{listed(files)}\n\n"
         "Next, for example:\n"
         f"  {command(*evaluate, '--layers')}\n"
         f"  {command(*inspect)}{missing}"
     )
+
+
+def listed(files: Mapping[str, str]) -> str:
+    """Write a line for each file: its name and what it is."""
+    width = max(map(len, files))
+    return "\n".join(f"  {name:<{width}s}  {what}" for name, what in files.items())
 
 
 def block(title: str, **rows: str) -> str:

@@ -154,6 +154,12 @@ class Task:
         return repr(target).encode()
 
 
+def no_decisions(steps: int) -> dict[str, Any]:
+    """Return the fields of ``LengthResult`` on decisions where none are counted."""
+    zeros = (0,) * steps
+    return {"labelled": 0, "correct": zeros, "compared": 0, "agree": zeros}
+
+
 def refuse(task: str, form: Form, expected: str) -> ConfigError:
     """Return the error for outputs that a task cannot decide from."""
     return ConfigError(

@@ -28,7 +28,7 @@ from spikewright.detection import (
 from spikewright.errors import ConfigError
 from spikewright.graph.batch import sizes
 from spikewright.network import SpikingNetwork
-from spikewright.tasks.base import Answers, Beside, Task
+from spikewright.tasks.base import Answers, Beside, Task, no_decisions
 from spikewright.tasks.box_parts import parts_of, scene_of
 from spikewright.tasks.form import Form
 from spikewright.tasks.part_score import PartScore
@@ -190,9 +190,12 @@ class _Seen:
 
     def facts(self) -> dict[str, Any]:
         """Return the boxes; see :class:`Answers`."""
-        steps = (0,) * self._steps
-        facts = {"labelled": 0, "correct": steps, "compared": 0, "agree": steps}
-        return {**facts, "outputs": "boxes", "task": self._task.name, "tally": self._boxes}
+        return {
+            **no_decisions(self._steps),
+            "outputs": "boxes",
+            "task": self._task.name,
+            "tally": self._boxes,
+        }
 
 
 @dataclass(frozen=True, eq=False)

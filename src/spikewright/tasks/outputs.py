@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import difference
-from spikewright.tasks.base import Answers, Beside, Task
+from spikewright.tasks.base import Answers, Beside, Task, no_decisions
 from spikewright.tasks.form import Form, Wanted
 from spikewright.tasks.output_error import OutputError, exact_sum
 
@@ -25,7 +25,7 @@ _LARGEST = 1e280
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs(Task):
-    """Decides nothing: figures are relative error and signal-to-noise ratio of every output.
+    """Decides nothing: the figure is the relative error of every output.
 
     For regression, maps, embeddings, and every network whose task we do not know. Labels are not
     read. Integer and boolean outputs have the share of equal elements.
@@ -76,10 +76,7 @@ class Differences:
     def facts(self) -> dict[str, Any]:
         """Return the sums; see :class:`Answers`."""
         return {
-            "labelled": 0,
-            "correct": (0,) * self._steps,
-            "compared": 0,
-            "agree": (0,) * self._steps,
+            **no_decisions(self._steps),
             "outputs": self._form.text,
             "task": Outputs.name,
             "unused_labels": self._unused_labels,

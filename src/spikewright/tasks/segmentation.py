@@ -14,7 +14,7 @@ from torch import Tensor
 from spikewright.detection import Confusion, confusion
 from spikewright.errors import ConfigError
 from spikewright.network import SpikingNetwork
-from spikewright.tasks.base import Answers, Beside, Task, refuse
+from spikewright.tasks.base import Answers, Beside, Task, no_decisions, refuse
 from spikewright.tasks.form import Form, Wanted
 from spikewright.tasks.part_score import PartScore
 from spikewright.tasks.scene import Scene
@@ -126,10 +126,12 @@ class _Counted:
 
     def facts(self) -> dict[str, Any]:
         """Return the counts; see :class:`Answers`."""
-        steps = (0,) * len(self._right)
-        tally = Pixels(tuple(self._right), tuple(self._same), self._ann)
-        facts = {"labelled": 0, "correct": steps, "compared": 0, "agree": steps}
-        return {**facts, "outputs": "scores of pixels", "task": self._task.name, "tally": tally}
+        return {
+            **no_decisions(len(self._right)),
+            "outputs": "scores of pixels",
+            "task": self._task.name,
+            "tally": Pixels(tuple(self._right), tuple(self._same), self._ann),
+        }
 
 
 def _decided(scores: Tensor, target: Tensor | None) -> Tensor:
