@@ -10,6 +10,7 @@ import pytest
 from spikewright.cli import demo_detection, main
 from spikewright.cli.options import TaskOptions
 from spikewright.cli.task import check_task, task_of
+from spikewright.cli.verbs.demo import EPOCHS, OUTPUTS
 from spikewright.detection import Custom, DflYolo
 from spikewright.errors import ConfigError, UnknownNameError
 from spikewright.tasks import Detection, Segmentation
@@ -65,6 +66,11 @@ def test_missing_classes_and_unknown_decoders_are_refused() -> None:
         task_of(TaskOptions(decode="yolov8"))
     with pytest.raises(UnknownNameError, match="yolov88"):
         check_task(TaskOptions(decode="yolov88"))
+
+
+def test_the_two_demos_are_not_in_each_others_way() -> None:
+    assert OUTPUTS.keys() == EPOCHS.keys()
+    assert len(set(OUTPUTS.values())) == len(OUTPUTS)
 
 
 @pytest.mark.slow

@@ -11,13 +11,16 @@ from spikewright.cli.option_values import Whole
 
 __all__ = ["demo"]
 
-OUTPUT = Path("spikewright-demo")
+OUTPUTS = {
+    "classification": Path("spikewright-demo"),
+    "detection": Path("spikewright-demo-detection"),
+}
 EPOCHS = {"classification": 8, "detection": 5}
 
 
 def demo(
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FOLDER")] = OUTPUT,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FOLDER")] = None,
     task: Literal["classification", "detection"] = "classification",
     epochs: Whole = None,
     force: bool = False,
@@ -25,11 +28,13 @@ def demo(
 ) -> int:
     """Train a small network on handwritten digits, convert it, verify it, measure it.
 
-    Needs no data and no options; takes less than a minute and writes its results to a folder. With
-    --task detection it finds digits in pictures, which takes about four minutes.
+    Needs no data and no options; takes less than a minute and writes its results to a folder.
+
+    With --task detection it finds digits in pictures, which takes about four minutes.
 
     Args:
-        output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo]
+        output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo,
+            of detection spikewright-demo-detection]
         task: What the network is for. [default: classification]
         epochs: Passes over the training data; fewer are faster and less accurate. [default: 8, of
             detection 5]
@@ -42,7 +47,7 @@ def demo(
         from spikewright.cli.demo_run import run
 
     return run(
-        output,
+        OUTPUTS[task] if output is None else output,
         EPOCHS[task] if epochs is None else epochs,
         how.terminal,
         force=force,
