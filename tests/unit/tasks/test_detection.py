@@ -105,6 +105,22 @@ def test_boxes_are_those_of_the_outputs_taken_back_into_the_image() -> None:
         assert by_name["AP"].values[step] == pytest.approx(truth.score(boxes).ap)
 
 
+def test_a_network_is_right_by_its_own_boxes_in_the_stored_image() -> None:
+    """The truth is what the ANN finds, twice as large as in its input: nothing is wrong with it."""
+    net = model()
+    with torch.no_grad():
+        own = task().decode(net(images()), (SIDE, SIDE))
+    truth = [
+        Annotations(each.boxes * 2, each.labels, (32, 32), Placement((0.5, 0.5))) for each in own
+    ]
+    assert sum(map(len, truth)) > 9
+    snn = sw.convert(net, "spikeconverter", T=4, calibration=images())
+    (found,) = sw.evaluate(snn, [(images(), truth)], reference=net, task=task()).lengths
+    by_name = {each.name: each for each in found.series}
+    assert by_name["AP"].reference == pytest.approx(1.0)
+    assert (by_name["AP50"].at() or 0.0) > 0.5
+
+
 def test_the_reference_is_the_models_own_and_faithful_to_itself() -> None:
     net = model()
     snn = sw.convert(net, "spikeconverter", T=20, calibration=images().double().float())

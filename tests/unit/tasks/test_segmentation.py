@@ -57,8 +57,9 @@ def test_mean_iou_after_every_step_is_that_of_the_definition() -> None:
     for value, decided in zip(by_name["mean IoU"].values, steps, strict=True):
         assert value == pytest.approx(mean_iou(decided, labels()), abs=1e-6)
     assert by_name["mean IoU"].reference == pytest.approx(mean_iou(ann, labels()), abs=1e-6)
-    fidelity = mean_iou(steps[-1], ann)
-    assert by_name["fidelity mean IoU"].at() == pytest.approx(fidelity, abs=1e-6)
+    fidelity = [mean_iou(decided, ann) for decided in steps]
+    assert fidelity[0] < 0.99  # or any two maps would do
+    assert by_name["fidelity mean IoU"].values == pytest.approx(fidelity, abs=1e-6)
 
 
 def test_parts_add_up() -> None:
