@@ -127,7 +127,7 @@ def _edit_network(folder: Path, draw: random.Random) -> tuple[Path, str]:
         except (KeyError, IndexError, TypeError, AttributeError, RuntimeError):
             break  # an earlier edit took away what this one was to change
     text = json.dumps(data)
-    digest = files._digest(tensors, text)
+    digest = files.digest(tensors, text)
     new = folder / "edited.safetensors"
     save_file(tensors, new, {**metadata, "network": text, "digest": digest})
     return new, "; ".join(done)

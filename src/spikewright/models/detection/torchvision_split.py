@@ -49,11 +49,12 @@ def split(detector: nn.Module) -> tuple[nn.Module, "Postprocess"]:
     Raises:
         UnsupportedModuleError: If it is another model, or one with masks or keypoints.
 
-    Example:
-        >>> body, postprocess = split(detector)                             # doctest: +SKIP
-        >>> x, sizes = postprocess.preprocess(images)                       # doctest: +SKIP
-        >>> snn = spikewright.convert(body, T=8, calibration=x)             # doctest: +SKIP
-        >>> postprocess(snn(x), sizes)[0].boxes                             # doctest: +SKIP
+    Example::
+
+        body, postprocess = split(detector)
+        x, sizes = postprocess.preprocess(images)
+        snn = spikewright.convert(body, T=8, calibration=x)
+        postprocess(snn(x), sizes)[0].boxes
     """
     family, title = detector_family(detector), type(detector).__name__
     if family is None:
