@@ -3,8 +3,9 @@
 
 Every operator is in one class. *Weighted*: linear with weights of its own. *Layout*: moves
 elements, so a spike train stays a spike train. *Mixing*: linear without weights (averages, sums).
-*Pool*: takes maxima, done by the spiking gate. *Activation*: becomes neurons. Everything else is
-analog, and only allowed where no spikes are needed any more (or not yet).
+*Pool*: takes maxima, done by the spiking gate. *Activation*: becomes neurons. *Product*: multiplies
+two values, one of them held in registers. Everything else is analog: done where no spikes are
+needed (any more, or yet), or by the function units of populations.
 """
 
 from collections.abc import Iterable
@@ -17,9 +18,11 @@ __all__ = [
     "ACTIVATIONS",
     "AFFINE",
     "ANALOG_RELAY",
+    "HOLD",
     "INPUT",
     "INPUT_SITE",
     "NAMES",
+    "PRODUCT",
     "READOUT",
     "RECTIFY",
     "RELAY",
@@ -37,18 +40,31 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "input", "weighted", "layout", "mixing", "add", "pool", "site", "shape", "activation", "analog"
+    "input",
+    "weighted",
+    "layout",
+    "mixing",
+    "add",
+    "pool",
+    "product",
+    "hold",
+    "site",
+    "shape",
+    "activation",
+    "analog",
 ]
 
 INPUT = "input"
 RECTIFY = "sw.rectify"  # neurons with a ReLU's range: args (x,), kwargs cap (levels, offset)
 RELAY = "sw.relay"  # ON/OFF pair carrying a signed value: args (x,), kwargs cap
 ANALOG_RELAY = "sw.analog_relay"  # a relay that the user left analog
-READOUT = "sw.readout"  # accumulates, never fires
+READOUT = "sw.readout"  # accumulates, never fires: outputs or function units read it
 INPUT_SITE = "sw.encode_input"  # encodes the network's input, signed or not
 AFFINE = "sw.affine"  # x * gain + bias, gain and bias broadcast over the channel axis
 WINDOW_SUM = "sw.window_sum"  # whole multiples summed over windows: args (x, one matrix an axis)
 SCALE = "sw.scale"  # x * gain: a synapse's own factor, one weight a wire
+HOLD = "sw.hold"  # registers that hold a whole train's values: the held factor of a product
+PRODUCT = "sw.product"  # args (left, right), one of them held; kwargs by: "mul" or "matmul"
 
 SPIKING_OPS = frozenset({RECTIFY, RELAY, INPUT_SITE})
 SITE_OPS = SPIKING_OPS | {ANALOG_RELAY, READOUT}
@@ -258,6 +274,8 @@ NAMES: dict[str, str] = {
     INPUT_SITE: "input neurons",
     AFFINE: "batch norm",
     SCALE: "scale",
+    HOLD: "held factor",
+    PRODUCT: "product of two values",
 }
 
 
@@ -293,6 +311,10 @@ def kind(node: Node) -> Kind:
         return "site"
     if op in _WEIGHTED:
         return "weighted"
+    if op == PRODUCT:
+        return "product"
+    if op == HOLD:
+        return "hold"
     if op == "operator.getitem" and node.shape is None:
         return "shape"
     if op in (SCALE, WINDOW_SUM) or op in _MIXING:

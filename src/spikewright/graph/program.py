@@ -35,10 +35,27 @@ def _scale(x: Tensor, gain: Tensor) -> Tensor:
     return x * gain
 
 
+def _hold(x: Tensor) -> Tensor:
+    return x
+
+
+def _product(left: Tensor, right: Tensor, by: str) -> Tensor:
+    return torch.matmul(left, right) if by == "matmul" else left * right
+
+
 def _window_sum(x: Tensor, *matrices: Tensor) -> Tensor:
     for axis, matrix in enumerate(matrices, start=x.ndim - len(matrices)):
         x = torch.matmul(x.movedim(axis, -1), matrix.to(x.dtype).T).movedim(-1, axis)
     return x
+
+
+_OPERATORS |= {
+    ops.AFFINE: _affine,
+    ops.SCALE: _scale,
+    ops.WINDOW_SUM: _window_sum,
+    ops.HOLD: _hold,
+    ops.PRODUCT: _product,
+}
 
 
 def resolve_operator(op: str) -> Callable[..., Any]:
@@ -50,12 +67,6 @@ def resolve_operator(op: str) -> Callable[..., Any]:
     Raises:
         FileFormatError: If there is no such operator.
     """
-    if op == ops.AFFINE:
-        return _affine
-    if op == ops.SCALE:
-        return _scale
-    if op == ops.WINDOW_SUM:
-        return _window_sum
     if op in _OPERATORS:
         return _OPERATORS[op]
     parts = op.split(".")

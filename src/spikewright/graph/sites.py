@@ -17,7 +17,10 @@ from spikewright.graph.activation import activation_range
 from spikewright.graph.advice import is_random, why_refused
 from spikewright.graph.batch import is_plain
 from spikewright.graph.constants import constants
+from spikewright.graph.function_units import is_function
 from spikewright.graph.ir import Graph, Node, Ref
+from spikewright.graph.place_functions import place_functions
+from spikewright.graph.regions import is_product, regions
 from spikewright.graph.staircase import find_staircases
 
 __all__ = [
@@ -32,6 +35,9 @@ __all__ = [
 ]
 
 
+EMBEDDING = "aten.embedding.default"
+
+
 @dataclass(frozen=True)
 class Value:
     """What a node's value is made of.
@@ -41,7 +47,8 @@ class Value:
         weighted: It has passed weights since the last neurons: a signed analog value.
         analog: Some of it is analog: the input, or a relay left analog.
         prefix: It depends on nothing but the input, before any weights.
-        tail: It lies behind the read-out: analog work after which no neurons follow.
+        tail: It lies behind read-outs: complete values, of which function units or analog work at
+            the end of the network make others.
         rectified: It is never negative.
     """
 
@@ -139,13 +146,12 @@ def _rectify_before_pool(graph: Graph) -> None:
 def flow(graph: Graph) -> dict[str, Value]:
     """Say of every value what it is made of; see :class:`Value`."""
     values: dict[str, Value] = {}
-    below = _leads_to(graph, {n.name for n in graph if ops.kind(n) == "site"})
     for node in graph:
-        values[node.name] = _value_of(node, [values[i] for i in node.inputs], below)
+        values[node.name] = _value_of(node, [values[i] for i in node.inputs])
     return values
 
 
-def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
+def _value_of(node: Node, sources: list[Value]) -> Value:
     kind = ops.kind(node)
     if kind == "input":
         return Value(analog=True, prefix=True)
@@ -161,10 +167,17 @@ def _value_of(node: Node, sources: list[Value], below: set[str]) -> Value:
         return Value(tail=True)
     analog = any(s.analog for s in sources)
     prefix = all(s.prefix for s in sources)
+    if node.op == EMBEDDING and prefix:
+        return Value(analog=True, prefix=True, weighted=True)
     if kind == "analog":
-        return Value(analog=True, prefix=True) if prefix else Value(tail=node.name not in below)
+        early = prefix and not any(s.weighted for s in sources)
+        return Value(analog=True, prefix=True) if early else Value(tail=True)
+    if kind == "product":
+        return Value(weighted=True)
+    if kind == "hold":
+        return Value()
     if prefix and kind != "weighted":
-        return Value(analog=True, prefix=True)
+        return Value(analog=True, prefix=True, weighted=any(s.weighted for s in sources))
     if kind == "pool":
         return Value(
             train=sources[0].train,
@@ -193,20 +206,6 @@ def _leads_to(graph: Graph, names: Collection[str]) -> set[str]:
     return found
 
 
-def _in_front_of_neurons(graph: Graph) -> set[str]:
-    """Return the nodes that depend on the input, but on no neurons."""
-    neurons = {n.name for n in graph if n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE}
-    found: set[str] = set()
-    for node in graph:
-        if any(i in neurons for i in node.inputs):
-            neurons.add(node.name)
-        elif node.name in neurons:
-            continue
-        elif ops.kind(node) == "input" or any(i in found for i in node.inputs):
-            found.add(node.name)
-    return found
-
-
 def analog_inputs(graph: Graph) -> tuple[str, ...]:
     """Return the analog values that the network reads: its input, or what is made of it first."""
     values, users = flow(graph), graph.users()
@@ -220,29 +219,28 @@ def analog_inputs(graph: Graph) -> tuple[str, ...]:
 
 
 def refusals(graph: Graph) -> list[Refusal]:
-    """List every operator that cannot be taken.
+    """List every operator that cannot be taken: neither linear, nor a function of neurons' values.
 
-    In front of neurons those are all that are neither linear nor a known activation; anywhere,
-    random operators and embeddings. Behind the last neurons an operator and all that follows it,
-    weighted layers as well, is analog work behind a read-out; but not where there are no neurons
-    in front of it either.
+    Behind the last neurons any operator is analog work, and so is one in front of all weights.
+    Random operators, and embeddings of what is no input, are refused anywhere.
     """
-    values, early = flow(graph), _in_front_of_neurons(graph)
-    layers = _leads_to(graph, {n.name for n in graph if ops.kind(n) in ("weighted", "pool")})
-    fixed = constants(graph)
+    parts, fixed = regions(graph), constants(graph)
+    layers = _leads_to(
+        graph, {n.name for n in graph if ops.kind(n) in ("weighted", "pool", "site")}
+    )
     found: list[Refusal] = []
     for node in graph:
-        value, why = values[node.name], why_refused(node)
-        if is_random(node) or "embedding" in node.op:
-            found.append(Refusal(node, why.reason, why.advice))
-        tail = value.tail and not (node.name in early and node.name in layers)
-        if tail or value.prefix or node.name in fixed:
+        why, part = why_refused(node), parts[node.name]
+        if node.name in fixed and not is_random(node):
             continue
-        if ops.kind(node) == "analog" and not is_random(node):
+        if is_random(node) or (node.op == EMBEDDING and part.state == "function"):
             found.append(Refusal(node, why.reason, why.advice))
+        elif part.state == "function" and node.name in layers:
+            if ops.kind(node) == "analog" and not is_function(node):
+                found.append(Refusal(node, why.reason, why.advice))
         elif ops.kind(node) == "weighted" and _weight_is_a_value(node):
             reason = "its weight is computed from the input: not supported"
-            found.append(Refusal(node, reason, why_refused(node).advice))
+            found.append(Refusal(node, reason, why.advice))
     return found
 
 
@@ -277,6 +275,7 @@ def place_sites(
             "layers, ReLU-like activations and pooling in front of the last neurons:\n"
             f"{lines}\n{advice}"
         )
+    place_functions(graph)
     _split_pools(graph)
     matched: set[str] = set()
     while (target := _next_relay(graph)) is not None:
@@ -441,6 +440,11 @@ def _next_relay(graph: Graph) -> str | None:
         source = node.inputs[0]
         if ops.kind(node) == "weighted" and values[source].weighted:
             return _earliest(graph, source, values)
+        if ops.kind(node) in ("product", "hold"):
+            factors = [i for i in node.inputs if ops.kind(graph[i]) != "hold"]
+            target = next((i for i in factors if not values[i].train), None)
+            if target is not None:
+                return _earliest(graph, target, values)
         gated = ops.kind(node) == "pool" and not values[source].prefix
         if gated and (not values[source].train or len(_populations(graph, source)) > 1):
             return source
@@ -460,7 +464,10 @@ def _earliest(graph: Graph, name: str, values: dict[str, Value]) -> str:
     """Walk back through operators that only move elements, so that a value gets one relay."""
     node = graph[name]
     while ops.kind(node) == "layout":
-        node = graph[next(i for i in node.inputs if values[i].weighted)]
+        before = next((i for i in node.inputs if values[i].weighted), None)
+        if before is None:  # sums of spikes, moved
+            break
+        node = graph[before]
     return node.name
 
 
@@ -470,7 +477,8 @@ def _place_readouts(graph: Graph) -> None:
     What is made of an output without further layers (a multiple of it, its sum with another) is
     such work: a value is accumulated once.
     """
-    while (name := _next_readout(graph)) is not None:
+    fixed = frozenset(constants(graph))
+    while (name := _next_readout(graph, fixed)) is not None:
         node = graph[name]
         readout = Node(
             name=graph.fresh_name(f"{name}/readout"),
@@ -494,13 +502,17 @@ def _place_readouts(graph: Graph) -> None:
         graph.insert([readout], after=name)
 
 
-def _next_readout(graph: Graph) -> str | None:
+def _next_readout(graph: Graph, fixed: Collection[str]) -> str | None:
     """Return the first value that is read by analog work or returned, and not behind a read-out."""
     values = flow(graph)
     wanted = {o for o in graph.outputs if not values[o].tail}
     for node in graph:
         if values[node.name].tail and node.op != ops.READOUT and ops.kind(node) != "shape":
             wanted.update(
-                i for i in node.inputs if not values[i].tail and ops.kind(graph[i]) != "shape"
+                i
+                for i in node.inputs
+                if i not in fixed
+                and not (values[i].tail or (values[i].prefix and not values[i].weighted))
+                and ops.kind(graph[i]) != "shape"
             )
     return next((n.name for n in graph if n.name in wanted), None)

@@ -41,7 +41,7 @@ def fold_units(graph: Graph, units: Mapping[str, Tensor]) -> Graph:
     pending: dict[str, Tensor] = {}
     for stale in graph:
         node = graph[stale.name]
-        if ops.kind(node) == "site":
+        if ops.kind(node) in ("site", "hold"):
             _settle(graph, node, 0, pending)
             if node.name in units:
                 pending[node.name] = units[node.name]
@@ -85,10 +85,43 @@ def _forward(graph: Graph, node: Node, pending: dict[str, Tensor]) -> None:
         pending[node.name] = unit
     elif kind == "add" and _equal_units(node, pending):
         pending[node.name] = pending[node.inputs[0]]
+    elif kind == "product":
+        _onto_held(graph, node, pending)
     elif kind != "shape":
         for index, arg in enumerate(node.args):
             if isinstance(arg, Ref):
                 _settle(graph, graph[node.name], index, pending)
+
+
+def _onto_held(graph: Graph, node: Node, pending: Mapping[str, Tensor]) -> None:
+    """Carry the unit of a product's streaming factor over to the registers of the held one.
+
+    They are written once, where a factor on the wire would be multiplied at every spike. Where the
+    unit changes along an axis that the held factor does not have, it stays on the wire.
+    """
+    held = [ops.kind(graph[i]) == "hold" for i in node.inputs].index(True)
+    stream, hold = node.inputs[1 - held], graph[node.inputs[held]]
+    gain, ndim = pending[stream], len(hold.shape or ())
+    if node.kwargs["by"] == "matmul":
+        free = 1 if held == 0 else 2  # the axis of the streaming factor that is not summed over
+        wide = gain.reshape(*[1] * (2 - gain.ndim), *gain.shape)
+        fits = wide.shape[-free] == 1 and min(ndim, len(graph[stream].shape or ())) > 1
+        gain = wide.transpose(-1, -2)
+    else:
+        fits = True
+    own = sizes(hold.shape or (), 1)[max(0, ndim - gain.ndim) :]
+    fits = fits and gain.ndim <= ndim and all(
+        g in (1, size) for g, size in zip(gain.shape, own, strict=True)
+    )
+    if not fits:
+        _settle(graph, node, 1 - held, pending)
+        return
+    before = graph[hold.inputs[0]]
+    if before.op == ops.SCALE and graph.has_one_reader(before.name):
+        _replace(graph, before, 1, graph.params[before.args[1].name] * gain)
+    else:
+        scale = _scale_node(graph, before, gain)
+        graph.redirect(before.name, scale, only=[hold.name])
 
 
 def _equal_units(node: Node, pending: dict[str, Tensor]) -> bool:

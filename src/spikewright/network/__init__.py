@@ -12,6 +12,7 @@ from spikewright.network.schedules import Synchronous as Synchronous
 from spikewright.network.schedules import SynchronousTiming as SynchronousTiming
 from spikewright.network.schedules import WakeSleep as WakeSleep
 from spikewright.network.schedules import depths as depths
+from spikewright.network.schedules import loaded as loaded
 from spikewright.network.site import Site as Site
 from spikewright.network.site import plain as plain
 from spikewright.network.spiking import SpikingNetwork as SpikingNetwork

@@ -50,12 +50,18 @@ def _forced(reference: LayeredReference, x: Inputs, seen: dict[str, Tensor]) -> 
     sizes = Stages(absolute(network), tick=False)
     size_of = {name: value.abs() for name, value in constant.items()}
     checks = [_check_gate(network, plan, n, seen) for n in _gates(plan)]
+    held = {h: p(*(seen[g] for g in p.given))[0] for h, p in plan.holds.items()}
+    size_of.update({name: value.abs() for name, value in held.items()})
+    potentials, spread = dict[str, Tensor](), dict[str, Tensor]()
     for stage in plan.stages:
         window = stage.window
         v: list[Tensor] = []
         for t in range(1, window.length + 1):
             values = []
             for s in stage.sources:
+                if s in held:
+                    values.append(held[s])
+                    continue
                 if s not in seen:
                     values.append(constant[s] / window.span)
                     continue
@@ -73,10 +79,52 @@ def _forced(reference: LayeredReference, x: Inputs, seen: dict[str, Tensor]) -> 
             if target.op == ops.ANALOG_RELAY:
                 constant[target.name] = potential
                 size_of[target.name] = potential.abs()
-            elif target.op != ops.READOUT:
+            elif target.op == ops.READOUT:
+                potentials[target.name] = potential
+                spread[target.name] = size * _rounding(network, potential, window.length)
+            else:
                 n = seen[target.name]
                 checks.append(_check_site(reference, target, potential, n, size))
+        for name, value in plan.load(stage.depth, potentials, x, constant).items():
+            if name not in seen:
+                constant[name], size_of[name] = value, value.abs()
+                continue
+            size = _size_of_function(plan, stage.depth, name, potentials, spread, x, constant)
+            size = size / max(_rounding(network, value, window.length), 1e-300) + value.abs()
+            checks.append(_check_site(reference, network.graph[name], value, seen[name], size))
     return checks
+
+
+def _size_of_function(
+    plan: Stages,
+    depth: int,
+    name: str,
+    potentials: dict[str, Tensor],
+    spread: dict[str, Tensor],
+    x: Inputs,
+    constant: dict[str, Tensor],
+) -> Tensor:
+    """Return by how much a function's values may differ for potentials that rounding has moved.
+
+    Members of a group share what moves them, so the largest change of a sample counts for all.
+    """
+    rounded = torch.Generator(device=x.device if isinstance(x, Tensor) else "cpu").manual_seed(0)
+    found = plan.load(depth, potentials, x, constant)[name]
+    most = torch.zeros_like(found)
+    for _ in range(2):
+        moved = {
+            n: v + s * (torch.rand(v.shape, generator=rounded, dtype=v.dtype).round() * 2 - 1)
+            for (n, v), s in zip(potentials.items(), spread.values(), strict=True)
+        }
+        other = plan.load(depth, moved, x, constant)[name]
+        most = torch.maximum(most, (other - found).abs())
+    axes = tuple(range(1, most.ndim))
+    return 2.0 * (most.amax(axes, keepdim=True) if axes else most).expand_as(most)
+
+
+def _rounding(network: SpikingNetwork, value: Tensor, ticks: int) -> float:
+    """Return how far rounding may move a sum of so many ticks, as a share of what is added up."""
+    return 0.0 if network.integer else ROUNDING * torch.finfo(value.dtype).eps * float(ticks**0.5)
 
 
 def _symbol(code: Code, n: Tensor, step: int, *, weighed: bool = False) -> Tensor:
@@ -136,7 +184,7 @@ def _check_site(
     if not bool(differ.any()):
         return SiteCheck(node.name, v.numel(), 0, 0, 0.0, 0.0)
     ticks = plan.stages[plan.depth[node.name] - 1].window.length if plan.depth[node.name] else 1
-    rounding = 0.0 if network.integer else ROUNDING * torch.finfo(v.dtype).eps * ticks**0.5
+    rounding = _rounding(network, v, ticks)
     allowed = (size / threshold + 1.0) * rounding
     tolerance = allowed[differ]
     if site.function.by_firing:

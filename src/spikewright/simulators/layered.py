@@ -55,6 +55,8 @@ class Membranes:
         held: Delay lines that are being filled.
         replay: Delay lines that are being read.
         constant: Currents of one tick of the input and of analog relays.
+        trains: Trains of which a product's registers take in, decoded so far.
+        registers: Held factors of products.
         entered: What populations have accumulated when they begin to fire, if anybody asks.
         spikes: Spikes of this tick.
         buffers: Memory that is used again.
@@ -65,6 +67,8 @@ class Membranes:
     held: dict[str, Tensor] = field(default_factory=dict)
     replay: dict[str, Tensor] = field(default_factory=dict)
     constant: dict[str, Tensor] = field(default_factory=dict)
+    trains: dict[str, Tensor] = field(default_factory=dict)
+    registers: dict[str, Tensor] = field(default_factory=dict)
     entered: dict[str, Tensor] | None = None
     spikes: dict[str, Tensor] = field(default_factory=dict)
     buffers: dict[str, Tensor] = field(default_factory=dict)
@@ -88,6 +92,7 @@ class LayeredReference:
         self._pool = {
             n.name: pool_operator(network.graph, n) for n in emitters if ops.kind(n) == "pool"
         }
+        self._registered = {g for program in self.plan.holds.values() for g in program.given}
         names = {n.name: network.sites[n.name].neuron for n in emitters if ops.kind(n) == "site"}
         known = {name: accumulating(name) for name in set(names.values())}  # each looked up once
         self.neuron = {n: known[name] for n, name in names.items()}
@@ -140,7 +145,8 @@ class LayeredReference:
 
         for _ in self.ticks(x, state, watch):
             pass
-        values = [trains[s] if s in trains else state.constant[s] for s in readout.sources]
+        known = state.constant | state.registers | trains
+        values = [known[s] for s in readout.sources]
         yield from readout(x, values)
 
     def decide(self, x: Inputs, state: Membranes) -> tuple[Tensor, ...]:
@@ -163,7 +169,7 @@ class LayeredReference:
             state.constant[name] = value
         for site in plan.emitters.get(0, ()):
             if site.op == ops.INPUT_SITE:
-                state.v[site.name] = self._input(site, state)
+                self._load(site, state.constant[site.inputs[0]], state)
         for stage in plan.stages:
             self._open(stage, state)
             currents: tuple[Tensor, ...] | None = None
@@ -181,13 +187,16 @@ class LayeredReference:
                     else:
                         accumulate_(v, current, stage.window.k)
                 yield Tick(stage.depth, t)
-            self._close(stage, state)
+            self._close(stage, state, x)
 
-    def _input(self, site: Node, state: Membranes) -> Tensor:
-        value = state.constant[site.inputs[0]]
+    def _load(self, site: Node, value: Tensor, state: Membranes) -> None:
+        """Load neurons with a complete value: the input's, or a function's."""
+        if site.op == ops.ANALOG_RELAY:
+            state.constant[site.name] = value
+            return
         if state.entered is not None:
             state.entered[site.name] = value.clone()
-        return self._begin_fire(site.name, value.clone())
+        state.v[site.name] = self._begin_fire(site.name, value.clone())
 
     def _begin_fire(self, name: str, v: Tensor) -> Tensor:
         """Turn what has entered into what is fired: first the function, then the pre-bias."""
@@ -204,8 +213,9 @@ class LayeredReference:
                     state.held.pop(source) if last else state.held[source].clone()
                 )
 
-    def _close(self, stage: Stage, state: Membranes) -> None:
+    def _close(self, stage: Stage, state: Membranes, x: Inputs) -> None:
         """Let what has been accumulated fire next; drop what nobody reads any more."""
+        plan = self.plan
         for target in stage.targets:
             if target.op == ops.ANALOG_RELAY:
                 state.constant[target.name] = state.v.pop(target.name)
@@ -213,8 +223,21 @@ class LayeredReference:
                 if state.entered is not None:
                     state.entered[target.name] = state.v[target.name].clone()
                 state.v[target.name] = self._begin_fire(target.name, state.v[target.name])
+        for name, program in plan.holds.items():
+            if plan.depth[name] == stage.depth:
+                trains = (state.trains.get(g, state.constant.get(g)) for g in program.given)
+                (state.registers[name],) = program(*trains)
+        if stage.depth in plan.regions:
+            values = plan.load(stage.depth, state.v, x, state.constant)
+            for site in plan.regions[stage.depth].nodes:
+                self._load(site, values[site.name], state)
+        for name, last in plan.last_function.items():
+            if last == stage.depth:
+                state.v.pop(name, None)
         for source in stage.sources:
             state.replay.pop(source, None)
+            if plan.last_reader[source] == stage.depth < len(plan.stages):
+                state.registers.pop(source, None)
         for site in self.plan.emitters.get(stage.depth - 1, ()):
             for table in (state.v, state.gates, state.spikes, state.buffers):
                 table.pop(site.name, None)
@@ -242,6 +265,8 @@ class LayeredReference:
                     v, threshold, code, step, self._signed[name], state.buffers[name]
                 )
             state.spikes[name] = out
+            if name in self._registered:
+                add_symbol_(state.trains, name, out, code, step)
             if self.plan.last_reader.get(name, 0) > stage.depth:
                 state.held[name] = hold_(state.held.get(name), out, code, step)
             if watch is not None:
@@ -253,6 +278,9 @@ class LayeredReference:
         for source in stage.sources:
             if source in state.constant:
                 values.append(state.constant[source] / window.span)
+                continue
+            if source in state.registers:
+                values.append(state.registers[source])
                 continue
             code = self._code[source]
             step = t - window.length + code.steps

@@ -32,7 +32,8 @@ class LayeredReadOut:
         self._last = max(reading)
         stages = [stage for stage in plan.stages if stage.depth in reading]
         self.sources = tuple(dict.fromkeys(s for stage in stages for s in stage.sources))
-        self._codes = {s: network.code_of(s) for s in self.sources if s not in plan.constants}
+        whole = plan.constants | set(plan.holds)
+        self._codes = {s: network.code_of(s) for s in self.sources if s not in whole}
         self._programs = []
         self._window = plan.stages[self._last - 1].window
         for share in self._window.shares:
@@ -58,7 +59,7 @@ class LayeredReadOut:
             for source, value in zip(self.sources, values, strict=True):
                 if source in plan.constants:
                     given.append(value * window.shares[t - 1])
-                elif plan.depth[source] == self._last - 1:
+                elif source in self._codes and plan.depth[source] == self._last - 1:
                     code = self._codes[source]
                     seen = max(0, t - window.length + code.steps)  # trains end with the stage
                     given.append(value if seen == code.steps else code.prefix(value, seen))

@@ -2,7 +2,8 @@
 """A network cut into what the layered schedule runs together: one stage per depth.
 
 Plan once, apply often: the analog work before the spikes, for every depth the program that turns
-the spikes of one tick into currents, and the analog work behind the read-out.
+the spikes of one tick into currents, what function units make of complete values, and the analog
+work behind the read-outs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +14,13 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.batch import batch_of
-from spikewright.graph.ir import Graph, Node
+from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program, resolve_operator
 from spikewright.graph.sites import analog_inputs, flow
-from spikewright.network import LayeredTiming, SpikingNetwork, depths, plain
+from spikewright.network import LayeredTiming, SpikingNetwork, depths, loaded, plain
 from spikewright.network.schedules.layered import Window
 
-__all__ = ["Stage", "Stages", "bias_params", "pool_operator"]
+__all__ = ["Region", "Stage", "Stages", "bias_params", "pool_operator"]
 
 ONE_TICK = Window(0, 1, 1.0, 1.0, (1.0,))
 """What a stage of a network without windows is: each tick by itself."""
@@ -33,8 +34,8 @@ class Stage:
         depth: d ≥ 1; its populations accumulate in the d-th window.
         window: Its ticks, and how what enters in them is weighed.
         targets: Sites that accumulate, in execution order.
-        sources: Emitters, analog relays and analog inputs that the stage reads, at any depth
-            below; in the order in which ``program`` takes them.
+        sources: Emitters, analog relays, analog inputs and held factors that the stage reads, at
+            any depth below; in the order in which ``program`` takes them.
         constant: Whether all sources are constant, so that one evaluation serves all ticks.
         graph: The network's graph.
         params: Tensors that replace the graph's own, by name.
@@ -55,6 +56,37 @@ class Stage:
         return Program(
             self.graph, outputs=wanted, given=self.sources, params=self.params, fast=True
         )
+
+
+@dataclass(frozen=True)
+class Region:
+    """Function units at work between two stages.
+
+    Attributes:
+        nodes: Neurons that are loaded with their values, in execution order.
+        readouts: Accumulators whose potentials they read.
+        program: From these (and the input) to the values of the neurons.
+    """
+
+    nodes: tuple[Node, ...]
+    readouts: tuple[str, ...]
+    program: Program
+
+
+def _read_out(graph: Graph, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the read-outs that values are computed from, with no neurons between."""
+    found: set[str] = set()
+    todo, seen = list(wanted), set[str]()
+    while todo:
+        node = graph[todo.pop()]
+        if node.name in seen:
+            continue
+        seen.add(node.name)
+        if node.op == ops.READOUT:
+            found.add(node.name)
+        elif ops.kind(node) != "site":
+            todo.extend(node.inputs)
+    return tuple(n for n in graph.nodes if n in found)
 
 
 def pool_operator(graph: Graph, node: Node) -> Callable[[Tensor], Tensor]:
@@ -103,7 +135,7 @@ class Stages:
         windows = timing.windows if isinstance(timing, LayeredTiming) else ()
         self.inputs = analog_inputs(graph)
         self.prefix = Program(graph, outputs=self.inputs)
-        self.readouts = tuple(n.name for n in graph if n.op == ops.READOUT)
+        self.readouts = _read_out(graph, graph.outputs)
         self.tail = Program(graph, given=(*self.readouts, *graph.inputs))
         self.batch = {n.name: batch_of(n.shape) for n in graph}
         emitters = [
@@ -117,7 +149,17 @@ class Stages:
             self.emitters[at] = (*self.emitters.get(at, ()), node)
         analog = {n.name for n in graph if n.op == ops.ANALOG_RELAY}
         self.constants = analog | set(self.inputs)
-        cut = {e.name for e in emitters} | self.constants
+        emitting = {e.name for e in emitters} | analog
+        self.holds = {
+            n.name: Program(graph, outputs=n.inputs, given=self._sources(n.inputs, emitting))
+            for n in graph
+            if ops.kind(n) == "hold"
+        }
+        self.loaded = loaded(graph)
+        self.regions: dict[int, Region] = {}
+        for depth in {self.depth[name] for name in self.loaded if self.depth[name]}:
+            self.regions[depth] = self._region(depth)
+        cut = emitting | self.constants | set(self.holds)
         self.pool_inputs = {
             n.name: self._wire(n.inputs[0], cut) for n in emitters if ops.kind(n) == "pool"
         }
@@ -127,10 +169,41 @@ class Stages:
             share = 0.0 if asleep else 1.0 / window.span if tick else 1.0
             params = {b: graph.params[b] * share for b in self.biases}
             self.stages.append(self._stage(depth, window, cut, params))
+        self.last_function: dict[str, int] = dict.fromkeys(self.readouts, len(self.stages) + 1)
+        for depth, region in self.regions.items():
+            for name in region.readouts:
+                self.last_function[name] = max(depth, self.last_function.get(name, 0))
         self.last_reader: dict[str, int] = {}
         for stage in self.stages:
             for source in stage.sources:
                 self.last_reader[source] = stage.depth
+
+    def _region(self, depth: int) -> "Region":
+        """Return what loads the neurons that fire behind a stage."""
+        nodes = tuple(n for n in self.graph if n.name in self.loaded and self.depth[n.name] == depth)
+        wanted = tuple(n.inputs[0] for n in nodes)
+        readouts = _read_out(self.graph, wanted)
+        given = (*readouts, *self.inputs, *(i for i in self.graph.inputs if i not in self.inputs))
+        return Region(nodes, readouts, Program(self.graph, outputs=wanted, given=given))
+
+    def load(
+        self, depth: int, potentials: Mapping[str, Tensor], x: Inputs, prefix: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the complete values of the neurons that are loaded behind a stage.
+
+        Args:
+            depth: The stage.
+            potentials: What the read-outs have accumulated, by name.
+            x: The network's inputs.
+            prefix: What analog work made of them, by name.
+        """
+        region = self.regions.get(depth)
+        if region is None:
+            return {}
+        own = dict(zip(self.graph.inputs, as_inputs(x), strict=True)) | dict(prefix)
+        given = (potentials[n] if n in region.readouts else own[n] for n in region.program.given)
+        values = region.program(*given)
+        return {n.name: value for n, value in zip(region.nodes, values, strict=True)}
 
     def _wire(self, name: str, cut: set[str]) -> Program:
         """Return the program from one emitter's spikes to a pool's input (moves only)."""
@@ -156,7 +229,7 @@ class Stages:
         targets = tuple(
             n
             for n in self.graph
-            if ops.kind(n) == "site" and n.op != ops.INPUT_SITE and self.depth[n.name] == depth
+            if ops.kind(n) == "site" and n.name not in self.loaded and self.depth[n.name] == depth
         )
         sources = self._sources([t.inputs[0] for t in targets], cut)
         return Stage(

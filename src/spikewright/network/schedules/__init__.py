@@ -12,6 +12,7 @@ from spikewright.network.schedules.layered import Layered as Layered
 from spikewright.network.schedules.layered import LayeredTiming as LayeredTiming
 from spikewright.network.schedules.layered import Phase as Phase
 from spikewright.network.schedules.layered import depths as depths
+from spikewright.network.schedules.layered import loaded as loaded
 from spikewright.network.schedules.synchronous import Synchronous as Synchronous
 from spikewright.network.schedules.synchronous import SynchronousTiming as SynchronousTiming
 from spikewright.network.schedules.wake_sleep import WakeSleep as WakeSleep

@@ -19,7 +19,7 @@ from spikewright.network.schedules.base import Counting, Schedule
 from spikewright.network.site import Site
 from spikewright.neurons import Accumulating, Neuron
 
-__all__ = ["DelayLine", "Layered", "LayeredTiming", "Phase", "Window", "depths"]
+__all__ = ["DelayLine", "Layered", "LayeredTiming", "Phase", "Window", "depths", "loaded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,13 +231,31 @@ class LayeredTiming:
 
 
 def depths(graph: Graph) -> dict[str, int]:
-    """Return the depth of every value: the number of populations on the longest way to it."""
+    """Return the depth of every value: the number of stages after which it is there.
+
+    Populations take in during a stage, and so do the registers of a product's held factor. Neurons
+    that are loaded with a complete value (the input's, or a function's) fire it in the next stage.
+    """
     depth: dict[str, int] = {}
+    full = loaded(graph)
     for node in graph:
         before = max((depth[i] for i in node.inputs), default=0)
-        counts = ops.kind(node) == "site" and node.op != ops.INPUT_SITE
-        depth[node.name] = before + 1 if counts else before
+        takes_in = ops.kind(node) in ("site", "hold") and node.name not in full
+        depth[node.name] = before + 1 if takes_in else before
     return depth
+
+
+def loaded(graph: Graph) -> frozenset[str]:
+    """Return the populations that take nothing in, but are loaded with a complete value."""
+    complete: set[str] = set()
+    found: set[str] = set()
+    for node in graph:
+        reads = any(i in complete for i in node.inputs)
+        if node.op == ops.READOUT or (reads and ops.kind(node) != "site"):
+            complete.add(node.name)
+        elif node.op == ops.INPUT_SITE or (reads and ops.kind(node) == "site"):
+            found.add(node.name)
+    return frozenset(found)
 
 
 def code_of(graph: Graph, sites: Mapping[str, Site], source: str) -> Code:
@@ -257,7 +275,7 @@ def code_of(graph: Graph, sites: Mapping[str, Site], source: str) -> Code:
 
 
 def _timing(graph: Graph, sites: Mapping[str, Site]) -> LayeredTiming:
-    depth = depths(graph)
+    depth, full = depths(graph), loaded(graph)
     nodes = [n for n in graph if ops.kind(n) == "site"]
     spiking = {n.name for n in graph if _fires(n)}
     gates = {n.name for n in graph if ops.kind(n) == "pool" and _behind(graph, n.name, _fires)}
@@ -267,7 +285,7 @@ def _timing(graph: Graph, sites: Mapping[str, Site]) -> LayeredTiming:
     for node in nodes:
         if node.op in ops.SPIKING_OPS and depth[node.name] < len(stages):
             stages[depth[node.name]][node.name] = sites[node.name].code  # it fires there
-        if node.op == ops.INPUT_SITE:
+        if node.name in full:
             continue
         for source in _behind(graph, node.inputs[0], lambda n: n.name in emitters):
             at = depth[node.name] - 1
@@ -322,6 +340,6 @@ def _behind(graph: Graph, name: str, wanted: Callable[[Node], bool]) -> set[str]
         seen.add(node.name)
         if wanted(node):
             found.add(node.name)
-        elif ops.kind(node) not in ("site", "shape"):  # who reads a shape reads no spikes
+        elif ops.kind(node) not in ("site", "shape", "hold"):  # who reads a shape reads no spikes
             todo.extend(node.inputs)
     return found
