@@ -32,7 +32,7 @@ from spikewright.graph.batch import element_count, sizes
 from spikewright.graph.calls import required_arguments
 from spikewright.graph.equality import check_rewritten
 from spikewright.graph.ir import Inputs, as_inputs
-from spikewright.graph.original import evaluation_mode, unwrapped
+from spikewright.graph.original import evaluation_mode, layer_by_layer, unwrapped
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.network import SpikingNetwork
 from spikewright.network.twin import AgainstOriginal, compare_original
@@ -170,7 +170,8 @@ def _checked_inputs(graph: Graph, available: int) -> int:
 def _results(model: nn.Module, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the outputs of the model itself, in the order of the graph's."""
     own = unwrapped(model)
-    found = graph.results.flatten_any(runner(own, graph)(inputs))
+    with layer_by_layer():
+        found = graph.results.flatten_any(runner(own, graph)(inputs))
     if found is None:
         raise VerificationError(
             f"{type(own).__name__}: expected results nested as they were when the model was "

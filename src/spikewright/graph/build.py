@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
+from spikewright.graph.opened import FAR
 
 __all__ = ["Rewrite", "Rule", "batch_position", "shape_of"]
 
@@ -193,8 +194,9 @@ class Rewrite:
         return self.call(ops.SCALE, x, self.param("gain", _number(gain)), shape=shape_of(x))
 
     def shift(self, x: Node, bias: Tensor | float) -> Node:
-        """Add constants that do not make the value larger."""
+        """Add constants that do not make the value larger; infinity as a mask becomes ``FAR``."""
         bias = torch.as_tensor(bias)
+        bias = bias.clamp(min=FAR) if bias.is_floating_point() else bias
         if not bool(bias.any()):
             return x
         return self.call("aten.add.Tensor", x, self.param("bias", _number(bias)), shape=shape_of(x))

@@ -101,12 +101,10 @@ def doubled(call: Call, model: nn.Module) -> Call:
             f"example: expected as many samples in every input, got {sorted(counts)}. The first "
             "axis of each input is the batch."
         )
-    whole = [t for t in found if not (t.is_floating_point() or t.dtype == torch.bool)]
-    if whole:
+    if any(t.is_complex() for t in found):
         raise UnsupportedModuleError(
-            f"{type(model).__name__}: expected inputs of floating type, got {whole[0].dtype}: "
-            "whole numbers such as tokens are looked up in an embedding, which is not supported "
-            "yet. Give the model its embedded tokens, or images as floating numbers."
+            f"{type(model).__name__}: expected inputs of real numbers, got complex ones. Give the "
+            "model their real and imaginary parts as two channels (torch.view_as_real)."
         )
 
     def two(leaf: Any) -> Any:  # noqa: ANN401 - any leaf

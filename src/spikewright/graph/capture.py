@@ -23,7 +23,8 @@ from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.kept import kept
 from spikewright.graph.locate import locate_batch
-from spikewright.graph.original import evaluation_mode, left_as_it_was, unwrapped
+from spikewright.graph.opened import OPENED
+from spikewright.graph.original import evaluation_mode, layer_by_layer, left_as_it_was, unwrapped
 from spikewright.graph.quiet import muted
 from spikewright.graph.structure import Structure
 
@@ -72,6 +73,7 @@ def _exported(model: nn.Module, call: Call) -> Graph:
     with (
         left_as_it_was(model),
         evaluation_mode(model),
+        layer_by_layer(),
         elementary_quantisers(model),
         muted("torch"),
         warnings.catch_warnings(),
@@ -86,7 +88,7 @@ def _exported(model: nn.Module, call: Call) -> Graph:
                     dynamic_shapes=_dynamic(model, call),
                     strict=False,
                 )
-                program = program.run_decompositions({})
+                program = program.run_decompositions(dict(OPENED))
         except SpikewrightError:
             raise
         except Exception as error:
@@ -112,19 +114,22 @@ def _dynamic(model: nn.Module, call: Call) -> Any:  # noqa: ANN401 - what torch.
 
 
 def check_parameters(graph: Graph) -> None:
-    """Raise if a tensor of the graph holds NaN or infinity, naming all of them.
+    """Raise if a tensor of the graph holds NaN or infinity and is no mask, naming all of them.
 
     Raises:
         UnsupportedModuleError: With the names of the damaged tensors.
     """
-    bad = [
-        n for n, t in graph.params.items() if t.is_floating_point() and not bool(t.isfinite().all())
-    ]
+    bad = [n for n, t in graph.params.items() if not (bool(t.isfinite().all()) or _is_mask(t))]
     if bad:
         raise UnsupportedModuleError(
             f"weights: expected finite numbers, got NaN or infinity in {', '.join(bad)}. "
             "Check the checkpoint; such a network cannot be converted."
         )
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    """Tell whether a tensor is added to scores to leave some out: 0 or minus infinity."""
+    return bool(((tensor == 0) | (tensor == -torch.inf)).all())
 
 
 def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: ANN401 - ExportedProgram
@@ -153,6 +158,8 @@ def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: AN
             inputs.append(name)
             nodes[name] = Node(name=name, op="input", shape=_shape(fx, fx.meta["val"]))
             env[fx.name] = Ref(name)
+        elif fx.op == "call_function" and _is_cast_to_itself(fx):
+            env[fx.name] = _argument(fx.args[0], env)
         elif fx.op == "call_function":
             node = _node(fx, env, nodes)
             if node is not None:
@@ -252,6 +259,15 @@ def _node(fx: Any, env: dict[str, Arg], nodes: dict[str, Node]) -> Node | None: 
         source=_source(fx.meta.get("stack_trace")),
         shape=_shape(fx, fx.meta.get("val")),
     )
+
+
+def _is_cast_to_itself(fx: Any) -> bool:  # noqa: ANN401 - fx node
+    """Tell whether a conversion of type changes nothing; half precision is float32 here."""
+    if str(fx.target) not in ("aten.to.dtype", "aten._to_copy.default"):
+        return False
+    before, after = fx.args[0].meta["val"].dtype, fx.meta["val"].dtype
+    narrow = after in (torch.float32, *_HALF)
+    return bool(before == after or (narrow and before.is_floating_point))
 
 
 def _operator_name(target: Any) -> str:  # noqa: ANN401 - operator overload or builtin

@@ -17,7 +17,7 @@ from torch import Tensor
 from spikewright.graph.build import Rewrite, Rule, batch_position, shape_of
 from spikewright.graph.ir import Arg, Node
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "equation_terms"]
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -115,7 +115,7 @@ def _einsum(w: Rewrite) -> bool:
     fixed = [w.constant(o) for o in operands if w.value(o) is None]
     if len(values) != 1 or any(c is None for c in fixed):
         return False
-    terms, out = _terms(equation.replace(" ", ""), [_rank(w, o) for o in operands])
+    terms, out = equation_terms(equation.replace(" ", ""), [_rank(w, o) for o in operands])
     x = w.value(values[0])
     own = terms[operands.index(values[0])]
     others = [t for t, o in zip(terms, operands, strict=True) if w.value(o) is None]
@@ -145,8 +145,16 @@ def _diagonals(w: Rewrite, x: Node, own: str) -> tuple[Node, str]:
     return x, own
 
 
-def _terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """Write out the ellipsis and the output of an equation."""
+def equation_terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """Write out the ellipsis and the output of an equation of `torch.einsum`.
+
+    Args:
+        equation: Without spaces.
+        ranks: How many axes each operand has.
+
+    Returns:
+        One letter for each axis of each operand, and of the result.
+    """
     before, _, out = equation.partition("->")
     terms = before.split(",")
     spare = [c for c in reversed(_LETTERS) if c not in equation]

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find out where every value of a captured graph holds the batch, by watching single samples.
 
-The graph is run on two samples, and twice again with each of them made of NaN: whatever becomes
-NaN, or anything else than it was, depends on that sample. This sees through every operator alike,
-reshapes that merge the batch with other axes included, and it shows where samples are mixed, which
-no spiking network can do. Behind every operator the sample's elements are made NaN again, so that
-one that swallows NaN (``where``, comparisons) hides nothing from those behind it.
+The graph is run on two samples, and twice again with each of them spoilt: made of NaN, or, where
+the input is whole numbers or truth values, of other ones. Whatever becomes NaN, or anything else
+than it was, depends on that sample. This sees through every operator alike, reshapes that merge
+the batch with other axes included, and it shows where samples are mixed, which no spiking network
+can do. Behind every operator the sample's elements are spoilt again, so that one that swallows NaN
+(``where``, comparisons) hides nothing from those behind it; but not whole numbers, which may be
+indices.
 """
 
 import dataclasses
@@ -46,13 +48,13 @@ def locate_batch(graph: Graph, example: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for node in graph:
             if node.name in given:
-                values: list[Any] = [given[node.name]] * (1 + SAMPLES)
+                values: list[Any] = _given(given[node.name])
             else:
                 values = [_run(graph, node, env) for env in envs]
             if isinstance(values[0], Tensor):
                 shape = _located(graph, node, values) if node.inputs else node.shape or ()
                 graph.update(dataclasses.replace(node, shape=shape))
-                if _is_known(shape, values):
+                if _is_known(node, shape, values):
                     values = _spoilt(values, shape)
             for env, value in zip(envs, values, strict=True):
                 env[node.name] = value
@@ -77,20 +79,39 @@ def _noise(x: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=dtype).to(x.device)
 
 
-def _is_known(shape: Shape, values: Sequence[Tensor]) -> bool:
+def _given(x: Tensor) -> list[Tensor]:
+    """Return an input as it is, and with each sample of whole numbers in turn made of others."""
+    if x.is_floating_point() or x.dtype == torch.bool:
+        return [x] * (1 + SAMPLES)  # spoilt as every other value
+    owner = torch.arange(x.shape[0]).reshape(-1, *(1 for _ in x.shape[1:])).to(x.device)
+    return [x, *(torch.where(owner == s, _others(x), x) for s in range(SAMPLES))]
+
+
+def _others(x: Tensor) -> Tensor:
+    """Return another number for each one, from among those that an index may be here."""
+    low, high = (int(v) for v in x.aminmax())
+    if low == high:
+        return torch.full_like(x, 0 if low else 1)
+    turned = low + high - x
+    return torch.where(turned == x, low, turned)
+
+
+def _is_known(node: Node, shape: Shape, values: Sequence[Tensor]) -> bool:
     """Tell whether it was seen where the batch is, or there is only one way."""
     at = batch_axis(shape)
     alone = at is not None and at.outer * at.inner == 1
-    return alone or any(bool(v.isnan().any()) for v in values[1:])
+    return alone or any(bool(_changed(node, values[0], v).any()) for v in values[1:])
 
 
 def _spoilt(values: Sequence[Tensor], shape: Shape) -> list[Tensor]:
-    """Return a value as it is, and with the elements of each sample made NaN in turn."""
+    """Return a value as it is, and with the elements of each sample in turn NaN (or not true)."""
     clean, at = values[0], batch_axis(shape)
-    if at is None or not clean.is_floating_point():
+    if at is None or not (clean.is_floating_point() or clean.dtype == torch.bool):
         return list(values)
     owner = _owner(at, clean.shape[at.axis]).to(clean.device)
     owner = owner.reshape(-1, *(1 for _ in shape[at.axis + 1 :]))
+    if clean.dtype == torch.bool:
+        return [clean, *(clean ^ (owner == s) for s in range(SAMPLES))]
     return [clean, *(clean.masked_fill(owner == s, torch.nan) for s in range(SAMPLES))]
 
 
@@ -122,9 +143,9 @@ def _located(graph: Graph, node: Node, values: Sequence[Tensor]) -> Shape:
 
 def _changed(node: Node, clean: Tensor, spoilt: Tensor) -> Tensor:
     """Return where a value depends on the sample that was made NaN."""
-    lost = spoilt.isnan() & ~clean.isnan()
     if not clean.is_floating_point():
         return clean != spoilt
+    lost = spoilt.isnan() & ~clean.isnan()
     size = clean.nan_to_num(0.0, 0.0, 0.0).abs().amax() if clean.numel() else 0.0
     moved = (clean - spoilt).abs() > ROUNDING * size  # sums in another order are no dependence
     return lost | moved

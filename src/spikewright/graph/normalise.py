@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from spikewright.graph import affine, layout, linear, maxima, piecewise, scatter
+from spikewright.graph import affine, layout, linear, maxima, piecewise, products, scatter
 from spikewright.graph.build import Rewrite, Rule
 from spikewright.graph.chains import is_pointwise, is_uniform
 from spikewright.graph.constants import constants
 from spikewright.graph.ir import Graph, Param
 from spikewright.graph.shifted import find_shifted_staircases
+from spikewright.graph.smooth import find_smooth
 from spikewright.graph.staircase import find_staircases
 
 __all__ = ["SPELLINGS", "normalise", "normalise_factors"]
@@ -30,6 +31,7 @@ SPELLINGS: Mapping[str, Mapping[str, Rule]] = {
     "layout, where the places are constants": scatter.RULES,
     "rectifiers and clips, as every continuous function of straight lines": piecewise.RULES,
     "maxima over axes; minima are those of the negative": maxima.RULES,
+    "products of two values: `matmul`, and `mul` with broadcasting": products.RULES,
 }
 """What operators are written as, and the rules by which."""
 
@@ -48,6 +50,8 @@ def normalise(graph: Graph) -> Graph:
     piecewise.find_piecewise(graph)
     _rewrite(graph, piecewise.RULES)
     _rewrite(graph, maxima.RULES)
+    find_smooth(graph)
+    _rewrite(graph, products.RULES)
     graph.prune()
     return graph
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["evaluation_mode", "left_as_it_was", "unwrapped"]
+__all__ = ["evaluation_mode", "layer_by_layer", "left_as_it_was", "unwrapped"]
 
 _WRAPPERS = {
     "DataParallel": "module",
@@ -37,6 +38,21 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in flags:
             module.training = training
+
+
+@contextmanager
+def layer_by_layer() -> Iterator[None]:
+    """Hold off PyTorch's kernels that run a whole layer of a transformer at once.
+
+    They would hide what is in it, and where a padding mask is given they return zeros, or fewer
+    tokens, where the layers themselves return something else.
+    """
+    was = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ _NO_OPS = frozenset(
         "alpha_dropout.default",
         "feature_alpha_dropout.default",
         "native_dropout.default",
+        "lift_fresh.default",
         "lift_fresh_copy.default",
         "positive.default",
     )
@@ -128,24 +129,22 @@ def _pick_first(graph: Graph, node: Node) -> None:
 
 
 def _is_identity(graph: Graph, node: Node) -> bool:
-    if ops.kind(node) == "layout" and node.op != "operator.getitem":
-        before = graph[node.args[0].name].shape
-        moves = (
-            "permute",
-            "transpose",
-            "roll",
-            "flip",
-            "index",
-            "pixel",
-            "channel_shuffle",
-            "aten.t.",
-        )
-        if any(m in node.op for m in moves) or len(node.inputs) != 1:
-            return False
-        return node.shape is not None and before == node.shape and "pad" not in node.op
-    return node.op in ("aten.to.dtype", "aten._to_copy.default") and (
-        torch.float32 in (*node.args[1:], *node.kwargs.values())
+    if ops.kind(node) != "layout" or node.op == "operator.getitem":
+        return False
+    before = graph[node.args[0].name].shape
+    moves = (
+        "permute",
+        "transpose",
+        "roll",
+        "flip",
+        "index",
+        "pixel",
+        "channel_shuffle",
+        "aten.t.",
     )
+    if any(m in node.op for m in moves) or len(node.inputs) != 1:
+        return False
+    return node.shape is not None and before == node.shape and "pad" not in node.op
 
 
 def _fold_constants(graph: Graph) -> None:

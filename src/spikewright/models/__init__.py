@@ -23,5 +23,7 @@ from spikewright.models.text_rnn import TextRNN as TextRNN
 from spikewright.models.vgg_cifar import vgg11_cifar as vgg11_cifar
 from spikewright.models.vgg_cifar import vgg11_half_cifar as vgg11_half_cifar
 from spikewright.models.vgg_cifar import vgg16_cifar as vgg16_cifar
+from spikewright.models.vit import vit_cifar as vit_cifar
+from spikewright.models.vit import vit_mnist as vit_mnist
 from spikewright.models.weights import apply_state as apply_state
 from spikewright.models.weights import load_state as load_state

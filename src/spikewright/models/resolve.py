@@ -23,6 +23,7 @@ from spikewright.models.mobilenet_cifar import mobilenetv2_cifar
 from spikewright.models.resnet_cifar import resnet20, resnet20_wide, resnet56
 from spikewright.models.user_code import called, named_in
 from spikewright.models.vgg_cifar import vgg11_cifar, vgg11_half_cifar, vgg16_cifar
+from spikewright.models.vit import vit_cifar, vit_mnist
 from spikewright.models.weights import apply_state, load_state
 
 __all__ = ["is_registered", "names", "resolve"]
@@ -53,6 +54,8 @@ _NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         "vgg11-cifar": vgg11_cifar,
         "vgg11-half-cifar": vgg11_half_cifar,
         "vgg16-cifar": vgg16_cifar,
+        "vit-cifar": vit_cifar,
+        "vit-mnist": vit_mnist,
         "yolo-fastest-v2": yolo_fastest_v2,
         "yolov8n-relu": yolov8n_relu,
         # The papers' networks for ImageNet are torchvision's, short for torchvision:NAME.

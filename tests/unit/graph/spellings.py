@@ -84,3 +84,17 @@ def check_equal(model: nn.Module, x: Tensor, limit: float = 3e-3, T: int = 14) -
         assert found.shape == wanted.shape
         assert float((found - wanted).norm()) / len(batch) ** 0.5 < limit * size
     return graph
+
+
+def check_rewritten(model: nn.Module, *example: Tensor) -> Graph:
+    """Fail unless the passes leave what a model computes, whatever the batch; return the graph."""
+    graph = find_activations(
+        fold_batch_norm(normalise(simplified(capture(model.eval(), tuple(example)))))
+    )
+    for size in (1, len(example[0])):
+        batch = [x[:size] for x in example]
+        with torch.no_grad():
+            wanted = model(*batch)
+            (found,) = Program(graph, site=activate)(*batch)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    return graph
