@@ -111,7 +111,7 @@ def _index(w: Rewrite) -> bool:
     """
     x, indices = w.value(w.node.args[0]), w.node.args[1]
     shape, out = w.shape, list(w.shape)
-    if x is None or batch_position(shape_of(x)) != 0 or len(indices) < 2 or None in indices:
+    if x is None or batch_position(shape_of(x)) != 0 or None in indices:
         return False
     own, fixed = indices[0], [w.constant(i) for i in indices[1:]]
     at = batch_position(shape)
@@ -121,9 +121,8 @@ def _index(w: Rewrite) -> bool:
     if len(places) != len(fixed):
         return False
     lengths = shape_of(x)[1 : len(indices)]
-    broad = torch.broadcast_tensors(*places)
-    numbers = torch.zeros_like(broad[0])
-    for place, length in zip(broad, lengths, strict=True):
+    numbers = torch.zeros(torch.broadcast_shapes(*(p.shape for p in places)), dtype=torch.int64)
+    for place, length in zip(places, lengths, strict=True):
         numbers = numbers * length + place % length
     rest = shape_of(x)[len(indices) :]
     del out[at]

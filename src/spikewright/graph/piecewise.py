@@ -85,7 +85,7 @@ def find_piecewise(graph: Graph) -> None:
     for alone in (True, False):
         order = {n: i for i, n in enumerate(graph.nodes)}
         for name in reversed(tuple(graph.nodes)):
-            if name in done:
+            if name in done or name in graph.whole:
                 continue
             replaced = _replace(graph, name, order, alone=alone)
             if replaced:

@@ -65,6 +65,14 @@ def test_a_mask_may_be_used_in_many_ways(name: str, kind: torch.dtype) -> None:
             assert node.shape == (Merged(1, 2), 5, 5)
 
 
+def test_places_counted_from_a_mask_stay_whole_numbers() -> None:
+    """As RoBERTa counts them: padding has a place of its own."""
+    graph = check_rewritten(
+        Tokens(lambda s, x, m: x + s.places(m.long().cumsum(1) * m.long() + 1)), *given()
+    )
+    assert [n.op for n in graph].count("aten.embedding.default") == 2
+
+
 INDICES: dict[str, Fn] = {
     "as masks are made": lambda s, x, m: m[
         torch.arange(m.shape[0])[:, None, None, None], torch.arange(5)[None, None, None, :]
