@@ -24,6 +24,8 @@ from spikewright.graph.equality import check_rewritten
 from spikewright.models import from_graph_json
 from spikewright.models.vit import PostNormViT, PreNormViT
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS = {"matmul.default", "mul.Tensor"}
 GROUPS = {"softmax.int", "layer_norm.default", "linalg_vector_norm.default"}
 ELEMENTS = {"gelu.default", "silu.default", "sigmoid.default", "tanh.default", "hardswish.default"}
