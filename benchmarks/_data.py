@@ -26,6 +26,8 @@ from spikewright.models import (
     resnet20,
     resnet56,
     vgg11_half_cifar,
+    vit_cifar,
+    vit_mnist,
 )
 
 DATA_VARIABLE = "SPIKEWRIGHT_DATA"
@@ -35,6 +37,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR_NORMALISED = Preprocess(mean=MEAN, std=STD)
 RAW = Preprocess(scale=1.0)
 MOBILENET = Preprocess(size=224, crop=0.875, scale=1.0, mean=(127.5,), std=(127.5,))
+VIT_CIFAR = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+MNIST = Preprocess(mean=(0.1307,), std=(0.3081,), channels="L")
+DARKNET = Preprocess(size=224, crop=0.875)
 SQUEEZENET = Preprocess(
     size=227, crop=227 / 256, channels="BGR", scale=1.0, mean=(104.0, 117.0, 123.0)
 )
@@ -99,10 +104,11 @@ def case(name: str, root: Path | None = None) -> Case:
     """Load a network and open its images.
 
     Args:
-        name: One of ``names()``, or ``vgg11``, which is trained for minutes when first asked for.
+        name: One of ``names()``; ``vit_cifar``, ``vit_mnist`` or ``darknet_tiny``, which hold more
+            than ReLU; or ``vgg11``, which is trained for minutes when first asked for.
         root: The folder of real data; default: the one SPIKEWRIGHT_DATA names.
     """
-    return (_CASES | _TRAINED_HERE)[name](name, root or data_root())
+    return (_CASES | _BEYOND_RELU | _TRAINED_HERE)[name](name, root or data_root())
 
 
 def top1(model: nn.Module, batches: DataLoader[tuple[Tensor, Tensor]]) -> float:
@@ -141,6 +147,14 @@ def _trained(model: nn.Module, path: Path) -> nn.Module:
     return model.eval()
 
 
+def _mnist(name: str, root: Path) -> Case:
+    calibration, test = (
+        from_npz(root / "mnist.npz", part=part, preprocess=MNIST) for part in ("train", "test")
+    )
+    model = _trained(vit_mnist(), root / "mnist_vit_prenorm_gelu.safetensors")
+    return Case(name, model, 97.60, calibration, False, test, batch_size=100)
+
+
 def _vgg11(name: str, root: Path) -> Case:
     sys.path.insert(0, str(Path(__file__).parent))
     from train_vgg import weights  # only here, because it imports this file
@@ -170,6 +184,17 @@ _CASES: Mapping[str, Callable[[str, Path], Case]] = MappingProxyType(
         ),
         "mobilenetv2": _imagenet(80.80, MOBILENET),
         "squeezenet": _imagenet(49.60, SQUEEZENET),
+    }
+)
+_BEYOND_RELU: Mapping[str, Callable[[str, Path], Case]] = MappingProxyType(
+    {
+        "vit_cifar": _cifar(
+            71.40,
+            VIT_CIFAR,
+            lambda root: _trained(vit_cifar(), root / "cifar10_vit_postnorm_relu.safetensors"),
+        ),
+        "vit_mnist": _mnist,
+        "darknet_tiny": _imagenet(58.80, DARKNET),
     }
 )
 _TRAINED_HERE: Mapping[str, Callable[[str, Path], Case]] = MappingProxyType({"vgg11": _vgg11})

@@ -47,6 +47,12 @@ _TUPLE_FIRST = frozenset(
 _PLAIN_NAMES = {
     f"aten.{name}": f"aten.{plain}"
     for name, plain in {
+        "__and__.Scalar": "bitwise_and.Scalar",
+        "__and__.Tensor": "bitwise_and.Tensor",
+        "__or__.Scalar": "bitwise_or.Scalar",
+        "__or__.Tensor": "bitwise_or.Tensor",
+        "__xor__.Scalar": "bitwise_xor.Scalar",
+        "__xor__.Tensor": "bitwise_xor.Tensor",
         "absolute.default": "abs.default",
         "add.Scalar": "add.Tensor",
         "clip.default": "clamp.default",
@@ -142,9 +148,12 @@ def _is_identity(graph: Graph, node: Node) -> bool:
         "channel_shuffle",
         "aten.t.",
     )
-    if any(m in node.op for m in moves) or len(node.inputs) != 1:
+    values = [i for i in node.inputs if graph[i].shape is not None]
+    if any(m in node.op for m in moves) or len(values) != 1:
         return False
-    return node.shape is not None and before == node.shape and "pad" not in node.op
+    if "pad" in node.op and any(node.args[1]):
+        return False
+    return node.shape is not None and before == node.shape
 
 
 def _fold_constants(graph: Graph) -> None:

@@ -25,6 +25,12 @@ def test_imagenet_accuracy(data_dir: Path, name: str, first_100: float) -> None:
     assert top1(real.model, real.test(limit=100)) == pytest.approx(first_100, abs=1.0)
 
 
+@pytest.mark.parametrize("name", ["vit_cifar", "vit_mnist"])
+def test_transformers_accuracy(data_dir: Path, name: str) -> None:
+    real = case(name, data_dir)
+    assert top1(real.model, real.test()) == pytest.approx(real.accuracy, abs=ONE_OF_500)
+
+
 def test_training_sheets_are_cut_in_the_right_order(data_dir: Path) -> None:
     training = from_npz(data_dir / "cifar10_train_25000.npz", preprocess=CIFAR_NORMALISED)
     part = loader(Subset(training, range(3000, 4000)), 250)
