@@ -147,6 +147,7 @@ def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: AN
     inputs: list[str] = []
     results: Any = ()
     half: set[torch.dtype] = set()
+    whole: set[str] = set()
     for fx in program.graph.nodes:
         if fx.op == "placeholder" and fx.name in names:
             value = tensors[names[fx.name]].detach()
@@ -167,6 +168,9 @@ def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: AN
                 env[fx.name] = Ref(node.name)
         elif fx.op == "output":
             results = fx.args[0]
+        made = env.get(fx.name)
+        if isinstance(made, Ref) and _is_whole(fx.meta.get("val")):
+            whole.add(made.name)
     if not inputs:
         raise UnsupportedModuleError(f"{title}: expected a model that takes a tensor, got none.")
     outputs, structure = _results(program, results, env, title)
@@ -184,6 +188,7 @@ def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: AN
         structure,
         positional_names(model),
         notes,
+        frozenset(whole),
     )
 
 
@@ -268,6 +273,10 @@ def _is_cast_to_itself(fx: Any) -> bool:  # noqa: ANN401 - fx node
     before, after = fx.args[0].meta["val"].dtype, fx.meta["val"].dtype
     narrow = after in (torch.float32, *_HALF)
     return bool(before == after or (narrow and before.is_floating_point))
+
+
+def _is_whole(value: Any) -> bool:  # noqa: ANN401 - fake tensor or number
+    return isinstance(value, Tensor) and not value.is_floating_point()
 
 
 def _operator_name(target: Any) -> str:  # noqa: ANN401 - operator overload or builtin

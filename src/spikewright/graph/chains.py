@@ -22,6 +22,7 @@ _ALIKE = ("ones_like", "zeros_like", "full_like")
 _ELEMENTWISE = frozenset(
     {
         ops.SCALE,
+        "aten._to_copy.default",
         "aten.type_as.default",
         "aten.floor_divide.default",
         "aten.where.ScalarSelf",

@@ -15,7 +15,7 @@ from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.program import resolve_operator
 from spikewright.graph.units import shape_value
 
-__all__ = ["constants"]
+__all__ = ["constants", "numbers_samples"]
 
 _OF_A_SHAPE = frozenset(
     f"aten.{name}"
@@ -57,6 +57,39 @@ def constants(graph: Graph) -> dict[str, Tensor]:
         if found is not None:
             held[node.name] = found
     return held
+
+
+def numbers_samples(graph: Graph, name: str) -> bool:
+    """Tell whether a value is the number of the sample, whatever else its axes are.
+
+    ``torch.arange(x.shape[0])`` is, with axes of any size put beside it. Who uses it as an index of
+    the batch gets from each sample what is its own.
+
+    Args:
+        graph: A captured graph.
+        name: Name of a node whose value has the batch on an axis of its own.
+    """
+    axis = batch_position(graph[name].shape)
+    found = _of_shape(graph, name, 3)
+    if axis is None or found is None or found.shape[axis] != 3:
+        return False
+    number = torch.arange(3).reshape(-1, *(1 for _ in found.shape[axis + 1 :]))
+    return torch.equal(found, number.expand_as(found).to(found.dtype))
+
+
+def _of_shape(graph: Graph, name: str, batch: int) -> Tensor | None:
+    """Return a value that depends on the size of the batch alone, else None."""
+    node = graph[name]
+    if not node.op.startswith("aten.") or any(word in node.op for word in _UNKNOWN):
+        return None
+    found: dict[str, Tensor] = {}
+    for source in dict.fromkeys(node.inputs):
+        if graph[source].shape is not None:
+            value = _of_shape(graph, source, batch)
+            if value is None:
+                return None
+            found[source] = value
+    return _run(graph, node, found, batch)
 
 
 def _value(graph: Graph, node: Node, held: dict[str, Tensor]) -> Tensor | None:

@@ -97,6 +97,8 @@ def reaches(
 ) -> dict[str, float]:
     """Return the largest of all values that each value is made of, from the last sites on.
 
+    A softmax begins anew as a site does: scores that a mask has put out of reach do not round it.
+
     Args:
         graph: A graph in its own numbers.
         inputs: Its inputs.
@@ -118,7 +120,8 @@ def reaches(
             if isinstance(a, Param) and graph.params[a.name].numel()
         ]
         own = [float(t.abs().max()) for t in (value, *bias)]
-        before = [] if ops.kind(node) == "site" else [*map(reach, node.inputs)]
+        anew = ops.kind(node) == "site" or node.op == "aten.softmax.int"
+        before = [] if anew else [*map(reach, node.inputs)]
         found[node.name] = max(own + before)
 
     visit(graph, inputs, see, site)

@@ -124,6 +124,8 @@ class Graph:
         results: How what is returned holds the outputs.
         names: Names of the positional arguments.
         notes: What was done to the model that a user should know, e.g. a change of precision.
+        whole: Names of captured nodes whose values are whole numbers or truth values; arithmetic
+            on them stays as it is, since some are indices. Not written to files.
         stands_for: After ``fold_units``, what a unit of a node's value stands for in the original
             network, broadcastable with the value; 1 where left out. Not written to files.
     """
@@ -136,6 +138,7 @@ class Graph:
     results: Structure = field(default_factory=Structure.one)
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    whole: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     stands_for: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Node]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.build import Rewrite, Rule, batch_position, shape_of
-from spikewright.graph.ir import Node
+from spikewright.graph.constants import numbers_samples
+from spikewright.graph.ir import Node, Ref
 
 __all__ = ["RULES"]
 
@@ -103,6 +104,39 @@ def _gather(w: Rewrite) -> bool:
     return w.finish(w.permute(y, [order.index(a) for a in range(len(shape))]))
 
 
+def _index(w: Rewrite) -> bool:
+    """``x[samples, places]``: every sample's own elements at constant places.
+
+    The masks of Hugging Face are made so, with axes of size 1 between samples and places.
+    """
+    x, indices = w.value(w.node.args[0]), w.node.args[1]
+    shape, out = w.shape, list(w.shape)
+    if x is None or batch_position(shape_of(x)) != 0 or None in indices:
+        return False
+    own, fixed = indices[0], [w.constant(i) for i in indices[1:]]
+    at = batch_position(shape)
+    if at is None or not isinstance(own, Ref) or not numbers_samples(w.graph, own.name):
+        return False
+    places = [c for c in fixed if c is not None and c.dtype == torch.int64]
+    if len(places) != len(fixed):
+        return False
+    lengths = shape_of(x)[1 : len(indices)]
+    numbers = torch.zeros(torch.broadcast_shapes(*(p.shape for p in places)), dtype=torch.int64)
+    for place, length in zip(places, lengths, strict=True):
+        numbers = numbers * length + place % length
+    rest = shape_of(x)[len(indices) :]
+    del out[at]
+    chosen = out[: len(out) - len(rest)]  # the sizes of the places; the samples' axis goes in front
+    if math.prod(chosen) != numbers.numel():
+        return False
+    y = w.reshape(x, (shape_of(x)[0], math.prod(lengths), *rest))
+    numbers = numbers.reshape(-1)
+    if not torch.equal(numbers, torch.arange(math.prod(lengths))):
+        y = w.choose(y, 1, numbers)
+    y = w.reshape(y, (shape_of(x)[0], *chosen, *rest))
+    return w.finish(w.move(y, 0, at))
+
+
 def _cumsum(w: Rewrite) -> bool:
     x = w.value(w.node.args[0])
     shape = w.shape
@@ -172,6 +206,7 @@ RULES: Mapping[str, Rule] = {
     "aten.flipud.default": _flipped(0),
     "aten.squeeze.default": _squeeze,
     "aten.gather.default": _gather,
+    "aten.index.Tensor": _index,
     "aten.cumsum.default": _cumsum,
     "aten.diff.default": _diff,
     "aten.col2im.default": _fold,

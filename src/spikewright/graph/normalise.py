@@ -22,6 +22,10 @@ from spikewright.graph.staircase import find_staircases
 __all__ = ["SPELLINGS", "normalise", "normalise_factors"]
 
 _LINEAR: Mapping[str, Rule] = {**linear.RULES, **affine.RULES, **layout.RULES, **scatter.RULES}
+_MOVES = frozenset(
+    rule for name, rule in layout.RULES.items() if name.split(".")[1] not in ("cumsum", "diff")
+)
+"""Rules that take whole numbers as they take any; others would make floating numbers of them."""
 
 
 SPELLINGS: Mapping[str, Mapping[str, Rule]] = {
@@ -75,6 +79,8 @@ def _rewrite(graph: Graph, rules: Mapping[str, Rule]) -> None:
     for stale in graph:
         node = graph[stale.name]
         rule = rules.get(node.op)
+        if node.name in graph.whole and rule not in _MOVES:
+            continue
         if rule is not None and node.shape is not None and node.name not in held:
             rule(Rewrite(graph, node, held))
 

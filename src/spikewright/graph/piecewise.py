@@ -22,6 +22,7 @@ from spikewright.graph.activation import activation_range, between_layers
 from spikewright.graph.build import Rewrite, Rule, shape_of
 from spikewright.graph.chains import chains, evaluate
 from spikewright.graph.ir import Graph, Node
+from spikewright.graph.products import PRODUCTS
 
 __all__ = ["RULES", "Lines", "find_piecewise", "lines_of"]
 
@@ -84,7 +85,7 @@ def find_piecewise(graph: Graph) -> None:
     for alone in (True, False):
         order = {n: i for i, n in enumerate(graph.nodes)}
         for name in reversed(tuple(graph.nodes)):
-            if name in done:
+            if name in done or name in graph.whole:
                 continue
             replaced = _replace(graph, name, order, alone=alone)
             if replaced:
@@ -107,12 +108,33 @@ def _replace(graph: Graph, name: str, order: dict[str, int], *, alone: bool) -> 
         lines = lines_of(graph, source, chain) if private or not alone else None
         if lines is None or not any(lines.slopes):
             continue
-        if not (inside or lines.is_relu):
+        if not (inside or lines.is_relu) or _among_functions(graph, source, name, users):
             continue
         w = Rewrite(graph, graph[name], {})
         w.finish(_written(w, graph[source], lines))
         return names
     return set()
+
+
+def _among_functions(
+    graph: Graph, source: str, end: str, users: Mapping[str, Sequence[Node]]
+) -> bool:
+    """Tell whether a chain lies between operators that stay analog, as the ε of a norm does.
+
+    A product of two values reads spikes, so that it is none of these.
+    """
+
+    def stays(node: Node) -> bool:
+        return ops.kind(node) == "analog" and node.op not in PRODUCTS
+
+    todo, readers = [end], list[Node]()
+    while todo:
+        for user in users[todo.pop()]:
+            if ops.kind(user) == "layout":
+                todo.append(user.name)
+            else:
+                readers.append(user)
+    return stays(graph[source]) and bool(readers) and all(map(stays, readers))
 
 
 def _is_foreign(graph: Graph, node: Node) -> bool:

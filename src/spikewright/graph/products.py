@@ -14,7 +14,10 @@ from spikewright.graph.build import Rewrite, Rule, shape_of
 from spikewright.graph.ir import Node
 from spikewright.graph.linear import equation_terms
 
-__all__ = ["RULES"]
+__all__ = ["PRODUCTS", "RULES"]
+
+PRODUCTS = frozenset({"aten.matmul.default", "aten.mul.Tensor"})
+"""Names of the two spellings; with a constant as a factor they are layers and scales."""
 
 
 def _matmul(w: Rewrite) -> bool:

@@ -144,7 +144,9 @@ def _is_identity(graph: Graph, node: Node) -> bool:
     )
     if any(m in node.op for m in moves) or len(node.inputs) != 1:
         return False
-    return node.shape is not None and before == node.shape and "pad" not in node.op
+    if "pad" in node.op and any(node.args[1]):
+        return False
+    return node.shape is not None and before == node.shape
 
 
 def _fold_constants(graph: Graph) -> None:

@@ -6,10 +6,11 @@ import dataclasses
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import spikewright as sw
 from spikewright.errors import VerificationError
-from spikewright.graph import capture, find_activations, ops, simplify
+from spikewright.graph import capture, find_activations, normalise, ops, simplify
 from spikewright.graph.equality import check_rewritten
 
 DATA = 3.0 * torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
@@ -94,3 +95,31 @@ def test_a_wrong_weight_is_seen_in_any_unit(unit: float, layer: str) -> None:
     graph.update(dataclasses.replace(node, args=(node.args[0], wrong, *node.args[2:])))
     with pytest.raises(VerificationError, match=rf"^{layer} .*got a difference of 0\.0"):
         check_rewritten(raw, graph, [x], wanted)
+
+
+class Masked(nn.Module):
+    """Attention of tokens to those before them, and a layer behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 12), nn.Linear(4, 4)
+        self.register_buffer("gains", torch.tensor([[1.0], [-1.0], [0.5]]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.first(x.unsqueeze(1) * self.gains).chunk(3, -1)
+        y: Tensor = self.last(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+        return y
+
+
+def test_scores_that_are_masked_hide_no_wrong_weight() -> None:
+    model = Masked().eval()
+    raw = capture(model, DATA)
+    graph = find_activations(normalise(simplify(raw)))
+    with torch.no_grad():
+        wanted = [model(DATA)]
+    assert check_rewritten(raw, graph, [DATA], wanted) < 1e-5
+    node = next(n for n in graph if n.module == "last" and n.op == "aten.linear.default")
+    wrong = graph.fresh_param("wrong", graph.params[node.args[1].name] * 1.01)
+    graph.update(dataclasses.replace(node, args=(node.args[0], wrong, *node.args[2:])))
+    with pytest.raises(VerificationError, match=r"got a difference of 0\.0"):
+        check_rewritten(raw, graph, [DATA], wanted)

@@ -117,6 +117,20 @@ def test_a_product_over_the_channels_of_pictures_is_a_pointwise_convolution() ->
     assert [n.op for n in graph if ops.kind(n) == "weighted"][1] == "aten.conv2d.default"
 
 
+def test_addmm_is_one_layer_with_a_bias() -> None:
+    """So are the layers of GPT-2, whose tokens are merged with the batch."""
+    graph = prepared(
+        Net(
+            2,
+            lambda s, x: torch.addmm(s.b, x.reshape(-1, 8), s.w).reshape(-1, 5, 8),
+            **tensors(),
+        ),
+        inputs(2),
+    )
+    assert [len(n.args) for n in graph if ops.kind(n) == "weighted"] == [3, 3, 3]
+    assert not any(ops.kind(n) == "add" for n in graph)
+
+
 @pytest.mark.parametrize(
     "middle",
     [

@@ -63,3 +63,23 @@ def test_what_is_no_known_activation_stays_a_product(fn: Fn) -> None:
     graph = check_rewritten(Net(fn), torch.randn(5, 6))
     assert "aten.mul.Tensor" in [n.op for n in graph]
     assert not {f"aten.{op}.default" for op, _ in WRITTEN.values()} & {n.op for n in graph}
+
+
+def test_a_clip_inside_of_a_norm_takes_no_neurons() -> None:
+    """``F.normalize`` divides by max(‖x‖, ε): between functions of values, no population."""
+
+    class Cosine(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.last(F.normalize(self.first(x), dim=1))
+            return y
+
+    graph = check_rewritten(Cosine(), torch.randn(5, 6))
+    assert [n.op for n in graph if ops.kind(n) in ("analog", "site")] == [
+        "aten.linalg_vector_norm.default",
+        "aten.clamp_min.default",
+        "aten.div.Tensor",
+    ]

@@ -65,6 +65,33 @@ def test_a_mask_may_be_used_in_many_ways(name: str, kind: torch.dtype) -> None:
             assert node.shape == (Merged(1, 2), 5, 5)
 
 
+def test_places_counted_from_a_mask_stay_whole_numbers() -> None:
+    """As RoBERTa counts them: padding has a place of its own."""
+    graph = check_rewritten(
+        Tokens(lambda s, x, m: x + s.places(m.long().cumsum(1) * m.long() + 1)), *given()
+    )
+    assert [n.op for n in graph].count("aten.embedding.default") == 2
+
+
+INDICES: dict[str, Fn] = {
+    "as masks are made": lambda s, x, m: m[
+        torch.arange(m.shape[0])[:, None, None, None], torch.arange(5)[None, None, None, :]
+    ],
+    "the batch behind": lambda s, x, m: x[torch.arange(x.shape[0]), torch.tensor([[4], [0], [2]])],
+    "two places": lambda s, x, m: x[
+        torch.arange(x.shape[0])[:, None], torch.tensor([3, 0]), torch.tensor([-1, 2])
+    ],
+    "one place": lambda s, x, m: x[torch.arange(x.shape[0]), torch.tensor(1)],
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_an_index_by_the_samples_own_number_moves_elements(name: str) -> None:
+    graph = check_rewritten(Tokens(INDICES[name]), *given())
+    assert not any(n.op == "aten.index.Tensor" for n in graph)
+    assert not any(n.op == "aten.arange.start_step" for n in graph)
+
+
 @pytest.mark.parametrize("value", [0, 1, 10])
 def test_the_values_of_the_example_do_not_matter(value: int) -> None:
     """A batch of padding alone, say, tells as well where the batch is."""
