@@ -69,15 +69,8 @@ def run(
 ) -> int:
     """Train, convert, measure, quantise, convert without loss, write; return the exit code.
 
-    Args:
-        folder: Where the files go; made if it is missing.
-        epochs: Passes over the scenes.
-        terminal: Where the text goes.
-        force: Whether files that are not of an earlier demo may be replaced.
-        machine: Where everything runs.
-
-    Raises:
-        ConfigError: If ``epochs`` is below 1 or files are in the way.
+    It takes and refuses what :func:`spikewright.cli.demo_run.run` does; ``epochs`` are passes over
+    the scenes.
     """
     said, tell = begin(folder, FILES, SCHEMA, epochs, terminal, force=force)
     tell(OPENING)

@@ -21,6 +21,10 @@ from spikewright.tasks.stored import not_ours
 __all__ = ["LengthResult"]
 
 _PARTS = ("layers", "errors", "scored", "split", "tally")
+_FIGURES = (  # written to files for their readers; they follow from the fields
+    *("spikes_per_neuron", "additions_per_sample", "macs", "analog_macs", "bits"),
+    *("mean_ticks", "most_ticks"),
+)
 
 
 @dataclass(frozen=True)
@@ -286,13 +290,7 @@ class LengthResult:
         plain.update(
             accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
             agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
-            spikes_per_neuron=self.spikes_per_neuron,
-            additions_per_sample=self.additions_per_sample,
-            macs=self.macs,
-            analog_macs=self.analog_macs,
-            bits=self.bits,
-            mean_ticks=self.mean_ticks,
-            most_ticks=self.most_ticks,
+            **{name: getattr(self, name) for name in _FIGURES},
         )
         return plain
 

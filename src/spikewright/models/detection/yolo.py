@@ -163,13 +163,8 @@ def casc_yolo_vgg16(classes: int = 20, width: float = 1.0, *, stride: int = 32) 
 def casc_yolo_resnet50(classes: int = 20, width: float = 1.0, *, stride: int = 32) -> Yolo:
     """Build the detector with ResNet-50 and the dilated encoder, with random weights.
 
-    Args:
-        classes: Number of kinds of objects; 20 in PASCAL VOC.
-        width: Factor on the number of channels of every convolution.
-        stride: 32 in the paper. 16 and 8 let the last one or two stages keep the size of the map.
-
-    Raises:
-        ConfigError: If an argument is out of range.
+    Takes what :func:`casc_yolo_vgg16` takes; with a stride of 16 or 8 the last one or two stages
+    keep the size of the map.
 
     Example:
         >>> maps = casc_yolo_resnet50(3, width=1 / 16).eval()(torch.zeros(1, 3, 64, 96))
