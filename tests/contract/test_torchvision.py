@@ -14,6 +14,8 @@ from spikewright.graph import inspect_graph
 
 pytestmark = pytest.mark.slow
 
+SIZE = 32  # five halvings
+
 NAMES = (
     "resnet18",
     "mobilenet_v2",
@@ -35,14 +37,14 @@ def build(name: str) -> nn.Module:
     model = getattr(torchvision().models, name)(num_classes=10, **options)
     model.train()
     with torch.no_grad():
-        model(torch.randn(4, 3, 64, 64))  # untrained running statistics let values vanish
+        model(torch.randn(16, 3, SIZE, SIZE))  # untrained running statistics let values vanish
     return model.eval()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_converts_and_both_simulators_agree(name: str) -> None:
     """Every wire but the image's carries spikes, and the simulators agree on all of them."""
-    model, x = build(name), torch.randn(2, 3, 64, 64)
+    model, x = build(name), torch.randn(2, 3, SIZE, SIZE)
     prepared = sw.calibrate(model, x)
     found = inspect_graph(prepared.graph)  # what sw.inspect says, without capturing again
     assert found.is_convertible
@@ -57,7 +59,7 @@ def test_it_converts_and_both_simulators_agree(name: str) -> None:
 
 
 def test_with_more_steps_it_comes_close_to_the_network() -> None:
-    model, x = build("resnet18"), torch.randn(2, 3, 64, 64)
+    model, x = build("resnet18"), torch.randn(2, 3, SIZE, SIZE)
     network = sw.convert(model, calibration=x, T=12, scale=sw.Max())
     with torch.no_grad():
         expected: Tensor = model(x)
@@ -66,7 +68,7 @@ def test_with_more_steps_it_comes_close_to_the_network() -> None:
 
 
 def test_squeeze_and_excitation_is_refused_with_every_place() -> None:
-    model, x = build("regnet_y_400mf"), torch.randn(2, 3, 64, 64)
+    model, x = build("regnet_y_400mf"), torch.randn(2, 3, SIZE, SIZE)
     blocks = [n for n, m in model.named_modules() if type(m).__name__ == "SqueezeExcitation"]
     assert blocks
     with pytest.raises(UnsupportedModuleError) as error:
