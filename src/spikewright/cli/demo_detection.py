@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from spikewright import api, training
 from spikewright.cli.demo_files import begin, store
 from spikewright.cli.demo_text import block, listed
+from spikewright.cli.items import describe
 from spikewright.cli.machine import MachineOptions
-from spikewright.cli.sources import describe
 from spikewright.cli.terminal import Terminal, command
 from spikewright.data import DetectionSet, loader, pasted_digits
 from spikewright.detection import AnchorFreeYolo, Annotations, CocoTruth, Detections

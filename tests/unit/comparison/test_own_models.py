@@ -76,3 +76,6 @@ def test_latency_of_a_network_that_settles_is_when_all_inputs_are_at_rest() -> N
     result = found.cells[0].result
     assert found.rows()[0].latency_ticks == result.rest_step(1.0)
     assert found.rows()[0].latency_ticks <= result.steps
+    assert found.rows()[0].latency_bound == result.latency_ticks
+    assert f"{result.rest_step(1.0)} ≤ {result.latency_ticks}" in found.table()
+    assert "b is the bound" in found.table()
