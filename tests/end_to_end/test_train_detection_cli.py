@@ -91,8 +91,8 @@ def test_from_scratch_then_fine_tuned_then_boxes_from_spikes(
     ("words", "message"),
     [
         (
-            (*TASK, "--data", "digits-train", "--size", "32", "--channels", "rgb", *MODEL),
-            "dataset[0]: expected (float tensor",
+            (*TASK, "--data", "digits-train", *MODEL),
+            "--data: expected pictures with boxes",
         ),
         (
             (*DATA, *MODEL[:2], "--stride", "8"),

@@ -39,7 +39,8 @@ def model_for(spec: str | None, task: TrainingTask, options: TargetOptions, data
         data: The training data.
 
     Raises:
-        ConfigError: If an option does not belong to the task or the model, or no model is named.
+        ConfigError: If an option does not belong to the task or the model, no model is named, or
+            the data have no boxes.
     """
     if extra := [name for name in given(options) if name not in _TAKES[task]]:
         takes = [known for known, names in _TAKES.items() if set(extra) <= set(names)]
@@ -49,14 +50,20 @@ def model_for(spec: str | None, task: TrainingTask, options: TargetOptions, data
         )
     if spec is None:
         raise ConfigError("--model: expected a model, got none. Name one, e.g. --model resnet20.")
+    classes = classes_of(data)
+    if task == "detection" and not classes:
+        raise ConfigError(
+            "--data: expected pictures with boxes for --task detection, got other data. Name "
+            "boxes:PATH."
+        )
     if task == "detection" and spec in DETECTORS:
         settings = {
-            "classes": len(classes_of(data)) or None,
+            "classes": len(classes),
             "width": options.width,
             "stride": options.stride,
         }
         text = ",".join(f"{k}={v}" for k, v in settings.items() if v is not None)
-        return f"{spec}:{text}" if text else spec
+        return f"{spec}:{text}"
     if extra := given(options, "width", "stride"):
         raise ConfigError(
             f"{', '.join(extra)}: expected with --model {' or '.join(DETECTORS)}, got {spec}. "

@@ -76,7 +76,8 @@ def test_parts_of_a_batch_and_of_the_data_add_up(
         for error, all_of_it in zip(one.errors, whole.lengths[0].errors, strict=True):
             assert error.elements == all_of_it.elements
             assert error.off() == pytest.approx(all_of_it.off(), rel=1e-5)
-            assert error.snr_db() == pytest.approx(all_of_it.snr_db(), rel=1e-5)
+            if error.is_floating:
+                assert error.snr_db() == pytest.approx(all_of_it.snr_db(), abs=1e-3)
     alone = sw.evaluate(snn, x[:8])
     with pytest.raises(ConfigError, match="merge: expected results of one network"):
         alone.lengths[0].merge(parts[0].lengths[0])

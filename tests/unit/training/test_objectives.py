@@ -159,9 +159,20 @@ def test_boxes_follow_mirrored_and_resized_pictures() -> None:
 
 
 def test_the_error_is_relative_output_by_output() -> None:
-    wanted = [torch.tensor([3.0, 4.0]), torch.tensor([[0.1]])]
-    found = [torch.tensor([3.0, 5.0]), torch.tensor([[0.0]])]
-    assert float(relative_error(found, wanted)) == pytest.approx(1 / 25 + 1)
+    wanted = [torch.tensor([3.0, 5.0]), torch.tensor([[0.1]])]
+    found = [torch.tensor([3.0, 6.0]), torch.tensor([[0.0]])]
+    assert float(relative_error(found, wanted)) == pytest.approx(1 / 2 + 100)
+
+
+def test_a_channel_is_held_against_how_it_varies() -> None:
+    wanted = torch.randn(4, 3, 5, 5) * torch.tensor([1.0, 2.0, 3.0])[None, :, None, None] - 9
+    noise = 0.1 * torch.randn(4, 3, 5, 5)
+    for shift in (0.0, 5.0):
+        moved = wanted + shift * torch.tensor([0.0, 1.0, -1.0])[None, :, None, None]
+        error = float(relative_error([moved + noise], [moved]))
+        varies = sum(wanted[:, i].var(correction=0) * 100 for i in range(3))
+        assert error == pytest.approx(float(noise.square().sum() / varies), rel=1e-4)
+    assert float(relative_error([torch.zeros(2, 1)], [torch.zeros(2, 1)])) == 0.0
 
 
 @pytest.mark.parametrize("activation", ["casc", "qcfs"])
