@@ -42,7 +42,7 @@ FILES = {
 }
 STRIDE, WIDTH, T = 8, 1 / 8, 8
 SIDE, SCENES, TESTED, TICKED, EXAMPLES = 64, 3000, 120, 16, 3
-PASTED: dict[str, Any] = {"size": SIDE, "most": 9, "scales": (1.5, 2.6)}
+PASTED: dict[str, Any] = {"most": 9, "scales": (1.5, 2.6)}
 BOX_WEIGHT = 2.0  # most of the work is to tell the digits apart
 BATCH = 16
 RATE, TUNING_RATE = 4e-3, 1e-3
@@ -87,8 +87,8 @@ def run(
     said, tell = begin(folder, FILES, SCHEMA, epochs, terminal, force=force)
     tell(OPENING)
     start, place, shown = time.perf_counter(), machine.place, terminal.progress
-    scenes = _Kept(pasted_digits("train", SCENES, seed=SEED, **PASTED), shown)
-    held_out = pasted_digits("test", TESTED, seed=SEED + 1, **PASTED)
+    scenes = _Kept(pasted_digits("train", SCENES, size=SIDE, seed=SEED, **PASTED), shown)
+    held_out = pasted_digits("test", TESTED, size=SIDE, seed=SEED + 1, **PASTED)
     test = list(batches(held_out, DataOptions(batch_size=BATCH), place))
     truth = CocoTruth([a for _, given in test for a in given], held_out.classes)
     trained = _trained(scenes, epochs, place, progress=shown)
