@@ -191,9 +191,14 @@ def test_imitation_brings_outputs_nearer(activation: Any) -> None:
     wanted = [wanted["all"], *wanted["parts"]]
     with torch.no_grad():
         before, after = (float(relative_error(list(n(x)), wanted)) for n in (ready, result.model))
-    assert after < 0.8 * before
-    # The figure on the whole set is what the mean of its batches leaves of 1 per output.
-    assert result.history[-1].validation == pytest.approx(100 * (1 - after / 3), abs=0.5)
+    assert after < 0.85 * before
+    # The figure is what the mean over batches leaves of 1 per output.
+    with torch.no_grad():
+        found = list(result.model(x))
+        parts = zip(*(t.split(config().batch_size) for t in found + wanted), strict=True)
+        errors = [float(relative_error(list(part[:3]), list(part[3:]))) for part in parts]
+    mean = sum(errors) / len(errors)
+    assert result.history[-1].validation == pytest.approx(100 * (1 - mean / 3), abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["tensor", "tuples", "labelled"])
