@@ -167,7 +167,7 @@ def _trained(
 
 
 def _at_rest(
-    exact: nn.Module, snn: SpikingNetwork, batches: Sequence[tuple[Tensor, Any]], truth: CocoTruth
+    exact: nn.Module, snn: SpikingNetwork, batches: Sequence[Sequence[Any]], truth: CocoTruth
 ) -> dict[str, Any]:
     """Hold the quantised network's maps and boxes beside the spiking one's at rest."""
     decode, largest = AnchorFreeYolo(stride=STRIDE), 0.0
