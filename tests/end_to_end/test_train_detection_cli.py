@@ -85,6 +85,9 @@ def test_from_scratch_then_fine_tuned_then_boxes_from_spikes(
     assert length["task"] == "detection"
     saved = json.loads(run(capsys, *scored, "--snn", "snn.safetensors"))
     assert saved["lengths"][0]["layers"] == length["layers"]
+    shown = ("evaluate", "--snn", "snn.safetensors", "--data", "boxes:val.json", "--by-class")
+    assert "class  boxes" in run(capsys, *shown, "--decode", "anchor-free")
+    assert "--by-class: expected with --decode" in run(capsys, *shown, code=2)
 
 
 @pytest.mark.parametrize(
