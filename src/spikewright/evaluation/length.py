@@ -120,6 +120,17 @@ class LengthResult:
         known = [off for off in found if off is not None]
         return max(known) if found and len(known) == len(found) else None
 
+    def snr_db(self, t: int | None = None) -> float | None:
+        """Return the least signal-to-noise ratio of a floating output in dB, after ``t`` steps.
+
+        None without any, where an error is not known, and where all are 0.
+        """
+        floating = [each for each in self.errors if each.is_floating]
+        if any(each.off(t) is None for each in floating):
+            return None
+        known = [each.snr_db(t) for each in floating]
+        return min((ratio for ratio in known if ratio is not None), default=None)
+
     def accuracy(self, t: int | None = None) -> float | None:
         """Return the share of right decisions after ``t`` steps, all by default."""
         return self.correct[(t or self.steps) - 1] / self.labelled if self.labelled else None

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import spikewright as sw
 from spikewright import processes
-from spikewright.cli.sources import part
+from spikewright.cli.items import part
 from spikewright.errors import CalibrationError, SpikewrightError
 from spikewright.evaluation import Result, gather
 from spikewright.processes import ProcessError

@@ -29,7 +29,7 @@ _EXPANSION = 4
 _DILATIONS = (2, 4, 6, 8)
 _WINDOWS = (5, 9, 13)
 _STRIDES = (8, 16, 32)
-_PRIOR = 0.01  # what sigmoid(object) and sigmoid(class) are before training
+_PRIOR = 0.01  # what sigmoid(object) is before training; sigmoid(class) is one of the classes
 
 
 class Yolo(nn.Module):
@@ -57,8 +57,8 @@ class Yolo(nn.Module):
         self.object = nn.Conv2d(channels, 1, 1)
         self.classes = nn.Conv2d(channels, classes, 1)
         self.boxes = nn.Conv2d(channels, 4, 1)
-        rare = -math.log((1 - _PRIOR) / _PRIOR)
-        for conv, bias in ((self.object, rare), (self.classes, rare), (self.boxes, 0.0)):
+        rare, any_class = -math.log((1 - _PRIOR) / _PRIOR), -math.log(max(classes - 1, 1))
+        for conv, bias in ((self.object, rare), (self.classes, any_class), (self.boxes, 0.0)):
             assert conv.bias is not None  # noqa: S101 - for the type checker
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.constant_(conv.bias, bias)
