@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways out of Python: the integer program of a network, and what is made from it."""
+
+from spikewright.exports.lowering import lower as lower
+from spikewright.exports.program import IntegerProgram as IntegerProgram
+from spikewright.exports.program import Operation as Operation
