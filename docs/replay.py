@@ -101,7 +101,9 @@ def replay(program, tensors, inputs):
         elif kind == "sum":
             y = x
             for axis in op["axes"]:
-                y = np.moveaxis(np.tensordot(y, t[f"axis{axis}"].T * 1.0, (axis + 2, 0)), -1, axis + 2)
+                y = np.moveaxis(
+                    np.tensordot(y, t[f"axis{axis}"].T * 1.0, (axis + 2, 0)), -1, axis + 2
+                )
         elif kind == "scale":
             y = x * t["gain"]
         elif kind == "bias":

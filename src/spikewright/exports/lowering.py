@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a network in integers to its program, operator by operator."""
 
-import dataclasses
 import math
 from typing import Any
 
@@ -71,9 +70,15 @@ class _Lowering:
                 self._lower(node, kind)
             except NoForm as error:
                 refused.append(f"{node.where()}: {ops.describe(node)} {error}")
-            except KeyError as error:
-                if error.args[0] not in self.graph.nodes:
-                    raise  # else it reads what was refused
+                self.made[node.name] = Operation(
+                    name=node.name,
+                    kind="reshape",
+                    inputs=(),
+                    shape=own_shape(node),
+                    low=0,
+                    high=0,
+                    depth=0,
+                )  # so that what reads it is checked as well
         if refused:
             raise UnsupportedModuleError(
                 "export: expected operators that an integer program can say, got "
@@ -110,11 +115,16 @@ class _Lowering:
         elif kind == "add":
             self._add(node)
         elif node.op == ops.SCALE:
-            self._scale(node, self.made[name])
+            self._scale(node, self._value(name))
         elif kind == "mixing":
-            self._sum(node, self.made[name])
+            self._sum(node, self._value(name))
         else:
             raise NoForm("between layers")
+
+    def _value(self, name: str) -> Operation:
+        if name in self.fronts:
+            raise NoForm("of the input before it is rounded; do it outside the model")
+        return self.made[name]
 
     def _emit(
         self,
@@ -172,7 +182,7 @@ class _Lowering:
         if node.op == ops.ANALOG_RELAY:
             raise NoForm("; convert without analog relays")
         if node.op == ops.READOUT:
-            x = self.made[node.inputs[0]]
+            x = self._value(node.inputs[0])
             units = [u for u in self.graph.users()[node.name] if u.op == ops.SCALE]
             unit = self._broadcast(node, self.graph.params[units[0].params[0]]) if units else None
             outputs = self.graph.outputs
@@ -192,7 +202,7 @@ class _Lowering:
                 index=before.index, threshold=threshold, pre_bias=pre_bias, **gains,
             )  # fmt: skip
             return
-        x, threshold, pre_bias = self.made[node.inputs[0]], _whole(threshold), _whole(pre_bias)
+        x, threshold, pre_bias = self._value(node.inputs[0]), _whole(threshold), _whole(pre_bias)
         start = ranges.hull(pre_bias)
         if site.signed:
             start = (-start[1], start[1])
@@ -209,12 +219,14 @@ class _Lowering:
         if any(self.graph.params[p].is_floating_point() for p in node.params):
             raise NoForm("of a constant; add it as a bias")
         index, shape = where_from(self.graph, node, names), own_shape(node)
-        read = [self.made[name] for name in names]
+        read = [self._value(name) for name in names]
         flat, starts = index.flatten(), [0]
         for operation in read:
             starts.append(starts[-1] + operation.size)
         used = [
-            i for i in range(len(read)) if bool(((flat >= starts[i]) & (flat < starts[i + 1])).any())
+            i
+            for i in range(len(read))
+            if bool(((flat >= starts[i]) & (flat < starts[i + 1])).any())
         ]
         if len(used) < len(read):  # a split, or sizes that are read off another value
             shift = torch.zeros_like(flat)
@@ -230,7 +242,7 @@ class _Lowering:
             self._emit(node, "gather", tuple(read), span, index=flat.reshape(shape))
 
     def _weighted(self, node: Node) -> None:
-        x = self.made[node.inputs[0]]
+        x = self._value(node.inputs[0])
         weight = _whole(self.graph.params[node.args[1].name])
         bias = node.args[2] if len(node.args) > 2 else None
         total = None if bias is None else self.graph.params[bias.name]
@@ -257,7 +269,7 @@ class _Lowering:
         self._emit(node, "conv", (x,), span, settings=windows, weight=weight, bias=step)
 
     def _pool(self, node: Node) -> None:
-        x = self.made[node.inputs[0]]
+        x = self._value(node.inputs[0])
         if not self.flow[node.inputs[0]].train:
             raise NoForm("of other values than spikes")
         if node.op == "aten.amax.default":
@@ -298,15 +310,19 @@ class _Lowering:
         minus = node.op == "aten.sub.Tensor"
         first, second = node.args[:2]
         if ops.is_constant_add(node):
-            x = self.made[node.inputs[0]]
+            x = self._value(node.inputs[0])
             if isinstance(first, Param):
                 x = self._minus(node, x) if minus else x
                 self._bias(node, x, self.graph.params[first.name])
             else:
-                number = self.graph.params[second.name] if isinstance(second, Param) else torch.tensor(float(second))
+                number = (
+                    self.graph.params[second.name]
+                    if isinstance(second, Param)
+                    else torch.tensor(float(second))
+                )
                 self._bias(node, x, -number if minus else number)
             return
-        a, b = self.made[first.name], self.made[second.name]
+        a, b = self._value(first.name), self._value(second.name)
         b = self._minus(node, b) if minus else b
         a, b = (self._expanded(node, o, f"{node.name}/{i}") for i, o in enumerate((a, b)))
         self._emit(node, "add", (a, b), ranges.added(((a.low, a.high), (b.low, b.high))))

@@ -5,7 +5,6 @@ from typing import Any
 
 from spikewright.exports.errors import NoForm
 from spikewright.exports.layouts import own_shape
-from spikewright.graph import ops
 from spikewright.graph.batch import is_plain
 from spikewright.graph.ir import Graph, Node
 
@@ -39,7 +38,9 @@ def conv_windows(graph: Graph, node: Node) -> dict[str, Any]:
     stride, dilation = _two(_arg(node, 3, 1), 1), _two(_arg(node, 5, 1), 1)
     padding = _arg(node, 4, 0)
     if isinstance(padding, str):
-        total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel, strict=True)]
+        total = [
+            d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel, strict=True)
+        ]
         sides = [(p // 2, p - p // 2) for p in total]
     else:
         sides = [(p, p) for p in _two(padding, 0)]
