@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.program import IntegerProgram
 from spikewright.exports.vectors import golden_vectors
@@ -66,10 +67,21 @@ def _vectors(subject: Subject, folder: Path) -> Mapping[str, Any]:
     }
 
 
+def _c(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """One file of C99."""
+    source = c_source(subject.program)
+    (folder / "network.c").write_text(source.text, encoding="utf-8")
+    return {"ram_bytes": source.ram_bytes, "flash_bytes": source.flash_bytes, **source.facts}
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
-        for t in (Target("vectors", _vectors, needs_inputs=True), Target("integers", _integers))
+        for t in (
+            Target("vectors", _vectors, needs_inputs=True),
+            Target("integers", _integers),
+            Target("c", _c),
+        )
     }
 )
 """Every target by its name."""

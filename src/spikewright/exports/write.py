@@ -46,6 +46,9 @@ class Exported:
         """Return the files and the memory that the network takes, as text."""
         memory = self.program.memory()
         rows = [f"{n:<24}{f['bytes']:>12,} bytes" for n, f in self.manifest["files"].items()]
+        if "ram_bytes" in self.manifest:
+            ram, flash = self.manifest["ram_bytes"], self.manifest["flash_bytes"]
+            rows += ["", f"RAM {ram:,} bytes, flash {flash:,} bytes (tables, without code)"]
         rows += [
             "",
             f"{len(self.program.operations)} operations, T = {self.program.steps}, "
@@ -72,8 +75,8 @@ def export(
     Args:
         snn: A network that ``to_integer()`` returned: layered schedule, radix code, k = 2.
         folder: A folder that does not exist yet.
-        to: ``"vectors"`` (the program, and every spike and potential for some inputs) or
-            ``"integers"`` (the program alone).
+        to: ``"vectors"`` (the program, and every spike and potential for some inputs),
+            ``"integers"`` (the program alone) or ``"c"`` (one C99 file).
         inputs: For golden vectors: inputs "batch *feature", or batches as a loader gives them, of
             which the first ``samples`` are taken.
         samples: How many inputs.
