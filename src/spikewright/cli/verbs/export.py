@@ -16,7 +16,7 @@ __all__ = ["export"]
 def export(
     snn: Annotated[Path, Parameter(metavar="SNN")],
     *,
-    to: str,
+    to: Annotated[str, Parameter(metavar="TARGET")],
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FOLDER")],
     data: options.Spec = None,
     samples: Whole = 20,
