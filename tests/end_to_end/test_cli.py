@@ -28,7 +28,7 @@ from spikewright.text import counted
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
 VERBS = (
     *("demo", "inspect", "train", "convert", "evaluate", "verify", "compare", "diagnose"),
-    *("report", "list", "env"),
+    *("report", "list", "env", "export"),
 )
 
 MODELS = """
