@@ -8,6 +8,7 @@ from spikewright.codes.lookup import Lookup
 from spikewright.errors import ConfigError
 from spikewright.preparation.base import Step
 from spikewright.preparation.bias import Bias
+from spikewright.preparation.reconstruct import Reconstruct
 from spikewright.preparation.refit import Refit
 
 __all__ = ["MOST_INPUTS", "Preparation", "read_steps", "ways_of"]
@@ -18,7 +19,10 @@ Preparation = str | tuple[Step, ...]
 MOST_INPUTS = 512
 """Calibration inputs that are looked at, at most."""
 
-_AUTO: tuple[tuple[int, tuple[tuple[Step, ...], ...]], ...] = ((8, ((Bias(),), (Refit(),))),)
+_AUTO: tuple[tuple[int, tuple[tuple[Step, ...], ...]], ...] = (
+    (4, ((Bias(),), (Refit(),), (Refit(), Reconstruct()))),
+    (8, ((Bias(),), (Refit(),))),
+)
 """Largest T to the ways that are tried up to it; see docs/results.md."""
 
 

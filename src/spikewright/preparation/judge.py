@@ -73,17 +73,34 @@ def best_way(
 
 
 def outputs_error(draft: Draft, inputs: Sequence[Tensor]) -> float:
-    """Return Σ‖found - wanted‖² / Σ‖wanted‖², averaged over the network's floating outputs."""
-    wanted: dict[str, float] = {}
-    gaps: dict[str, float] = {}
+    """Return how far a network's floating outputs are from the original's, averaged over them.
+
+    ‖found - wanted‖² / ‖wanted‖². Outputs "batch class" are compared up to what no decision depends
+    on: a shift of all scores of an input, and one gain g for all, min over g of
+    ‖wanted - g·found‖² / ‖wanted‖².
+    """
+    sums: dict[str, Tensor] = {}
     names = tuple(dict.fromkeys(draft.graph.outputs))
     for known, own in Walk(draft, inputs).pairs(*names):
-        for name, one, two in zip(names, known, own, strict=True):
-            if one.is_floating_point():
-                wanted[name] = wanted.get(name, 0.0) + float(one.double().square().sum())
-                gaps[name] = gaps.get(name, 0.0) + float((two - one).double().square().sum())
-    shares = [gaps[n] / max(wanted[n], 1e-30) for n in gaps]
+        for name, wanted, found in zip(names, known, own, strict=True):
+            if wanted.is_floating_point() and wanted.numel():
+                sums[name] = sums.get(name, torch.zeros(3)) + _products(wanted, found)
+    shares = []
+    for name, (wanted, both, found) in ((n, s.tolist()) for n, s in sums.items()):
+        if len(draft.graph[name].shape or ()) == 2:
+            left = wanted - both * both / max(found, 1e-30)
+        else:
+            left = wanted - 2.0 * both + found
+        shares.append(max(0.0, left) / max(wanted, 1e-30))
     return sum(shares) / max(1, len(shares))
+
+
+def _products(wanted: Tensor, found: Tensor) -> Tensor:
+    """Return Σ wanted², Σ wanted·found and Σ found², scores of an input less their mean."""
+    one, two = wanted.double(), found.double()
+    if one.ndim == 2 and one.shape[1] > 1:
+        one, two = one - one.mean(1, keepdim=True), two - two.mean(1, keepdim=True)
+    return torch.stack([(one * one).sum(), (one * two).sum(), (two * two).sum()])
 
 
 def _name(way: tuple[Step, ...]) -> str:

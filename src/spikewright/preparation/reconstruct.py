@@ -51,8 +51,8 @@ class Reconstruct(BlockStep):
 
     name: ClassVar[str | None] = "reconstruct"
 
-    steps: int = 300
-    batch: int = 32
+    steps: int = 150
+    batch: int = 16
     rate: float = 5e-3
     scale_rate: float = 5e-3
     drop: float = 0.5

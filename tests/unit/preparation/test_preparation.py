@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.calibration import Max
 from spikewright.errors import ConfigError, UnknownNameError
 from spikewright.methods import Prepared, configure
-from spikewright.preparation import Bias, Refit, preparation_of, steps
+from spikewright.preparation import Bias, Reconstruct, Refit, Scales, Step, preparation_of, steps
+from spikewright.preparation.views import LayerView
 
 
 class Residual(nn.Module):
@@ -129,7 +131,7 @@ def test_a_diagnosis_of_a_prepared_network_is_against_the_model(prepared: Prepar
     assert sw.diagnose(snn, x).output.relative_error < sw.diagnose(plain, x).output.relative_error
 
 
-@pytest.mark.parametrize("step", [Bias(), Refit()])
+@pytest.mark.parametrize("step", [Bias(), Refit(), Reconstruct(), Scales()])
 def test_steps_say_themselves_and_are_found(step: object) -> None:
     cls = steps()[step.name]  # type: ignore[attr-defined]
     assert cls.from_dict(step.to_dict()) == step  # type: ignore[attr-defined]
@@ -148,3 +150,68 @@ def test_what_is_no_preparation_is_refused() -> None:
         Refit(ridges=(0.0,))
     with pytest.raises(ConfigError, match="prepare"):
         sw.convert(nn.ReLU(), "rmp", prepare="bias", calibration=torch.rand(2, 3))
+
+
+def test_equalised_layers_send_the_same_trains_where_each_channel_has_its_scale() -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    equalised = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    gain = 2.0 ** torch.arange(-4, 4)  # of two, so that rounding is the same
+    with torch.no_grad():
+        equalised[0].weight.copy_(plain[0].weight * gain[:, None])
+        equalised[0].bias.copy_(plain[0].bias * gain)
+        equalised[2].weight.copy_(plain[2].weight / gain)
+        equalised[2].bias.copy_(plain[2].bias)
+    x = torch.randn(64, 6)
+    one, two = (sw.convert(m, T=3, calibration=x) for m in (plain, equalised))
+    assert torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 99])
+def test_reconstruction_reduces_the_error_on_inputs_not_seen(
+    model: nn.Module, prepared: Prepared, layers: int
+) -> None:
+    x, plain = _inputs(256, 2), sw.convert(prepared, T=2)
+    snn = sw.convert(prepared, T=2, prepare=Reconstruct(layers=layers, steps=60))
+    assert snn.provenance["preparation"]["report"]["reconstruct"]["blocks changed"] >= 1
+    assert _error(model, snn, x) < 0.9 * _error(model, plain, x)
+    assert sw.verify(snn, x[:4]).agrees
+
+
+def test_scales_are_refined_against_the_layers_behind(model: nn.Module, prepared: Prepared) -> None:
+    coarse, sites = Max(), sw.convert(prepared, T=2, scale=Max()).sites
+    one = sw.convert(prepared, T=2, scale=coarse, prepare="refit")
+    two = sw.convert(prepared, T=2, scale=coarse, prepare=["refit", "scales"])
+    changed = [n for n, s in two.sites.items() if not torch.equal(s.scale, sites[n].scale)]
+    assert len(changed) == two.provenance["preparation"]["report"]["scales"]["changed"]
+    x = _inputs(256, 2)
+    assert _error(model, two, x) < 0.9 * _error(model, one, x)
+
+
+def test_a_dead_channel_and_few_inputs_change_nothing_for_the_worse(model: nn.Module) -> None:
+    dead = Residual()
+    dead.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        dead.second.weight[3], dead.second.bias[3] = 0.0, -1.0
+    prepared, x = sw.calibrate(dead.eval(), _inputs(16, 1)), _inputs(256, 2)
+    plain = _error(dead, sw.convert(prepared, T=3), x)
+    for step in ("bias", "refit", "scales"):
+        snn = sw.convert(prepared, T=3, prepare=step)
+        assert _error(dead, snn, x) <= 1.05 * plain
+
+
+def test_what_no_held_out_input_likes_is_not_done(model: nn.Module) -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Harm(Step):
+        name = "harm"
+
+        def at_layer(self, view: LayerView) -> None:
+            view.change(None, torch.ones(view.weight.shape[0]))
+
+    prepared = sw.calibrate(model, _inputs(32, 1))
+    plain, snn = sw.convert(prepared, T=3), sw.convert(prepared, T=3, prepare=Harm())
+    x = _inputs(8, 2)
+    assert torch.equal(plain(x), snn(x))
+    assert snn.prepared_by == ()
+    assert "prepared    no, on 32 calibration inputs without labels" in snn.summary()
+    assert "none: outputs differ on 4 inputs held out by none" in snn.summary()
