@@ -6,12 +6,15 @@ The hook below must come before anything imports spikewright: it rewrites the mo
 imported.
 """
 
+import collections
+import contextlib
 import functools
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jaxtyping
@@ -102,15 +105,61 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Make captures quicker, of which there are thousands: together they are most of the run.
 
-    What is loaded by now is never garbage, so it need not be looked at again; and no operator is
-    added to the dispatcher while tests run, so that torch.export need not list them each time.
+    What is loaded by now is never garbage, so it need not be looked at again, and what a capture
+    makes seldom is. No operator is added to the dispatcher while tests run, so that torch.export
+    need not list them each time, nor make the thousands of kernels anew that it gives them for
+    the time of a capture.
     """
-    import torch._export.utils as export
+    import torch._export.utils as listing
+    import torch.export.exported_program as program
 
-    listing = getattr(export, "_materialize_cpp_cia_ops", None)  # private: absent is only slower
-    if listing is not None:
-        export._materialize_cpp_cia_ops = functools.cache(listing)
+    # Private names: absent is only slower.
+    if hasattr(listing, "_materialize_cpp_cia_ops"):
+        listing._materialize_cpp_cia_ops = functools.cache(listing._materialize_cpp_cia_ops)
+    if hasattr(program, "_override_composite_implicit_decomp"):
+        program._override_composite_implicit_decomp = _made_once(
+            program._override_composite_implicit_decomp
+        )
     gc.freeze()
+    gc.set_threshold(50_000)
+
+
+def _made_once(whole: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a context of torch.export that puts the same kernels in as the whole one has made.
+
+    It is the second time's kernels that are kept: the first leaves rules for fake tensors behind.
+    """
+    from torch._subclasses.fake_impls import op_implementations_dict as rules
+
+    times: collections.Counter[Any] = collections.Counter()
+    made: dict[Any, list[tuple[Any, dict[Any, Any], Any]]] = {}
+
+    def put(op: Any, kernels: dict[Any, Any]) -> None:
+        op.py_kernels.clear()
+        op.py_kernels.update(kernels)
+        op._dispatch_cache.clear()
+
+    @contextlib.contextmanager
+    def override(operators: dict[Any, Any]) -> Iterator[None]:
+        what = frozenset(operators.items())
+        if what not in made:
+            with whole(operators):
+                times[what] += 1
+                if times[what] == 2:
+                    made[what] = [(op, op.py_kernels.copy(), rules[op]) for op in operators]
+                yield
+            return
+        before = [(op, op.py_kernels.copy()) for op in operators]
+        for op, kernels, rules[op] in made[what]:
+            put(op, kernels)
+        try:
+            yield
+        finally:
+            for op, kernels in before:
+                put(op, kernels)
+                rules.pop(op, None)
+
+    return override
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

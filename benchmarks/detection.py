@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Object detection: YOLO-FastestV2 on COCO, converted by five methods without training.
+"""Object detection: YOLO-FastestV2 on COCO, converted by five methods, one of them also trained.
 
     SPIKEWRIGHT_DATA=... python benchmarks/detection.py [--part spikeconverter …] [--limit N]
 
-Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost`` and ``torchvision`` (needs torchvision, is
-slow, runs only when named). AP is COCO's, in per cent; "fidelity" is the AP with the ANN's own
-boxes of score ≥ 0.3 as truth. Exit code 1 if a claim is missed.
+Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost``, ``imitation`` (trains, about ten minutes a
+network) and ``torchvision`` (needs torchvision, is slow); the last two run only when named. AP is
+COCO's, in per cent; "fidelity" is the AP with the ANN's own boxes of score ≥ 0.3 as truth. Exit
+code 1 if a claim is missed.
 """
 
 import argparse
@@ -20,17 +21,15 @@ import torch
 import spikewright as sw
 
 sys.path.insert(0, str(Path(__file__).parent))
+from _boxes import compared, flat, nested, percent
 from _coco import Coco
+from _imitation import imitation
 from _machine import machine
 
 from spikewright import _vision
 from spikewright.detection import (
-    Annotations,
     CocoTruth,
     Detections,
-    DetectionScores,
-    Difference,
-    as_annotations,
     difference,
 )
 from spikewright.energy import choose_models, energy_of
@@ -281,41 +280,13 @@ def best(run: Callable[[], object], repeats: int = 3) -> float:
     return min(found)
 
 
-def compared(
-    coco: Coco, ann: list[Detections], found: list[Detections], annotations: list[Annotations]
-) -> tuple[Difference, DetectionScores, DetectionScores]:
-    """Return ΔAP with its interval, the scores, and those against the ANN's own boxes."""
-    gap = difference(ann, found, annotations, coco.classes)
-    scores = CocoTruth(annotations, coco.classes).score(found)
-    own = CocoTruth(as_annotations(ann, annotations), coco.classes).score(found)
-    return gap, scores, own
-
-
-def nested(snn: sw.SpikingNetwork, outputs: Sequence[torch.Tensor]) -> object:
-    """Nest outputs as the model returns them."""
-    return snn.graph.results.build(tuple(outputs))
-
-
-def flat(outputs: object) -> list[torch.Tensor]:
-    """Return nested outputs one after the other."""
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    parts = outputs.values() if isinstance(outputs, dict) else outputs
-    return [x for part in parts for x in flat(part)]  # type: ignore[attr-defined]
-
-
-def percent(share: float | None) -> str:
-    """Return a share in per cent."""
-    return "-" if share is None else f"{100 * share:.2f}"
-
-
-PARTS = {f.__name__: f for f in (spikeconverter, casc, rate, torchvision, cost)}
+PARTS = {f.__name__: f for f in (spikeconverter, casc, rate, torchvision, cost, imitation)}
 
 
 def main() -> int:
     """Print the parts; return 1 if a claim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    usual = [name for name in PARTS if name != "torchvision"]
+    usual = [name for name in PARTS if name not in ("torchvision", "imitation")]
     parser.add_argument("--part", nargs="*", default=usual, choices=list(PARTS))
     parser.add_argument("--limit", type=int, help="images of each set, for a trial")
     options = parser.parse_args()

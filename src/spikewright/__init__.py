@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spikewright.calibration import MinError as MinError
     from spikewright.calibration import Percentile as Percentile
     from spikewright.comparison import compare as compare
+    from spikewright.exports import export as export
     from spikewright.methods.spikeconverter import SpikeConverter as SpikeConverter
     from spikewright.network import SpikingNetwork as SpikingNetwork
     from spikewright.network import load as load
@@ -36,6 +37,7 @@ _WHERE = {
     **dict.fromkeys(("Max", "MinError", "Percentile"), "calibration"),
     **dict.fromkeys(("SpikingNetwork", "load"), "network"),
     "compare": "comparison",
+    "export": "exports",
     **dict.fromkeys(("apply", "diagnose"), "api"),
     "SpikeConverter": "methods.spikeconverter",
     "run_pipelined": "simulators",

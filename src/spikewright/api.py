@@ -35,7 +35,7 @@ from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.graph.original import evaluation_mode, layer_by_layer, unwrapped
 from spikewright.methods import MethodConfig, Prepared, configure
 from spikewright.network import SpikingNetwork
-from spikewright.network.twin import AgainstOriginal, compare_original
+from spikewright.network.twin import AgainstOriginal, check_equality, compare_original
 from spikewright.progress import track, working
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as simulator_of
@@ -47,8 +47,11 @@ __all__ = ["apply", "calibrate", "convert", "diagnose", "evaluate", "inspect", "
 CHECKED_ELEMENTS = 4_000_000
 """Elements of the largest value over the inputs on which conversions are checked."""
 
-KEPT_INPUTS = 128
-"""Calibration inputs that are kept for methods which run the spiking network on them."""
+KEPT_INPUTS = 512
+"""Calibration inputs that are kept, at most, for whoever runs the spiking network on them."""
+
+KEPT_ELEMENTS = 48_000_000
+"""Numbers in them at most: 192 MB."""
 
 Batches = Iterable[Any] | Tensor
 SimulatorName = Literal["collapsed", "timefold", "reference"]
@@ -128,9 +131,11 @@ def calibrate(
     total, kept = _length(calibration), list[tuple[Tensor, ...]]()
     for index, batch in enumerate(track(batches, "calibrating", show=progress, total=total)):
         collector.add(batch, index)
-        left = KEPT_INPUTS - sum(len(k[0]) for k in kept)
+        inputs = as_inputs(read_inputs(captured, batch, f"calibration batch {index}")[0])
+        elements = max(1, sum(x[:1].numel() for x in inputs))
+        most = min(KEPT_INPUTS, max(2, KEPT_ELEMENTS // elements))
+        left = most - sum(len(k[0]) for k in kept)
         if left > 0:
-            inputs = as_inputs(read_inputs(captured, batch, f"calibration batch {index}")[0])
             kept.append(tuple(x[:left].to("cpu", copy=True) for x in inputs))
     statistics = collector.statistics()
     inputs = tuple(map(torch.cat, zip(*kept, strict=True)))
@@ -225,14 +230,14 @@ def convert(
                 "convert: the model is calibrated already, got calibration data as well. "
                 "Leave them out."
             )
-        return model.convert(config)
+        return model.convert(config, progress=progress)
     if calibration is None:
         raise CalibrationError(
             "convert: expected calibration data, got none. Pass a few hundred inputs as "
             "calibration=loader."
         )
     prepared = calibrate(model, calibration, example=example, progress=progress)
-    return prepared.convert(config)
+    return prepared.convert(config, progress=progress)
 
 
 def evaluate(
@@ -452,6 +457,8 @@ def _against_original(
     snn.check_input(x)
     if snn.integer:
         return AgainstOriginal(None, said="integer weights are rounded on purpose")
+    if snn.prepared_by:
+        return _before_preparation(snn, x)
     if reference is not None:
         captured = _captured(reference, _blank(snn.graph), progress=progress)
     elif snn.source is not None and snn.source.prepared.captured is not None:
@@ -461,6 +468,27 @@ def _against_original(
             None, said="the network was read from a file; give the original as reference"
         )
     return compare_original(snn, captured, _original(snn, reference), x)
+
+
+def _before_preparation(snn: SpikingNetwork, x: Inputs) -> AgainstOriginal:
+    """Check a network whose weights were changed on purpose: without that, and with it."""
+    by = ", ".join(snn.prepared_by)
+    if snn.source is None or snn.source.prepared.captured is None:
+        return AgainstOriginal(
+            None,
+            said=f"its weights were changed on purpose ({by}) and it was read from a file; verify "
+            "what convert() has just returned",
+        )
+    prepared, config = snn.source.prepared, snn.source.config
+    plain = prepared.convert(dataclasses.replace(config, prepare="none"))
+    found = compare_original(plain, prepared.captured, config.placed(prepared), x)
+    if not found.agrees:
+        return found
+    try:
+        check_equality(snn, snn.source.changed, x)
+    except VerificationError as error:
+        return AgainstOriginal(False, said=f"after preparation ({by}): {error}")
+    return dataclasses.replace(found, said=f"before its weights were changed on purpose ({by})")
 
 
 def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Any:  # noqa: ANN401 - as the model

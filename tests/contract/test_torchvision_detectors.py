@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of torchvision's detectors, at their full width: they convert, and what verify says."""
+"""Bodies of torchvision's detectors, at their full width: they convert, and what verify says.
+
+In pictures so small that the coarsest map of the body is 2 × 2 and those behind it are points;
+``python -m benchmarks.detection`` has larger ones.
+"""
 
 import pytest
 import torch
@@ -11,11 +15,13 @@ from spikewright.models.detection import split
 
 pytestmark = pytest.mark.slow
 
+SIZE = 64
+
 
 def build(name: str) -> nn.Module:
     torch.manual_seed(0)
     detector = getattr(torchvision().models.detection, name)
-    options = {"weights": None, "weights_backbone": None, "min_size": 128, "max_size": 128}
+    options = {"weights": None, "weights_backbone": None, "min_size": SIZE, "max_size": SIZE}
     model: nn.Module = detector(**options)
     return model.eval()
 
@@ -23,7 +29,7 @@ def build(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", ["retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn"])
 def test_a_body_converts_by_the_equality_law_and_both_simulators_agree(name: str) -> None:
     body, postprocess = split(build(name))
-    x, _ = postprocess.preprocess([torch.rand(3, 128, 128) for _ in range(2)])
+    x, _ = postprocess.preprocess([torch.rand(3, SIZE, SIZE) for _ in range(2)])
     snn = sw.convert(body, T=12, calibration=x, scale=sw.Max())
     verified = sw.verify(snn, x[:1], reference=body)
     assert verified.agrees, verified.table()

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 import spikewright
 from spikewright import api
-from spikewright.cli import demo_text, main
+from spikewright.cli import demo_run, demo_text, main
 from spikewright.energy import choose_models
 from spikewright.network import load
 from spikewright.text import counted
@@ -28,7 +28,7 @@ from spikewright.text import counted
 HEAVY = ("torch", "numpy", "safetensors", "torchvision", "PIL")
 VERBS = (
     *("demo", "inspect", "train", "convert", "evaluate", "verify", "compare", "diagnose"),
-    *("report", "list", "env"),
+    *("report", "list", "env", "export"),
 )
 
 MODELS = """
@@ -83,7 +83,8 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, said = tmp_path_factory.mktemp("demo") / "out", io.StringIO()
     folder.mkdir()
     (folder / "summary.txt").write_text("mine")
-    with contextlib.redirect_stdout(said):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(demo_run, "TUNING_EPOCHS", 1)
         assert main(["demo", "--epochs", "2", "--quiet", "--force", "-o", str(folder)]) == 0
     (folder.parent / "said.txt").write_text(said.getvalue())
     return folder

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``spikewright train`` on a small network: misuse, training, going on, converting the result."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -42,6 +43,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wrong.toml").write_text("[train]\nrate = 0.1\n")
     (tmp_path / "file").write_text("mine")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a short run leaves."""
+    place = tmp_path_factory.mktemp("trained")
+    (place / "nets.py").write_text(MODELS)
+    with contextlib.chdir(place):
+        assert main(["train", *NET, *DATA, *SHORT, "--folder", "run", "--quiet"]) == 0
+    return place / LAST
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -157,22 +168,22 @@ def test_a_directly_trained_network_converts(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_checkpoint_made_in_python_has_no_model(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], checkpoint: Path
 ) -> None:
-    assert run(capsys, "train", *NET, *DATA, *SHORT, "--folder", "run")[0] == 0
-    monkeypatch.setattr("spikewright.cli.trained.read_run", lambda path: {"note": {}})
-    code, _, err = run(capsys, "train", "--model", f"trained:{LAST}", *DATA, "--quiet")
+    found = read(checkpoint)
+    write(Path("mine.safetensors"), replace(found, run={**found.run, "note": {}}))
+    code, _, err = run(capsys, "train", "--model", "trained:mine.safetensors", *DATA, "--quiet")
     assert code == 2
     assert "expected a checkpoint that says which model was trained" in err
 
 
 @pytest.mark.parametrize("model", ["os:abort", "nets.py:net", "mine.pt2", "net.graph.json"])
 def test_a_checkpoint_does_not_decide_what_code_is_run(
-    capsys: pytest.CaptureFixture[str], model: str
+    capsys: pytest.CaptureFixture[str], checkpoint: Path, model: str
 ) -> None:
     """It may name networks of this package and of torchvision; others the user has to name."""
-    assert run(capsys, "train", *NET, *DATA, *SHORT, "--folder", "run")[0] == 0
-    found = read(Path(LAST))
+    found = read(checkpoint)
+    Path(LAST).parent.mkdir()
     write(Path(LAST), replace(found, run={**found.run, "note": {"model": model}}))
     marker = Path("called")
     touch = "\nfrom pathlib import Path\nPath('called').touch()\n"

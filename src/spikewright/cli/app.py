@@ -15,6 +15,7 @@ from spikewright.cli.verbs.demo import demo
 from spikewright.cli.verbs.diagnose import diagnose
 from spikewright.cli.verbs.env import env
 from spikewright.cli.verbs.evaluate import evaluate
+from spikewright.cli.verbs.export import export
 from spikewright.cli.verbs.inspect import inspect
 from spikewright.cli.verbs.list import list_
 from spikewright.cli.verbs.report import report
@@ -40,6 +41,7 @@ _VERBS: Mapping[str, Callable[..., int]] = {
     "diagnose": diagnose,
     "report": report,
     "verify": verify,
+    "export": export,
     "train": train,
     "list": list_,
     "env": env,

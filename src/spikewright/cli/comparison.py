@@ -10,21 +10,19 @@ from typing import Any
 import torch
 
 from spikewright.cli.files import check_outputs, write
-from spikewright.cli.machine import RunOptions
-from spikewright.cli.measuring import ComparisonOptions
-from spikewright.cli.options import ModelOptions
-from spikewright.cli.report import COMPARED, data_text, fit, preprocessing
-from spikewright.cli.sources import (
+from spikewright.cli.items import (
     batches,
     classes_of,
     describe,
-    open_calibration,
-    open_data,
-    open_model,
     preprocess_of,
     sample_shape,
     spread,
 )
+from spikewright.cli.machine import RunOptions
+from spikewright.cli.measuring import ComparisonOptions
+from spikewright.cli.options import ModelOptions
+from spikewright.cli.report import COMPARED, data_text, fit, preprocessing
+from spikewright.cli.sources import open_calibration, open_data, open_model
 from spikewright.cli.task import check_task, task_of
 from spikewright.cli.terminal import Terminal, command
 from spikewright.cli.trained import PREFIX, training_of
@@ -126,7 +124,7 @@ def report(found: Comparison, facts: Mapping[str, Mapping[str, Any]]) -> str:
 
     Args:
         found: What was measured.
-        facts: What :func:`spikewright.cli.sources.describe` says of calibration and data.
+        facts: What :func:`spikewright.cli.items.describe` says of calibration and data.
     """
     data = facts["data"]
     head = [

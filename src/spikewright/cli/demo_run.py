@@ -13,9 +13,9 @@ from spikewright import api, training
 from spikewright.cli import demo_text as text
 from spikewright.cli.demo_files import begin, store
 from spikewright.cli.demo_training import Trained, as_tensors, train
+from spikewright.cli.items import describe, preprocess_of, spread
 from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import CALIBRATION_SAMPLES
-from spikewright.cli.sources import describe, preprocess_of, spread
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ImageSet, load_digits
 from spikewright.energy import choose_models, energy_of

@@ -9,10 +9,10 @@ from torch import nn
 
 from spikewright import api
 from spikewright.cli.files import check_output, write
+from spikewright.cli.items import Items, batches, classes_of, describe, part, spread
 from spikewright.cli.measuring import EvaluationOptions
 from spikewright.cli.networks import original, subject
 from spikewright.cli.report import evaluation
-from spikewright.cli.sources import Items, batches, classes_of, describe, part, spread
 from spikewright.cli.task import check_task, task_of
 from spikewright.cli.terminal import Terminal, command
 from spikewright.data import loader
@@ -55,6 +55,10 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
         if output is not None and rank() == 0:
             check_output(output, force=what.force)
         check_task(what.task)
+        if what.by_class and what.task.decode is None:
+            raise ConfigError(
+                "--by-class: expected with --decode, which finds boxes, got none. Leave it out."
+            )
         if lengths:
             longest = dataclasses.replace(network.method, T=max(lengths))
             network = dataclasses.replace(network, method=longest)
@@ -91,6 +95,8 @@ def run(what: EvaluationOptions, place: torch.device, terminal: Terminal) -> int
             "data": describe(items),
         }
         text = evaluation(result, found.snn, describe(items), energies, layers=what.layers)
+        if what.by_class:
+            text += f"\n\n{result.class_table()}"
         try:
             if output is not None:
                 write(output, json.dumps(report, indent=1) + "\n")

@@ -30,6 +30,7 @@ class EvaluationOptions:
         simulator: Tick by tick (reference), or the fast one of the network's schedule, which is the
             default: collapsed (layered) or timefold (synchronous). Their spikes are the same.
         layers: Add a table of every layer.
+        by_class: Add the average precision of every class and of small, medium and large boxes.
         energy: Energy model, or FILE.toml with one of your own. Repeatable. [default: all that
             come with the package]
         examples: Inputs whose spikes are kept for the report. [default: 4 with --output]
@@ -45,6 +46,7 @@ class EvaluationOptions:
     limit: Whole = None
     simulator: Literal["collapsed", "timefold", "reference"] | None = None
     layers: bool = False
+    by_class: Annotated[bool, Parameter(negative="")] = False
     energy: Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="")] = ()
     examples: Whole = None
     output: Output = None

@@ -44,6 +44,8 @@ def _named(options: MethodOptions, own: object) -> dict[str, Any]:
         values["k"] = None if options.k == "search" else options.k
     if options.analog_relay:
         values["analog_relays"] = options.analog_relay
+    if options.prepare:
+        values["prepare"] = options.prepare[0] if len(options.prepare) == 1 else options.prepare
     rule = options.scale
     if options.percentile is not None and rule is None and isinstance(own, Percentile):
         rule = "percentile"

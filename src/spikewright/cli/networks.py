@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright import api
+from spikewright.cli.items import CPU, Items, batches, describe
 from spikewright.cli.method import method_config
 from spikewright.cli.options import (
     ConversionOptions,
@@ -18,16 +19,7 @@ from spikewright.cli.options import (
     ReferenceOptions,
     given,
 )
-from spikewright.cli.sources import (
-    CPU,
-    Items,
-    batches,
-    describe,
-    open_calibration,
-    open_data,
-    open_model,
-    require_runs,
-)
+from spikewright.cli.sources import open_calibration, open_data, open_model, require_runs
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import ConfigError
 from spikewright.graph.batch import sizes

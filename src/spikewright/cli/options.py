@@ -161,6 +161,9 @@ class MethodOptions:
     """Whether the input is a constant current or enters as (regular, random) spikes."""
     analog_relay: Annotated[tuple[str, ...], Parameter(metavar="PATH", negative="")] = ()
     """Module path, re:PATTERN or all: a relay that stays analog. Repeatable."""
+    prepare: Annotated[tuple[str, ...], Parameter(metavar="STEP", negative="")] = ()
+    """For short trains: a step that changes weights or scales without labels (bias, refit …), all
+    of them repeatable, or auto, which chooses by T. [default: none]"""
     set: Annotated[tuple[str, ...], Parameter(metavar="KEY=VALUE", negative="")] = ()
     """Any other option of the method. Repeatable; a table [set] in TOML."""
 

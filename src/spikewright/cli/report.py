@@ -40,7 +40,7 @@ def evaluation(
     Args:
         result: What was measured.
         snn: The network it was measured on; of several code lengths, the one converted first.
-        data: What :func:`spikewright.cli.sources.describe` says of the inputs.
+        data: What :func:`spikewright.cli.items.describe` says of the inputs.
         energies: What an input costs on the longest code.
         layers: Whether to add a table per layer.
     """
@@ -65,7 +65,7 @@ def evaluation(
 
 
 def data_text(data: Mapping[str, Any]) -> str:
-    """Write the line on the inputs, of which :func:`spikewright.cli.sources.describe` tells."""
+    """Write the line on the inputs, of which :func:`spikewright.cli.items.describe` tells."""
     part = "" if data["samples"] == data["of"] else f" {data['samples']:,} of its"
     return f"  data        {data['name']},{part} {data['of']:,} inputs"
 

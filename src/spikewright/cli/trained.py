@@ -67,9 +67,9 @@ def origin(spec: str) -> str:
 def open_trained(spec: str, weights: Path | None) -> nn.Module:
     """Build the network of a training checkpoint, in evaluation mode.
 
-    What took the place of the model's activations is what the checkpoint says. Of a directly
-    trained network (``stbp``) it is the original model with the trained weights, which the method
-    of that name converts.
+    What took the place of the model's activations is what the checkpoint says. Where nothing did
+    (``relu``), and of a directly trained network (``stbp``, which the method of that name
+    converts), it is the original model with the trained weights.
 
     Args:
         spec: ``trained:FILE`` or ``trained:FILE.safetensors:MODEL``, with ``best.safetensors`` or
@@ -89,7 +89,7 @@ def open_trained(spec: str, weights: Path | None) -> nn.Module:
     path, _ = _parts(spec)
     model = models.resolve(origin(spec))
     network = load_trained(path, model)
-    if network.settings["activation"] != "stbp":
+    if network.settings["activation"] not in ("relu", "stbp"):
         return network
     model.load_state_dict(network.weights())
     return model

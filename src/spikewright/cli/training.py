@@ -7,12 +7,22 @@ from typing import Any, Literal
 
 from cyclopts import Group, Parameter
 
-from spikewright.cli.option_values import Number, Whole
+from spikewright.cli.option_values import Number, Whole, Wholes
 from spikewright.cli.options import DataOptions
 
-__all__ = ["RECIPE", "TRAINING_IMAGES", "RecipeOptions", "TrainingImages", "first_process", "tuned"]
+__all__ = [
+    "RECIPE",
+    "TARGET",
+    "TRAINING_IMAGES",
+    "RecipeOptions",
+    "TargetOptions",
+    "TrainingImages",
+    "first_process",
+    "tuned",
+]
 
 _RECIPE = Group("Training (the defaults of Python's TrainConfig where not given)", sort_key=3)
+_TARGET = Group("Detectors, and imitation", sort_key=2)
 _DATA = Group("How images become inputs (the data set's own way where not given)", sort_key=4)
 
 
@@ -62,7 +72,21 @@ class TrainingImages(DataOptions):
     """Images of a batch. [default: 128]"""
 
 
+@Parameter(name="*", group=_TARGET)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """What belongs to one task or the other."""
+
+    width: Number = None
+    """Factor on the channels of casc-yolo-vgg16 and casc-yolo-resnet50. [default: 1]"""
+    stride: Whole = None
+    """Pixels for a cell of their map: 8, 16 or 32. [default: 32]"""
+    sizes: Wholes = None
+    """Sides of square inputs, one drawn for each batch: detectors and imitation at many scales."""
+
+
 RECIPE = RecipeOptions()
+TARGET = TargetOptions()
 TRAINING_IMAGES = TrainingImages()
 
 

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ``spikewright train`` does once its options are read."""
 
+import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from spikewright import training
+from spikewright.cli.items import (
+    Items,
+    batches,
+    classes_of,
+    describe,
+    sample_shape,
+    spread,
+)
 from spikewright.cli.machine import MachineOptions
 from spikewright.cli.options import (
     CALIBRATION_SAMPLES,
@@ -14,29 +23,24 @@ from spikewright.cli.options import (
     DataOptions,
     ModelOptions,
 )
-from spikewright.cli.sources import (
-    RANDOM,
-    Items,
-    batches,
-    describe,
-    open_data,
-    open_model,
-    require_runs,
-    sample_shape,
-    spread,
-)
+from spikewright.cli.sources import RANDOM, open_data, open_model, require_runs
 from spikewright.cli.terminal import Terminal, command
 from spikewright.cli.trained import PREFIX, name_of, origin
-from spikewright.cli.training import RecipeOptions, TrainingImages, first_process, tuned
+from spikewright.cli.training import (
+    RecipeOptions,
+    TargetOptions,
+    TrainingImages,
+    first_process,
+    tuned,
+)
+from spikewright.cli.training_task import TrainingTask, model_for, objective_for
 from spikewright.errors import ConfigError
-from spikewright.training import Imitation, TrainConfig, TrainingResult
+from spikewright.training import TrainConfig, TrainingResult
 from spikewright.training.checkpoint import LAST
 from spikewright.training.result import EpochRecord
 from spikewright.training.settings import Activation
 
-__all__ = ["Task", "run"]
-
-Task = Literal["classification", "imitation"]
+__all__ = ["run"]
 
 _METHODS = {"relu": "spikeconverter"}  # the others convert by the method of their own name
 
@@ -47,13 +51,14 @@ def run(
     activation: Activation | None,
     levels: int | None,
     *,
-    task: Task,
+    task: TrainingTask,
     relays: bool,
     per_channel: bool,
     folder: Path,
     anew: bool,
     model: ModelOptions,
     calibration: CalibrationOptions,
+    target: TargetOptions,
     recipe: RecipeOptions,
     images: TrainingImages,
     machine: MachineOptions,
@@ -69,14 +74,17 @@ def run(
     if data is None:
         raise ConfigError("--data: expected labelled inputs to train on, got none. Name a set.")
     place = machine.place
-    network = open_model(model, Terminal(quiet=True), place=place)
     items = _labelled(data, "--data", images, model.shape)
-    require_runs(network, sample_shape(items), f"--data {data}")
+    shape = sample_shape(items)
+    model = dataclasses.replace(model, model=model_for(model.model, task, target, items))
+    network = open_model(model, Terminal(quiet=True), place=place)
+    returned = require_runs(network, shape, f"--data {data}")
     checked = None
     if validation is not None:
-        checked = _labelled(validation, "--validation", images, sample_shape(items))
+        checked = _labelled(validation, "--validation", images, shape)
+    tested = None if checked is None else batches(checked, images, place)
     some = calibration.calibration
-    chosen = None if some is None else _calibration(calibration, images, sample_shape(items), place)
+    chosen = None if some is None else _calibration(calibration, images, shape, place)
     if not first_process():
         terminal = Terminal(quiet=True)
     result = training.train(
@@ -86,14 +94,14 @@ def run(
         levels=levels,
         relays=relays,
         per_channel=per_channel,
-        objective=Imitation(network) if task == "imitation" else None,
+        objective=objective_for(task, network, returned, target, shape, tested, classes_of(items)),
         calibration=chosen,
         config=config,
         folder=folder,
         validation=checked,
         resume=not anew,
         progress=terminal.progress,
-        on_epoch=lambda record: terminal.tell(_line(record, config)),
+        on_epoch=lambda record: terminal.tell(_line(record, config, task)),
         note={"model": _origin(model), "data": describe(items)},
     )
     if first_process():
@@ -128,8 +136,9 @@ def _origin(model: ModelOptions) -> str:
     return origin(spec) if spec.startswith(PREFIX) else spec
 
 
-def _line(record: EpochRecord, config: TrainConfig) -> str:
-    checked = "" if record.validation is None else f", validation {record.validation:.2f} %"
+def _line(record: EpochRecord, config: TrainConfig, task: TrainingTask) -> str:
+    what = "AP50 " if task == "detection" else ""
+    checked = "" if record.validation is None else f", validation {what}{record.validation:.2f} %"
     return (
         f"epoch {record.epoch}/{config.epochs}: loss {record.loss:.4f}, training "
         f"{record.accuracy:.2f} %{checked}, {record.seconds:.1f} s"

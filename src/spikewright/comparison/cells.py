@@ -110,6 +110,7 @@ class Point:
         accuracy: Their share, None without labels.
         agreement: Share of decisions equal to the original network's.
         error: How far the output is off that is furthest from the original's; None of class scores.
+        snr_db: The least signal-to-noise ratio of an output, likewise; see ``LengthResult``.
         series: The figures of other tasks, by name.
         additions: Additions for one input: up to this step (synchronous schedule), or of the whole
             run (layered: all is sent before the read-out has its last train).
@@ -122,6 +123,7 @@ class Point:
     accuracy: float | None
     agreement: float | None
     error: float | None
+    snr_db: float | None
     series: dict[str, float | None]
     additions: float
     spikes_per_neuron: float
@@ -144,6 +146,7 @@ def points(result: LengthResult) -> Iterator[Point]:
             accuracy=result.accuracy(t),
             agreement=result.agreement(t),
             error=result.error(t),
+            snr_db=result.snr_db(t),
             series={each.name: each.at(t) for each in result.series},
             additions=additions,
             spikes_per_neuron=spikes,

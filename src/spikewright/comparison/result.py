@@ -14,14 +14,14 @@ from spikewright.comparison.cells import Ann, Cell, points
 from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
 from spikewright.errors import ConfigError
-from spikewright.evaluation.answer_text import off_text, series_notes
+from spikewright.evaluation.answer_text import error_text, series_notes
 from spikewright.files import write
 from spikewright.report.figures import Plot, Series, save
 from spikewright.text import number, percent, table
 
 __all__ = ["FIGURES", "SCHEMA", "Comparison"]
 
-SCHEMA = "spikewright.comparison/4"
+SCHEMA = "spikewright.comparison/5"
 
 FIGURES = ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
 """Names of the files that :meth:`Comparison.figures` writes, without their endings."""
@@ -59,6 +59,10 @@ class Comparison:
     def table(self, width: int = 80) -> str:
         """Return the rows as text: one table, or two if one is wider than ``width``."""
         rows = self.rows()
+        bounds = any(r.latency_ticks != r.latency_bound for r in rows)
+        return self._table(rows, width) + (f"\n{_BOUND}" if bounds else "")
+
+    def _table(self, rows: Sequence[Row], width: int) -> str:
         labelled, scores = self.ann.accuracy is not None, self.ann.classes > 0
         trained = any(r.training for r in rows)
         names = self._figures_of_merit
@@ -66,7 +70,7 @@ class Comparison:
         if names:
             shares = [[percent(r.series.get(name)) for name in names] for r in rows]
         elif not scores:
-            shares = [[off_text(r.error)] for r in rows]
+            shares = [[error_text(r.error, r.snr_db)] for r in rows]
         cost = [
             [
                 r.label,
@@ -76,7 +80,7 @@ class Comparison:
                 f"{r.relative:.3f}",
                 number(r.analog_macs),
                 f"{r.spikes_per_neuron:.3f}",
-                str(r.latency_ticks),
+                _latency(r),
                 *([r.training or "none"] if trained else []),
             ]
             for r, share in zip(rows, shares, strict=True)
@@ -111,8 +115,8 @@ class Comparison:
     def to_csv(self, path: str | Path) -> None:
         """Write every label, T and step as one line; shares are fractions of one.
 
-        Class scores have ``accuracy`` and ``agreement``, other outputs an ``error``: that of the
-        output which is furthest off, see :class:`Row`.
+        Class scores have ``accuracy`` and ``agreement``, other outputs ``error`` and ``snr_db``:
+        those of the output which is furthest off, see :class:`Row`.
 
         ``additions_per_input`` and ``spikes_per_neuron`` are those up to step ``t`` (synchronous
         schedule) or of the whole run (layered).
@@ -123,7 +127,7 @@ class Comparison:
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         names = self._figures_of_merit
-        answers = names or (("accuracy", "agreement") if self.ann.classes else ("error",))
+        answers = names or (("accuracy", "agreement") if self.ann.classes else ("error", "snr_db"))
         lines.writerow([*_PLACE, *answers, *_WORK])
         for cell in self.cells:
             for p in points(cell.result):
@@ -243,6 +247,7 @@ _SHOWN = 1e-3
 """Share of the most additions of all from which on the figure over additions shows a step."""
 
 _WORK_WORDS = "additions, MACs left: per input; spikes: per neuron and input; latency: ticks."
+_BOUND = "a ≤ b: the slowest input is at rest after a ticks, b is the bound."
 _SPIKES = (
     f"T: time steps of the train; accuracy after the last of them, never the best.\n{_WORK_WORDS}"
 )
@@ -250,12 +255,18 @@ _FIGURES_AFTER = "T: time steps of the train; figures after the last of them, ne
 _ERROR = (
     "T: time steps of the train. The outputs are no class scores, so there is no\n"
     "accuracy; error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs after the last step, of\n"
-    "integer outputs the share of unequal elements; of several outputs the largest."
+    "integer outputs the share of unequal elements; of several outputs the largest;\n"
+    "dB: ‖ANN‖² / ‖SNN − ANN‖², of several outputs the least."
 )
 _REACH = (
     "≤ x from T: from that T (or step) on accuracy stays at most x points below the\n"
     "ANN's, to the largest T measured; additions: per input, up to there."
 )
+
+
+def _latency(row: Row) -> str:
+    ticks, bound = row.latency_ticks, row.latency_bound
+    return str(ticks) if ticks == bound else f"{ticks} ≤ {bound}"
 
 
 def _reach(row: Row) -> Sequence[str]:

@@ -43,12 +43,15 @@ class Row:
         agreement: Share of decisions equal to the original network's, likewise.
         error: Of outputs that are no class scores, how far the one is off that is furthest from the
             original's, likewise: the relative error, of integers the share of unequal elements.
+        snr_db: The least signal-to-noise ratio of an output in dB, likewise.
         series: Figures of other tasks than classification by name, likewise.
         additions: Additions for one input.
         relative: Additions for one multiply-add of the original network.
         analog_macs: Multiply-adds that remain for one input.
         spikes_per_neuron: Unit spikes of a neuron for one input.
-        latency_ticks: Ticks from input to decision.
+        latency_ticks: Ticks from input to decision; of a network that settles, those after which
+            the slowest input is at rest.
+        latency_bound: Ticks that no input can exceed; the same but for a network that settles.
         within: From when on the method stays close to the original, the same in all its rows.
         training: What training its own network took, in words; empty for the common one.
     """
@@ -60,12 +63,14 @@ class Row:
     accuracy: float | None
     agreement: float | None
     error: float | None
+    snr_db: float | None
     series: dict[str, float | None]
     additions: float
     relative: float
     analog_macs: int
     spikes_per_neuron: float
     latency_ticks: int
+    latency_bound: int
     within: tuple[Within, ...]
     training: str = ""
 
@@ -133,12 +138,14 @@ def rows_of(entry: Entry, cells: Sequence[Cell], ann: Ann) -> list[Row]:
                 accuracy=point.accuracy,
                 agreement=point.agreement,
                 error=point.error,
+                snr_db=point.snr_db,
                 series=point.series,
                 additions=point.additions,
                 relative=point.additions / max(1, result.macs),
                 analog_macs=result.analog_macs,
                 spikes_per_neuron=point.spikes_per_neuron,
                 latency_ticks=point.tick,
+                latency_bound=result.latency_ticks if result.settles else point.tick,
                 within=within,
                 training=entry.training,
             )

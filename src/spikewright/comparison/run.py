@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spikewright import __version__, api
 from spikewright.comparison.cells import Ann, Cell
 from spikewright.comparison.entries import DEFAULT_T, Entry, Run, entries_of, runs_of
+from spikewright.comparison.identity import identity
 from spikewright.comparison.inputs import Inputs, add_tensor
 from spikewright.comparison.original import Original, decisions_of, form_of, undecided
 from spikewright.comparison.result import Comparison
@@ -231,7 +232,7 @@ def _facts(model: nn.Module, prepared: Prepared, inputs: Inputs) -> dict[str, An
         "calibration_inputs": kept.hexdigest(),
         "data": inputs.digest,
         "limit": inputs.limit,
-        "task": repr(inputs.task),
+        "task": identity(inputs.task),
     }
 
 

@@ -142,14 +142,14 @@ class Preprocess:
 
         Example:
             >>> Preprocess(size=64, fit="letterbox").placement(height=30, width=90)
-            Placement(scale=(0.7111111111111111, 0.7), offset=(0.0, 21.0))
+            Placement(scale=(0.7111111111111111, 0.7), offset=(0.0, 21.0), blue_first=False)
         """
         kept, resized, ground = self._plan(height, width)
         scale = resized[1] / kept[1], resized[0] / kept[0]
         corner = (width - kept[1]) // 2, (height - kept[0]) // 2
         before = (ground[1] - resized[1]) // 2, (ground[0] - resized[0]) // 2
         x, y = (float(b - c * s) for b, c, s in zip(before, corner, scale, strict=True))
-        return Placement(scale, (x, y))
+        return Placement(scale, (x, y), self.channels == "BGR")
 
     def _plan(self, height: int, width: int) -> tuple[_Side, _Side, _Side]:
         """Return height and width of what is kept of an image, resized, and with its ground."""

@@ -26,6 +26,7 @@ class Placement:
     Attributes:
         scale: Input pixels for an image pixel along x and along y.
         offset: Where the image's upper left corner is in the input, x and y, in input pixels.
+        blue_first: Whether the input's channels are blue, green, red.
 
     Example:
         >>> import torch
@@ -37,6 +38,7 @@ class Placement:
 
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
+    blue_first: bool = False
 
     def to_input(self, boxes: Float[Tensor, "box 4"]) -> Float[Tensor, "box 4"]:
         """Take boxes from the image into the network's input."""

@@ -103,6 +103,8 @@ class _Comparison:
         Raises:
             ConfigError: If it does not.
         """
+        if self.network.prepared_by:  # its weights differ from the original's on purpose
+            return
         few = tuple(value[:4] for value in as_inputs(x))
         try:
             check_equality(self.network, self.reference, few)

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from spikewright.energy.energy import OPPONENTS, Energy, Opponent
-from spikewright.evaluation.answer_text import off_text, series_notes
+from spikewright.evaluation.answer_text import error_text, series_notes
 from spikewright.evaluation.length import LengthResult
 from spikewright.tasks.output_error import OutputError
 from spikewright.text import counted, percent
@@ -97,7 +97,8 @@ def _errors(length: LengthResult) -> str:
         return f"{_alone(length)}{why}"
     when, inputs = _when(length), counted(length.samples, length.unit)
     if len(length.errors) > _NAMED:
-        most = off_text(length.error()) if length.error() is not None else "an unknown share"
+        known = error_text(length.error(), length.snr_db())
+        most = "an unknown share" if length.error() is None else known
         return (
             f"{when} the spiking network's {len(length.errors)} outputs are off the ANN's by at "
             f"most {most} (relative error, or share of unequal elements), on {inputs}.{why}"
@@ -113,7 +114,9 @@ def _figure(error: OutputError) -> str:
     if not error.is_floating:
         return f"{percent(error.equality())} of the elements equal"
     known = error.relative_error()
-    return "no relative error is known" if known is None else f"relative error {off_text(known)}"
+    if known is None:
+        return "no relative error is known"
+    return f"relative error {error_text(known, error.snr_db())}"
 
 
 def _when(length: LengthResult) -> str:

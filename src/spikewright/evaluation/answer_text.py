@@ -12,6 +12,7 @@ __all__ = [
     "answer_cells",
     "answer_notes",
     "answer_titles",
+    "error_text",
     "every_output",
     "off_text",
     "points",
@@ -35,6 +36,16 @@ def off_text(share: float | None) -> str:
         return "-"
     value = 100 * share
     return f"{value:,.0f} %" if value >= 1000 else f"{value:.3g} %"
+
+
+def error_text(share: float | None, snr_db: float | None) -> str:
+    """Write an error, and its signal-to-noise ratio where there is one.
+
+    Example:
+        >>> error_text(0.0123, 38.2), error_text(0.0, None)
+        ('1.23 %, 38.2 dB', '0 %')
+    """
+    return off_text(share) + ("" if snr_db is None else f", {snr_db:z.1f} dB")
 
 
 def answer_titles(length: LengthResult, agrees: str = "agrees") -> tuple[str, ...]:
@@ -64,7 +75,7 @@ def answer_cells(length: LengthResult, t: int | None = None) -> tuple[str, ...]:
     if length.series:
         return tuple(percent(each.at(t)) for each in length.series)
     if len(length.errors) > _SHOWN:
-        return (off_text(length.error(t)),)
+        return (error_text(length.error(t), length.snr_db(t)),)
     return tuple(_figure(x, t) for x in length.errors)
 
 
@@ -72,7 +83,7 @@ def every_output(length: LengthResult) -> list[list[str]]:
     """Return name, elements and figure of each output at the end, where columns do not show it."""
     if len(length.errors) <= _SHOWN:
         return []
-    return [[x.name, f"{x.elements:,}", f"{_figure(x)} {_kind(x)}"] for x in length.errors]
+    return [[x.name, f"{x.elements:,}", f"{_kind(x)} {_figure(x)}"] for x in length.errors]
 
 
 def answer_notes(length: LengthResult) -> Iterator[str]:
@@ -86,7 +97,7 @@ def answer_notes(length: LengthResult) -> Iterator[str]:
     if length.unused_labels:
         text += " Accuracy is not shown, labels were not read."
     if any(x.is_floating for x in length.errors):
-        text += " Error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs."
+        text += " Error: ‖SNN − ANN‖ / ‖ANN‖ over all inputs; dB: ‖ANN‖² / ‖SNN − ANN‖²."
     if not all(x.is_floating for x in length.errors):
         text += " Equal: elements that are the ANN's."
     yield text
@@ -137,7 +148,9 @@ def _interval(each: Series) -> str | None:
 
 
 def _figure(each: OutputError, t: int | None = None) -> str:
-    return off_text(each.relative_error(t)) if each.is_floating else percent(each.equality(t))
+    if each.is_floating:
+        return error_text(each.relative_error(t), each.snr_db(t))
+    return percent(each.equality(t))
 
 
 def _kind(each: OutputError) -> str:

@@ -103,17 +103,11 @@ class Counter:
         found: dict[str, list[LayerCount]] = {name: [] for name in graph.nodes}
         for r in fan_out.receivers:
             weighted = ops.weighted(graph[r.name]) is not None
-            layer = LayerCount(
-                name=(r.module or r.name) if weighted else f"{r.name} (shortcut)",
-                kind="layer" if weighted else "shortcut",
-                additions=additions.get(r.name, 0),
-                macs=r.macs,
-                analog_macs=r.analog_macs,
-                inputs=r.inputs,
-                values=r.values,
-                weights=r.weights,
-                biases=r.biases,
-            )
+            sizes = dataclasses.asdict(r)
+            del sizes["module"]
+            sizes["name"] = (r.module or r.name) if weighted else f"{r.name} (shortcut)"
+            kind = "layer" if weighted else "shortcut"
+            layer = LayerCount(kind=kind, additions=additions.get(r.name, 0), **sizes)
             found[r.name].append(layer)
         for name, work in fixed_work_of(self.network).items():
             layer = LayerCount(

@@ -21,6 +21,10 @@ from spikewright.tasks.stored import not_ours
 __all__ = ["LengthResult"]
 
 _PARTS = ("layers", "errors", "scored", "split", "tally")
+_FIGURES = (  # written to files for their readers; they follow from the fields
+    *("spikes_per_neuron", "additions_per_sample", "macs", "analog_macs", "bits"),
+    *("mean_ticks", "most_ticks"),
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,17 @@ class LengthResult:
         found = [each.off(t) for each in self.errors]
         known = [off for off in found if off is not None]
         return max(known) if found and len(known) == len(found) else None
+
+    def snr_db(self, t: int | None = None) -> float | None:
+        """Return the least signal-to-noise ratio of a floating output in dB, after ``t`` steps.
+
+        None without any, where an error is not known, and where all are 0.
+        """
+        floating = [each for each in self.errors if each.is_floating]
+        if any(each.off(t) is None for each in floating):
+            return None
+        known = [each.snr_db(t) for each in floating]
+        return min((ratio for ratio in known if ratio is not None), default=None)
 
     def accuracy(self, t: int | None = None) -> float | None:
         """Return the share of right decisions after ``t`` steps, all by default."""
@@ -286,13 +301,7 @@ class LengthResult:
         plain.update(
             accuracy=[self.accuracy(t) for t in range(1, self.steps + 1)],
             agreement=[self.agreement(t) for t in range(1, self.steps + 1)],
-            spikes_per_neuron=self.spikes_per_neuron,
-            additions_per_sample=self.additions_per_sample,
-            macs=self.macs,
-            analog_macs=self.analog_macs,
-            bits=self.bits,
-            mean_ticks=self.mean_ticks,
-            most_ticks=self.most_ticks,
+            **{name: getattr(self, name) for name in _FIGURES},
         )
         return plain
 

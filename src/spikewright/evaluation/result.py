@@ -16,13 +16,14 @@ from spikewright.evaluation.answer_text import (
     every_output,
 )
 from spikewright.evaluation.length import LengthResult
+from spikewright.evaluation.part_text import part_text
 from spikewright.evaluation.rasters import Example
 from spikewright.tasks.stored import not_ours
 from spikewright.text import counted, number, table
 
 __all__ = ["SCHEMA", "Result"]
 
-SCHEMA = "spikewright.result/4"
+SCHEMA = "spikewright.result/5"
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,14 @@ class Result:
         if layers:
             lines += ["", self._by_layer(width)]
         return "\n".join(lines)
+
+    def class_table(self, width: int = 80) -> str:
+        """Return the average precision of boxes by size and class, for the longest code, as text.
+
+        Args:
+            width: Columns to use at most.
+        """
+        return part_text(self.lengths[-1].parts, width)
 
     def _head(self) -> str:
         last = self.lengths[-1]

@@ -27,6 +27,7 @@ from spikewright.graph import ops, place_sites
 from spikewright.graph.ir import Graph, Node
 from spikewright.network import Schedule, Site, SpikingNetwork
 from spikewright.network.twin import check_equality
+from spikewright.preparation import MOST_INPUTS, Step, best_way, with_draft
 
 __all__ = [
     "MethodConfig",
@@ -92,27 +93,66 @@ class Prepared:
         """Return the axis of a site's value along which scales may differ, None for none."""
         return observer_of(self, node).channel_axis
 
-    def convert(self, config: "MethodConfig") -> SpikingNetwork:
-        """Convert with the given method and check the equality law.
+    def convert(self, config: "MethodConfig", *, progress: bool = False) -> SpikingNetwork:
+        """Convert with the given method, check the equality law, then prepare the weights.
+
+        The law is checked as converted, against the model; and once more when weights have been
+        changed on purpose, against the model with these weights.
+
+        Args:
+            config: The method's settings.
+            progress: Whether to show a progress bar while weights are prepared.
 
         Raises:
             VerificationError: If the converted network would compute something else than the
                 original one, naming the first operator; and what :func:`spikewright.convert` says.
         """
         network = dataclasses.replace(config.convert(self), source=Source(self, config))
+        network = self._equal(network, config.placed(self), "equality")
+        ways = config.ways()
+        return self._changed(network, config, ways, progress) if ways else network
+
+    def _equal(self, network: SpikingNetwork, original: Graph, law: str) -> SpikingNetwork:
+        """Check a network against what it must compute; note the difference in its history."""
         if not self.checked or self.inputs is None:
             return network
         inputs = self.some_inputs(self.checked, "equality")
-        equality = check_equality(network, config.placed(self), inputs)
+        equality = check_equality(network, original, inputs)
         measured = {"original": self.difference, **dataclasses.asdict(equality)}
-        return dataclasses.replace(network, provenance={**network.provenance, "equality": measured})
+        return dataclasses.replace(network, provenance={**network.provenance, law: measured})
+
+    def _changed(
+        self,
+        network: SpikingNetwork,
+        config: "MethodConfig",
+        ways: tuple[tuple[Step, ...], ...],
+        progress: bool,
+    ) -> SpikingNetwork:
+        """Return the network with weights and scales prepared in the best of several ways."""
+        inputs = self.some_inputs(MOST_INPUTS, "prepare")
+        placed = config.placed(self)
+        judged = best_way(placed, network.sites, inputs, ways, progress=progress)
+        network = with_draft(network, judged, len(inputs[0]))
+        if not judged.steps:
+            return network
+        changed = judged.draft.graph
+        network = dataclasses.replace(network, source=Source(self, config, changed))
+        return self._equal(network, changed, "equality_prepared")
 
 
 class Source(NamedTuple):
-    """What a network was converted from."""
+    """What a network was converted from.
+
+    Attributes:
+        prepared: The calibrated model.
+        config: The method's settings.
+        changed: The model with its sites and the weights that preparation has given it; None where
+            weights are the model's own.
+    """
 
     prepared: Prepared
     config: "MethodConfig"
+    changed: Graph | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +206,13 @@ class MethodConfig:
     def convert(self, prepared: Prepared) -> SpikingNetwork:
         """Build the spiking network from a prepared model; `Prepared.convert` calls and checks."""
         raise NotImplementedError
+
+    def ways(self) -> tuple[tuple[Step, ...], ...]:
+        """Return the ways to prepare weights to choose from, none at all being one always.
+
+        Methods with a choice have a setting ``prepare``.
+        """
+        return ()
 
     def placed(self, prepared: Prepared) -> Graph:
         """Return the original network with the sites that the method gives it."""
@@ -239,7 +286,7 @@ class MethodConfig:
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any setting
     if hasattr(value, "to_dict"):
         return value.to_dict()
-    return list(value) if isinstance(value, tuple) else value
+    return [*map(_plain, value)] if isinstance(value, tuple) else value
 
 
 def versions() -> dict[str, str]:

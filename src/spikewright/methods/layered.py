@@ -13,6 +13,7 @@ from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.graph.activation import function_of
 from spikewright.methods.base import MethodConfig, Prepared, observer_of, shaped, silent_site
 from spikewright.network import Layered, Site, SpikingNetwork
+from spikewright.preparation import Preparation, Step, preparation_of, ways_of
 
 __all__ = ["LayeredConfig"]
 
@@ -29,6 +30,8 @@ class LayeredConfig(MethodConfig):
         input: ``"analog"`` (the image is a constant current) or ``"encoded"`` (it enters as
             spikes of the same code; negative inputs as ON/OFF pairs).
         analog_relays: Module paths, ``"re:…"`` patterns or ``"all"``: relays that stay analog.
+        prepare: What is done to weights and scales for short trains, without labels: steps or
+            their names in order, ``"none"`` (default) or ``"auto"``, which chooses by T.
     """
 
     T: int = 16
@@ -37,6 +40,16 @@ class LayeredConfig(MethodConfig):
     rounding: bool = True
     input: Literal["analog", "encoded"] = "analog"
     analog_relays: tuple[str, ...] = ()
+    prepare: Preparation = "none"
+
+    def __post_init__(self) -> None:
+        """Check every setting; make steps of their names."""
+        super().__post_init__()
+        object.__setattr__(self, "prepare", preparation_of(self.prepare))
+
+    def ways(self) -> tuple[tuple[Step, ...], ...]:
+        """Return the steps that ``prepare`` names, or those that ``"auto"`` chooses from."""
+        return ways_of(self.prepare, self.T)
 
     def choose_code(self, graph: Graph, observers: dict[str, SiteObserver]) -> Code:
         """Return the network's code; the statistics may be asked."""

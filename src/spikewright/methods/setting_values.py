@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from spikewright.calibration import RULES, ScaleRule
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.methods.base import MethodConfig
+from spikewright.preparation import Step, preparation_of
 
 __all__ = ["settings_of", "typed"]
 
@@ -99,6 +100,8 @@ def _as(value: object, hint: Any) -> tuple[bool, Any]:  # noqa: ANN401 - any typ
         return isinstance(value, hint), value
     if hint is types.NoneType:
         return value is None, None
+    if hint is Step and isinstance(value, str | dict):
+        return True, preparation_of(value)[0]
     if hint is ScaleRule and isinstance(value, str | dict):
         settings = {"name": value} if isinstance(value, str) else value
         return True, RULES[str(settings.get("name", ""))].from_dict(settings)

@@ -2,7 +2,9 @@
 """From the short form in which a command line names a model to the model."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
@@ -42,7 +44,7 @@ def _from_torchvision(name: str) -> nn.Module:
     return model
 
 
-_NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+_NAMED: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         "casc-yolo-resnet50": casc_yolo_resnet50,
         "casc-yolo-vgg16": casc_yolo_vgg16,
@@ -73,6 +75,7 @@ _NAMED: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     }
 )
 _FORMS = (
+    "NAME:KEY=NUMBER,KEY=NUMBER",
     "MODULE:FUNCTION",
     "FILE.py:FUNCTION",
     "FILE.pt2",
@@ -102,7 +105,8 @@ def is_registered(spec: str) -> bool:
         (True, False, False)
     """
     source, colon, name = spec.partition(":")
-    return spec in _NAMED or (source == "torchvision" and bool(colon) and name.isidentifier())
+    known = spec in _NAMED or _has_settings(spec)
+    return known or (source == "torchvision" and bool(colon) and name.isidentifier())
 
 
 def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
@@ -112,6 +116,8 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
         spec: One of
 
             - a name of ``names()``; ``resnet34`` is short for ``torchvision:resnet34``;
+            - such a name with settings of the function behind it, numbers or fractions:
+              ``casc-yolo-vgg16:classes=10,width=1/8,stride=8``;
             - ``torchvision:NAME``, a classification network of torchvision;
             - ``package.module:function`` or ``path/file.py:function``: a function without arguments
               that returns the model, or the model itself. The code is executed, with the working
@@ -127,7 +133,8 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
 
     Raises:
         UnknownNameError: If the name, module, function or form is not known; the nearest are given.
-        ConfigError: If the code fails or returns no model, or torchvision is not installed.
+        ConfigError: If a setting is not known or out of range, the code fails or returns no model,
+            or torchvision is not installed.
         FileFormatError: If a file is missing or damaged, or the weights do not fit.
 
     Example:
@@ -140,6 +147,8 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
         model = load_exported(spec)
     elif spec in _NAMED:
         model = _NAMED[spec]().eval()
+    elif _has_settings(spec):
+        model = _with_settings(spec).eval()
     elif ":" in spec:
         source, _, name = spec.rpartition(":")
         model = (
@@ -150,6 +159,42 @@ def resolve(spec: str, weights: str | Path | None = None) -> nn.Module:
     if weights is not None:
         apply_state(model, load_state(weights), Path(weights).name)
     return model
+
+
+def _has_settings(spec: str) -> bool:
+    name, _, settings = spec.partition(":")
+    return name in _NAMED and "=" in settings
+
+
+def _with_settings(spec: str) -> nn.Module:
+    """Build a network of ours with other settings than its defaults.
+
+    Raises:
+        ConfigError: If a setting is not known, no number, or out of range.
+    """
+    name, _, text = spec.partition(":")
+    kinds = {
+        key: parameter.annotation
+        for key, parameter in inspect.signature(_NAMED[name]).parameters.items()
+        if parameter.annotation in (int, float)
+    }
+    settings: dict[str, float] = {}
+    for pair in text.split(","):
+        key, _, value = pair.partition("=")
+        if key not in kinds or key in settings:
+            known = f"once each of {', '.join(kinds)}" if kinds else "no setting"
+            raise ConfigError(f"model {spec}: expected {known}, got {pair!r}. Correct the name.")
+        try:
+            settings[key] = kinds[key](Fraction(value) if kinds[key] is float else value)
+        except (ValueError, ZeroDivisionError) as error:
+            raise ConfigError(
+                f"model {spec}: expected {key}={_EXAMPLES[kinds[key]]} or the like, got {pair!r}. "
+                "Correct the number."
+            ) from error
+    return _NAMED[name](**settings)
+
+
+_EXAMPLES = MappingProxyType({int: "8", float: "1/8"})
 
 
 def _from_code(source: str, name: str) -> nn.Module:

@@ -35,6 +35,10 @@ class Source(Protocol):
     def config(self) -> Any:  # noqa: ANN401 - methods.MethodConfig
         """The method's settings."""
 
+    @property
+    def changed(self) -> Any:  # noqa: ANN401 - graph.Graph | None
+        """The model with its sites and the weights that preparation has given it, if it did."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
@@ -50,6 +54,8 @@ class Network:
         input: How the input enters: ``"analog"``, ``"encoded"`` or ``"poisson"``.
         analog_relays: Which relays were left analog: paths, patterns or ``"all"``.
         analog_range: Name of an analog value to the largest one that calibration saw.
+        prepared_by: Steps that have changed weights and scales on purpose; the original network's
+            weights are then other ones.
         provenance: Method, settings, versions, seed, digest of the statistics, macs and so on:
             history, from which nothing is computed.
         source: What is needed to convert again at another code length; not saved to files.
@@ -63,6 +69,7 @@ class Network:
     input: str = "analog"
     analog_relays: tuple[str, ...] = ()
     analog_range: dict[str, float] = field(default_factory=dict)
+    prepared_by: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     source: Source | None = field(default=None, repr=False, compare=False)
 

@@ -35,7 +35,7 @@ SITE_SETTINGS = ("signed", "channel_axis", "gamma", "neuron", "leak", "seed")
 
 _FIELDS = (
     *("graph", "sites", "schedule", "gate", "integer", "provenance"),
-    *("input", "analog_relays", "analog_range"),
+    *("input", "analog_relays", "analog_range", "prepared_by"),
 )
 _INPUTS = ("analog", "encoded", "poisson")
 _MOST_STEPS = 1 << 16  # of a train; the longest in the papers are 4096
@@ -50,6 +50,8 @@ _PROVENANCE: Mapping[str, tuple[type, ...]] = {
     "statistics_digest": (str,),
     "integer": (dict,),
     "equality": (dict, type(None)),
+    "equality_prepared": (dict, type(None)),
+    "preparation": (dict,),
     "preprocess": (dict, type(None)),
 }
 """Kinds of what is known of a history; there may be more in it."""
@@ -77,6 +79,7 @@ def describe(network: Network) -> dict[str, Any]:
         "input": network.input,
         "analog_relays": list(network.analog_relays),
         "analog_range": network.analog_range,
+        "prepared_by": list(network.prepared_by),
         "provenance": network.provenance,
     }
 
@@ -107,6 +110,11 @@ def build(data: Any, tensors: Mapping[str, Tensor], kind: type[N]) -> N:  # noqa
     if len({s.name for s in sites}) < len(sites):
         raise FileFormatError("sites: expected different names, got one twice. Save it again.")
     input_kind, relays = _is(fields, "input", str), _is(fields, "analog_relays", list)
+    by = _is(fields, "prepared_by", list)
+    if not all(isinstance(name, str) for name in by):
+        raise FileFormatError(
+            f"prepared_by: expected names of steps, got {str(by)[:40]}. Save it again."
+        )
     if input_kind not in _INPUTS or not all(isinstance(r, str) for r in relays):
         raise FileFormatError(
             f"input: expected one of {', '.join(_INPUTS)} and paths of relays, got "
@@ -121,6 +129,7 @@ def build(data: Any, tensors: Mapping[str, Tensor], kind: type[N]) -> N:  # noqa
         input=input_kind,
         analog_relays=tuple(relays),
         analog_range=_ranges(_is(fields, "analog_range", dict)),
+        prepared_by=tuple(by),
         provenance=_provenance(_is(fields, "provenance", dict)),
     )
     check(network)
@@ -256,8 +265,9 @@ def _provenance(history: dict[str, Any]) -> dict[str, Any]:
     for key, kinds in _PROVENANCE.items():
         if key in history and type(history[key]) not in kinds:
             raise FileFormatError(f"provenance: {key} is of another kind. Save it again.")
-    for name in _EQUALITY if history.get("equality") is not None else ():
-        _real(history["equality"], name, 0.0, 1e300)
+    for law in ("equality", "equality_prepared"):
+        for name in _EQUALITY if history.get(law) is not None else ():
+            _real(history[law], name, 0.0, 1e300)
     return history
 
 

@@ -28,7 +28,7 @@ __all__ = ["FORMAT", "VERSION", "digest", "from_bytes", "read", "save", "to_byte
 N = TypeVar("N", bound=Network)
 
 FORMAT = "spikewright.network"
-VERSION = 4
+VERSION = 5
 _STORED = frozenset({"F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 """Types of tensors, in safetensors' names."""
 

@@ -93,10 +93,21 @@ class SpikingNetwork(Network):
         if law is None:
             return "not checked against the model"
         worst = max(law["difference"], law["original"])
+        before = " before its weights were prepared" if self.prepared_by else ""
         return (
-            f"with exact neurons it computes the model, to {worst:.0e} ({law['inputs']} inputs; "
-            f"allowed {law['tolerance']:g})"
+            f"with exact neurons it computes the model{before}, to {worst:.0e} "
+            f"({law['inputs']} inputs; allowed {law['tolerance']:g})"
         )
+
+    def _prepared(self) -> list[str]:
+        """Return the lines that tell how weights were changed, if they were."""
+        history = self.provenance.get("preparation", {})
+        if not self.prepared_by and not history:
+            return []
+        line = f"  prepared    {', '.join(self.prepared_by) or 'no'}"
+        if history.get("inputs"):
+            line += f", on {history['inputs']} calibration inputs without labels"
+        return [line, *(f"              {text}" for text in history.get("said", []))]
 
     def as_module(self) -> nn.Module:
         """Return the network as an ``nn.Module`` without parameters, for code that insists."""
@@ -150,6 +161,7 @@ class SpikingNetwork(Network):
             *_speed(timing, settles=getattr(self.schedule, "settles", False)),
             *_behind(self.graph),
             f"  equality    {self._equality()}",
+            *self._prepared(),
             *(f"  note        {note}" for note in self.graph.notes),
         ]
         return "\n".join(lines)

@@ -133,7 +133,8 @@ class AgainstOriginal:
         agrees: Whether the equality law holds.
         difference: ‖twin − original‖ / ‖original‖ over all floating outputs, each run by itself;
             None where there are none.
-        said: Why it was not checked, or where the law is broken; empty otherwise.
+        said: Why it was not checked, where the law is broken, or of which network it holds; empty
+            otherwise.
     """
 
     agrees: bool | None
@@ -148,7 +149,8 @@ class AgainstOriginal:
             "" if self.difference is None else f"; outputs differ by {self.difference:.1e} of them"
         )
         if self.agrees:
-            return f"against the original: equal with exact neurons{gap}"
+            said = f" {self.said}" if self.said else ""
+            return f"against the original: equal with exact neurons{said}{gap}"
         return f"against the original: NOT EQUAL: {self.said}"
 
 

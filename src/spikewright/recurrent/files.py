@@ -26,15 +26,7 @@ _TENSORS = ("embedding", "head_weight", "head_bias")
 
 
 def save(snn: RecurrentSNN, path: str | os.PathLike[str]) -> None:
-    """Write a network to one file; an existing file is replaced only when the new one is whole.
-
-    Args:
-        snn: The network.
-        path: Where to write, by convention ``*.safetensors``.
-
-    Raises:
-        FileFormatError: If the folder does not exist or cannot be written.
-    """
+    """Write a recurrent network to one file, as :func:`spikewright.network.save` writes others."""
     tensors = {n: getattr(snn, n).detach().cpu().contiguous() for n in _TENSORS}
     cell = network_files.to_bytes(snn.network)
     tensors["network"] = torch.frombuffer(bytearray(cell), dtype=torch.uint8)

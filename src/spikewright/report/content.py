@@ -8,7 +8,7 @@ from spikewright.energy.energy import OPPONENTS, Energy, energy_of
 from spikewright.energy.energy_model import EnergyModel
 from spikewright.energy.verdict import depends_on, model_count, opponent_name, verdict
 from spikewright.errors import ConfigError
-from spikewright.evaluation.answer_text import off_text
+from spikewright.evaluation.answer_text import error_text
 from spikewright.report.merit import merit_of
 from spikewright.report.read import Measured, Run
 from spikewright.text import counted, percent
@@ -178,13 +178,14 @@ def _errors(runs: Sequence[Run]) -> str:
         return f"{counted(len(runs), 'network')} were run. {nothing}{why}"
     least = min(known)[0]
     best = [label for error, label in known if error == least]
+    ratio = next(run.result.snr_db() for run in runs if run.label == best[0])
     several = any(len(run.result.errors) > 1 for run in runs)
     which = "the output that is furthest off" if several else "the output"
     integers = not any(x.is_floating for run in runs for x in run.result.errors)
     what = "share of unequal elements" if integers else "relative error"
     return (
         f"After the last step {_names(best)} {_s('come', best)} closest to the ANN: the {what} of "
-        f"{which} is {off_text(least)}.{why}"
+        f"{which} is {error_text(least, ratio)}.{why}"
     )
 
 

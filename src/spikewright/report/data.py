@@ -121,6 +121,7 @@ def _errors(x: LengthResult, t: int | None = None) -> Iterator[tuple[str, float 
     for each in x.errors:
         if each.is_floating:
             yield f"relative_error ({each.name})", each.relative_error(t)
+            yield f"snr_db ({each.name})", each.snr_db(t)
         else:
             yield f"equality ({each.name})", each.equality(t)
 

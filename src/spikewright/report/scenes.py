@@ -43,7 +43,8 @@ def scene_view(example: Example, *, name: str, blue_first: bool = False) -> Scen
     Args:
         example: The input.
         name: In front of every id.
-        blue_first: Whether the channels of the input are blue, green, red.
+        blue_first: Whether the channels of the input are known to be blue, green, red; else the
+            scene says it.
 
     Raises:
         FileFormatError: If the picture is damaged.
@@ -63,7 +64,7 @@ def scene_view(example: Example, *, name: str, blue_first: bool = False) -> Scen
             f'aria-describedby="{own}-finding">'
             f'<title id="{own}-title">{html.escape(title)}</title>'
             f'<desc id="{own}-finding">{html.escape(f"{finding} {boxes_text(boxes)}")}</desc>',
-            _pixels(picture, wide, high, name, blue_first=blue_first)
+            _pixels(picture, wide, high, name, blue_first=blue_first or scene.blue_first)
             if i == 0
             else f'<use href="#{name}-pixels"/>',
             *(_frame(box, "truth", wide, high) for box in scene.truth or ()),

@@ -12,8 +12,8 @@ from spikewright.evaluation.answer_text import (
     answer_cells,
     answer_notes,
     answer_titles,
+    error_text,
     every_output,
-    off_text,
 )
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
@@ -123,7 +123,7 @@ def row_table(content: Content) -> Table:
         x, energy = priced.run.result, priced.energies[0]
         pays = sum(e.pays(o) for e in priced.energies for o in OPPONENTS)
         of = len(OPPONENTS) * count
-        shares = answer_cells(x) if scores or own else (off_text(x.error()),)
+        shares = answer_cells(x) if scores or own else (error_text(x.error(), x.snr_db()),)
         rows.append(
             (
                 Field(priced.run.label),

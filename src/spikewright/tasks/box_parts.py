@@ -66,6 +66,7 @@ def scene_of(
         truth=inside(image) if labelled else None,
         ann=None if ann is None else inside(ann),
         steps=tuple((t, inside(found)) for t in chosen if (found := steps[t - 1]) is not None),
+        blue_first=image.placement.blue_first,
     )
 
 

@@ -40,8 +40,8 @@ def exact_sum(values: Iterable[float]) -> Sum:
 class OutputError:
     """The difference of one output to the original's, after each step of the read-out.
 
-    Floating outputs have a relative error, ‖snn − ann‖ / ‖ann‖ over all inputs; integer and boolean
-    ones a share of equal elements.
+    Floating outputs have a relative error, ‖snn − ann‖ / ‖ann‖ over all inputs, and the same as a
+    signal-to-noise ratio; integer and boolean ones a share of equal elements.
 
     Attributes:
         name: Where it stands in what the original returns.
@@ -77,6 +77,17 @@ class OutputError:
         if not squared:
             return 0.0
         return math.sqrt(squared[0] / self.norm[0]) if self.norm else None
+
+    def snr_db(self, t: int | None = None) -> float | None:
+        """Return the signal-to-noise ratio 10·log10(Σ ann² / Σ (snn − ann)²) after ``t`` steps.
+
+        In dB, rounded to a millionth, so that files read the same on every machine. None where
+        there is no relative error, and where that is 0 (the ratio is infinite).
+        """
+        if not self.relative_error(t):
+            return None
+        squared = self.squared[(t or len(self.squared)) - 1]
+        return round(10.0 * (math.log10(self.norm[0]) - math.log10(squared[0])), 6)
 
     def equality(self, t: int | None = None) -> float | None:
         """Return the share of equal elements after ``t`` steps; None of floating outputs."""
@@ -123,6 +134,7 @@ class OutputError:
         return {
             **dataclasses.asdict(self),
             "relative_error": [self.relative_error(t) for t in every],
+            "snr_db": [self.snr_db(t) for t in every],
             "equality": [self.equality(t) for t in every],
         }
 

@@ -25,7 +25,7 @@ _LARGEST = 1e280
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs(Task):
-    """Decides nothing: the figure is the relative error of every output.
+    """Decides nothing: the figures are relative error and signal-to-noise ratio of every output.
 
     For regression, maps, embeddings, and every network whose task we do not know. Labels are not
     read. Integer and boolean outputs have the share of equal elements.

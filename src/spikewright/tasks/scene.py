@@ -70,12 +70,14 @@ class Scene:
         ann: What the original network found, best first; None if it was not run.
         steps: What the spiking network had found after some steps of the read-out, first and last
             among them: (step from 1, boxes).
+        blue_first: Whether the network's input has its channels in the order blue, green, red.
     """
 
     least: float
     truth: tuple[Box, ...] | None
     ann: tuple[Box, ...] | None
     steps: tuple[tuple[int, tuple[Box, ...]], ...]
+    blue_first: bool = False
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Scene":
@@ -90,6 +92,7 @@ class Scene:
                 truth=None if data["truth"] is None else _boxes(data["truth"]),
                 ann=None if data["ann"] is None else _boxes(data["ann"]),
                 steps=tuple((step, _boxes(boxes)) for step, boxes in data["steps"]),
+                blue_first=data["blue_first"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise not_ours(f"a scene's field is missing or of another kind ({error})") from error
@@ -98,6 +101,8 @@ class Scene:
             raise not_ours("a scene's step is no whole number from 1")
         if steps != sorted(set(steps)):
             raise not_ours("a scene's steps are out of order")
+        if type(found.blue_first) is not bool:
+            raise not_ours("a scene's order of channels is neither of the two")
         if type(found.least) not in (int, float) or not 0 <= found.least <= 1:
             raise not_ours("a scene's least score is not in 0..1")
         parts = [found.truth or (), found.ann or (), *(boxes for _, boxes in found.steps)]

@@ -12,10 +12,11 @@ from torch import nn
 from spikewright import api
 from spikewright.cli import machine
 from spikewright.cli.app import build, option_names
+from spikewright.cli.items import CPU, batches
 from spikewright.cli.machine import MachineOptions, RunOptions, used
 from spikewright.cli.networks import Subject, original, subject
 from spikewright.cli.options import DataOptions, ModelOptions, NetworkOptions, ReferenceOptions
-from spikewright.cli.sources import CPU, batches, open_data, open_model, require_runs
+from spikewright.cli.sources import open_data, open_model, require_runs
 from spikewright.cli.terminal import Terminal
 from spikewright.errors import ConfigError
 from spikewright.models import digits_cnn

@@ -9,17 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from spikewright.cli.items import batches, describe, sample_shape, spread
 from spikewright.cli.options import CalibrationOptions, DataOptions, ModelOptions
-from spikewright.cli.sources import (
-    batches,
-    describe,
-    open_calibration,
-    open_data,
-    open_model,
-    require_runs,
-    sample_shape,
-    spread,
-)
+from spikewright.cli.sources import open_calibration, open_data, open_model, require_runs
 from spikewright.cli.terminal import Terminal
 from spikewright.data import ArraySet
 from spikewright.errors import CalibrationError, ConfigError, ShapeError, SpikewrightError

@@ -53,6 +53,8 @@ def test_only_errors_are_shown(tmp_path: Path) -> None:
     assert "accuracy" not in lines[0]
     assert "agreement" not in lines[0]
     assert float(lines[-1]["error"]) == found.of("tsc")[-1].result.error()
+    assert float(lines[-1]["snr_db"]) == found.of("tsc")[-1].result.snr_db()
+    assert f"{found.rows()[-1].snr_db:.1f} dB" in text
     plain = json.loads(found.to_json())
     assert (plain["ann"]["samples"], plain["ann"]["classes"]) == (24, 0)
     drawn = found.figures(tmp_path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows whose networks are trained for them: measured on the same inputs, never mixed up."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -76,3 +77,10 @@ def test_latency_of_a_network_that_settles_is_when_all_inputs_are_at_rest() -> N
     result = found.cells[0].result
     assert found.rows()[0].latency_ticks == result.rest_step(1.0)
     assert found.rows()[0].latency_ticks <= result.steps
+    assert found.rows()[0].latency_bound == result.latency_ticks
+    longer = dataclasses.replace(result, latency_ticks=99, steps=99)
+    slow = dataclasses.replace(found.cells[0], result=longer)
+    table = dataclasses.replace(found, cells=(slow,)).table()
+    assert "≤ 99" not in found.table()
+    assert f"{result.rest_step(1.0)} ≤ 99" in table
+    assert "b is the bound" in table

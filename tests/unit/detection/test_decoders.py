@@ -291,3 +291,14 @@ def test_a_user_s_function_that_returns_something_else(returned: Any, got: str) 
 def test_something_else_than_a_function() -> None:
     with pytest.raises(ConfigError, match=r"decoder mine.py:x: expected a function .* got int"):
         Custom(3, "mine.py:x")
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_without_a_stride_the_one_that_fits_the_maps_is_taken(stride: int) -> None:
+    sides = 64 // stride, 96 // stride
+    maps = [torch.randn(2, channels, *sides) for channels in (1, 3, 4)]
+    found, wanted = (AnchorFreeYolo(stride=s)(maps, (64, 96)) for s in (None, stride))
+    for a, b in zip(found, wanted, strict=True):
+        assert torch.equal(a.boxes, b.boxes)
+    with pytest.raises(ShapeError, match="stride 32"):
+        AnchorFreeYolo()(maps, (64 + stride, 97))

@@ -200,9 +200,10 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
         ("addition = 0.02", "addition = -1", r"addition, a number above 0 .*, got -1"),
         ("addition = 0.02", 'addition = "x"', r"addition, a number above 0 .*, got 'x'"),
         ("addition = 0.02", "addition = 1e308", "up to 1e.15, got 1e.308"),
-        ("bits = 4", "bits = 0", "a whole number of bits from 1 to 1024, got 0"),
-        ("bits = 4", "bits = 1025", "a whole number of bits from 1 to 1024, got 1025"),
-        ("bits = 4", "bits = 0.5", "a whole number of bits from 1 to 1024, got 0.5"),
+        *(
+            ("bits = 4", f"bits = {wrong}", f"a whole number of bits from 1 to 1024, got {wrong}")
+            for wrong in ("0", "1025", "0.5")
+        ),
         ("weight = 4", "weight = 8.7", "expected weight, a whole number of bits"),
         ("shift = 0.01", "shft = 0.01", r"expected only addition, .* got also shft"),
         ("[bits]", "[bit]", r"expected only title, .* got also bit"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.methods import Prepared
 
 Outputs = Callable[[Tensor, Tensor], Any]
 
@@ -55,9 +56,16 @@ def inputs(count: int = 24) -> Tensor:
 
 
 @cache
+def calibrated(outputs: Outputs) -> tuple[Net, Prepared]:
+    """Return a network and its statistics, which all methods have in common."""
+    model = Net(outputs).eval()
+    return model, sw.calibrate(model, inputs())
+
+
+@cache
 def converted(
     outputs: Outputs, method: str = "spikeconverter", T: int = 3
 ) -> tuple[Net, sw.SpikingNetwork]:
     """Return a network and what it is converted to."""
-    model = Net(outputs).eval()
-    return model, sw.convert(model, method, T=T, calibration=inputs())
+    model, prepared = calibrated(outputs)
+    return model, sw.convert(prepared, method, T=T)

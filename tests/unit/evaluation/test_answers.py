@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import math
 from typing import Any
 
 import pytest
@@ -75,6 +76,8 @@ def test_parts_of_a_batch_and_of_the_data_add_up(
         for error, all_of_it in zip(one.errors, whole.lengths[0].errors, strict=True):
             assert error.elements == all_of_it.elements
             assert error.off() == pytest.approx(all_of_it.off(), rel=1e-5)
+            if error.is_floating:
+                assert error.snr_db() == pytest.approx(all_of_it.snr_db(), abs=1e-3)
     alone = sw.evaluate(snn, x[:8])
     with pytest.raises(ConfigError, match="merge: expected results of one network"):
         alone.lengths[0].merge(parts[0].lengths[0])
@@ -89,7 +92,7 @@ def test_a_regression_net_does_not_agree_with_an_unrelated_one() -> None:
     said = verdict(length, None, [])[0]
     assert said == (
         "After 3 steps the spiking network's output against the ANN's, on 24 inputs: relative "
-        f"error {100 * length.error():.3g} %."
+        f"error {100 * length.error():.3g} %, {-20 * math.log10(length.error()):.1f} dB."
     )
 
 
@@ -205,6 +208,7 @@ def test_examples_without_class_scores_have_spikes_but_no_class() -> None:
         (lambda d: d.pop("errors"), "missing or unknown"),
         (lambda d: d["errors"][0].pop("norm"), "an output's field is missing"),
         (lambda d: d["errors"][0]["relative_error"].reverse(), "ratios do not follow"),
+        (lambda d: d["errors"][0]["snr_db"].reverse(), "ratios do not follow"),
     ],
 )
 def test_what_was_edited_is_found(edit: Any, message: str) -> None:

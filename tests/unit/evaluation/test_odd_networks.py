@@ -128,17 +128,11 @@ def test_outputs_at_different_depths_have_an_error_each() -> None:
 def test_padding_before_a_layer_is_padding() -> None:
     torch.manual_seed(0)
     x = torch.rand(8, 1, 5, 5)
-    inside = nn.Sequential(
-        nn.Conv2d(1, 2, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(2, 2, 3, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(50, 3),
-    )
+    one, two = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+    inside = nn.Sequential(one, nn.ReLU(), two, nn.ReLU(), nn.Flatten(), nn.Linear(50, 3))
     first, second = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)
-    first.load_state_dict(inside[0].state_dict())
-    second.load_state_dict(inside[2].state_dict())
+    first.load_state_dict(one.state_dict())
+    second.load_state_dict(two.state_dict())
     padded = nn.Sequential(
         nn.ZeroPad2d(1), first, nn.ReLU(), nn.ZeroPad2d(1), second, *list(inside)[3:]
     )

@@ -50,11 +50,21 @@ def test_ratios_by_hand() -> None:
     assert (floating().off(1), integers().off(1)) == (0.5, 0.75)
 
 
+def test_signal_to_noise_ratios_by_hand() -> None:
+    assert [floating().snr_db(t) for t in (1, 2, None)] == [6.0206, 12.0412, 12.0412]
+    assert floating(squared=((), (4e8,))).snr_db() == -80.0
+    assert floating(squared=((), (0.25,))).snr_db(1) is None  # no error: no finite ratio
+    assert integers().snr_db() is None
+    assert floating().to_dict()["snr_db"] == [6.0206, 12.0412]
+
+
 def test_no_ratio_where_it_means_nothing() -> None:
     assert floating(odd=(1, 0)).relative_error(1) is None
     assert floating(odd=(1, 0)).relative_error(2) == 0.25
+    assert floating(odd=(1, 0)).snr_db(1) is None
     silent = floating(norm=(), squared=((), (0.25,)))
     assert (silent.relative_error(1), silent.relative_error(2)) == (0.0, None)
+    assert (silent.snr_db(1), silent.snr_db(2)) == (None, None)
 
 
 def test_parts_merge_to_the_same_whole_in_every_order() -> None:

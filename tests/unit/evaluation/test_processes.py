@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import spikewright as sw
 from spikewright import processes
-from spikewright.cli.sources import part
+from spikewright.cli.items import part
 from spikewright.errors import CalibrationError, SpikewrightError
 from spikewright.evaluation import Result, gather
 from spikewright.processes import ProcessError
@@ -57,22 +57,27 @@ def inputs() -> Tensor:
 
 
 @functools.cache
-def networks(method: str) -> tuple[sw.SpikingNetwork, nn.Module]:
-    """An integer network, since floats would be summed in another order in other batches."""
+def networks(method: str, folder: Path | None = None) -> tuple[sw.SpikingNetwork, nn.Module]:
+    """An integer network, since floats would be summed in another order in other batches.
+
+    It is read from the folder, if one is given.
+    """
     torch.manual_seed(1)
     layers: list[nn.Module] = [nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)]
     layers += [nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 3)]
     model = nn.Sequential(*layers)
+    if folder is not None:
+        return sw.load(folder / f"{method}.safetensors"), Double(model)
     snn = sw.convert(model, method, T=8, calibration=inputs())
     return snn.to_integer(), Double(model)
 
 
-def measured(method: str, length: int) -> Result | None:
+def measured(method: str, length: int, folder: Path | None = None) -> Result | None:
     """What this process finds on its share of the inputs."""
     items = part(TensorDataset(inputs()[:length], torch.arange(length) % 3))
     if items is None:
         return None
-    snn, reference = networks(method)
+    snn, reference = networks(method, folder)
     return sw.evaluate(snn, DataLoader(items, 2), reference=reference)
 
 
@@ -94,7 +99,7 @@ def failed(number: int) -> list[str]:
 def part_of_three(folder: Path) -> None:
     """What each of the three processes does."""
     with processes.joined(torch.device("cpu"), timedelta(seconds=120)):
-        results = [gather(measured(*case)) for case in CASES]
+        results = [gather(measured(*case, folder)) for case in CASES]
         facts: dict[str, Any] = {
             "results": [None if found is None else found.to_dict() for found in results],
             "nothing": gather(None),
@@ -122,6 +127,8 @@ def launched(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_three_processes_measure_what_one_measures(tmp_path: Path) -> None:
+    for method in {method for method, _ in CASES}:
+        networks(method)[0].save(tmp_path / f"{method}.safetensors")
     done = launched(SCRIPT, tmp_path)
     assert done.returncode == 0, done.stderr
     first, *others = (json.loads((tmp_path / f"{i}.json").read_text()) for i in range(3))

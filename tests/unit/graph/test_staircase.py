@@ -282,11 +282,11 @@ MISSES: dict[str, Fn] = {
 
 @pytest.mark.parametrize("miss", MISSES)
 def test_near_misses_are_left_alone_and_refused(miss: str) -> None:
-    graph = graph_of(between(Act(MISSES[miss])), DATA)
-    assert find_staircases(graph).nodes == graph.nodes
     # With neurons behind it, or it would stay analog with all that follows the last ones.
     spiking = nn.Sequential(between(Act(MISSES[miss])), nn.ReLU(), nn.Linear(3, 2))
-    found = inspect_graph(find_activations(normalise(graph_of(spiking, DATA))))
+    graph = graph_of(spiking, DATA)
+    assert find_staircases(graph).nodes == graph.nodes
+    found = inspect_graph(find_activations(normalise(graph)))
     assert not found.is_convertible
     refused = {r.operator for r in found.rows if r.becomes == "refused"}
     assert refused & {"floor", "ceil", "round", "trunc"}
@@ -328,14 +328,13 @@ INNER: dict[str, tuple[Fn, set[str]]] = {
 @pytest.mark.parametrize("name", INNER)
 def test_what_follows_a_staircase_stays_and_is_judged_by_itself(name: str) -> None:
     fn, refused = INNER[name]
-    model = between(Act(fn))
+    # With neurons behind it, or a curve would stay analog with all that follows the last ones.
+    model = nn.Sequential(between(Act(fn)), nn.ReLU(), nn.Linear(3, 2))
     graph = graph_of(model, DATA)
     (site,) = staircases(find_staircases(graph))
-    assert site.inputs == ("0/conv2d",)
+    assert site.inputs == ("0.0/conv2d",)
     assert site.kwargs == {"cap": float(torch.tensor(THETA)), "levels": 8, "offset": 0.5}
-    # With neurons behind it, or a curve would stay analog with all that follows the last ones.
-    spiking = nn.Sequential(model, nn.ReLU(), nn.Linear(3, 2))
-    found = inspect_graph(find_activations(normalise(graph_of(spiking, DATA))))
+    found = inspect_graph(find_activations(normalise(graph)))
     assert {r.operator for r in found.rows if r.becomes == "refused"} == refused
     if not refused:
         with torch.no_grad():

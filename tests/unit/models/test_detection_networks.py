@@ -49,8 +49,9 @@ def test_one_map_of_the_stride(build: Callable[..., nn.Module], stride: int) -> 
     with torch.no_grad():
         maps = model(torch.rand(2, 3, 64, 96))
     assert shapes(maps) == [(2, 1, h, w), (2, 5, h, w), (2, 4, h, w)]
-    # Before training almost nothing is an object: 1 in 100.
+    # Before training almost nothing is an object, 1 in 100, and classes are equally likely.
     assert float(maps[0].sigmoid().mean()) == pytest.approx(0.01, abs=0.005)
+    assert float(maps[1].sigmoid().mean()) == pytest.approx(1 / 5, abs=0.05)
 
 
 def test_the_backbones_are_the_papers() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks that the package builds: their form, and that the digits one learns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -10,7 +10,14 @@ from torch import nn
 
 from spikewright.data import load_digits, loader
 from spikewright.errors import ConfigError
-from spikewright.models import digits_cnn, resnet20, resnet56, vgg11_cifar, vgg11_half_cifar
+from spikewright.models import (
+    digits_cnn,
+    resnet20,
+    resnet56,
+    vgg11_cifar,
+    vgg11_half_cifar,
+    vgg16_cifar,
+)
 from spikewright.models.vgg_cifar import CifarVGG
 
 
@@ -59,22 +66,33 @@ def test_a_vgg_without_channels_is_refused(width: float) -> None:
         CifarVGG(width=width)
 
 
-def test_vgg11_is_column_a_of_the_paper_with_one_linear_layer() -> None:
-    """Column A; "M" is a max pool."""
+COLUMNS = {  # of the paper's table; "M" is a max pool
+    vgg11_cifar: [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"],
+    vgg16_cifar: [
+        *(64, 64, "M", 128, 128, "M", 256, 256, 256, "M"),
+        *(512, 512, 512, "M", 512, 512, 512, "M"),
+    ],
+}
+
+
+@pytest.mark.parametrize("build", COLUMNS)
+def test_a_vgg_is_a_column_of_the_paper(build: Callable[[], CifarVGG]) -> None:
+    """With a norm and a ReLU behind every convolution."""
     plan = []
-    for layer in vgg11_cifar().features:
+    features = list(build().features)
+    for layer in features:
         if isinstance(layer, nn.Conv2d):
             assert (layer.kernel_size, layer.padding, layer.bias) == ((3, 3), (1, 1), None)
             plan.append(layer.out_channels)
         elif isinstance(layer, nn.MaxPool2d):
             plan.append("M")
-    assert plan == [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
+    assert plan == COLUMNS[build]
+    kinds = [type(m) for m in features if not isinstance(m, nn.MaxPool2d)]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * (len(plan) - 5)
+
+
+def test_vgg11_has_one_linear_layer() -> None:
     assert vgg11_cifar().classifier.in_features == 512
-
-
-def test_every_convolution_of_vgg11_has_a_norm_and_a_relu_after_it() -> None:
-    kinds = [type(m) for m in vgg11_cifar().features if not isinstance(m, nn.MaxPool2d)]
-    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 8
 
 
 def test_the_half_vgg_has_half_the_channels() -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from spikewright.errors import ConfigError, FileFormatError, SpikewrightError, UnknownNameError
-from spikewright.models import names, resolve
+from spikewright.models import is_registered, names, resolve
 
 CODE = """
 import dataclasses
@@ -320,3 +320,26 @@ def test_the_poison_of_these_tests_works(program: Path) -> None:
     with pytest.raises(Exception):  # noqa: B017, PT011  (whatever torch says about the result)
         torch.export.load(program).module()(torch.zeros(2))
     assert marker.exists()
+
+
+def test_a_named_network_may_have_settings() -> None:
+    model = resolve("casc-yolo-vgg16:classes=3,width=1/16,stride=8")
+    maps = model(torch.zeros(1, 3, 32, 32))
+    assert [tuple(m.shape) for m in maps] == [(1, c, 4, 4) for c in (1, 3, 4)]
+    assert is_registered("casc-yolo-vgg16:classes=3")
+    assert not is_registered("os:abort=1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("casc-yolo-vgg16:depth=3", "expected once each of classes, width, stride, got 'depth=3'"),
+        ("casc-yolo-vgg16:stride=8,stride=8", "got 'stride=8'. Correct the name."),
+        ("casc-yolo-vgg16:classes=2.5", "expected classes=8 or the like, got 'classes=2.5'"),
+        ("casc-yolo-vgg16:width=1/0", "expected width=1/8 or the like, got 'width=1/0'"),
+        ("vgg16:classes=3", "model vgg16:classes=3: expected no setting, got 'classes=3'"),
+    ],
+)
+def test_settings_that_a_network_does_not_have(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve(spec)

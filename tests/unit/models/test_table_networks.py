@@ -39,24 +39,7 @@ def macs(model: nn.Module, *shape: int) -> int:
     return total // 2
 
 
-# --- VGG-16
-
-
-def test_vgg16_is_column_d_of_the_paper() -> None:
-    """Column D; "M" is a max pool."""
-    plan = []
-    for layer in vgg16_cifar().features:
-        if isinstance(layer, nn.Conv2d):
-            assert (layer.kernel_size, layer.padding, layer.bias) == ((3, 3), (1, 1), None)
-            plan.append(layer.out_channels)
-        elif isinstance(layer, nn.MaxPool2d):
-            plan.append("M")
-    assert plan == [
-        *(64, 64, "M", 128, 128, "M", 256, 256, 256, "M"),
-        *(512, 512, 512, "M", 512, 512, 512, "M"),
-    ]
-    kinds = [type(m) for m in vgg16_cifar().features if not isinstance(m, nn.MaxPool2d)]
-    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 13
+# --- VGG-16; its column of the paper: test_networks
 
 
 def test_vgg16_keeps_the_three_linear_layers() -> None:
@@ -160,7 +143,9 @@ def test_the_bottleneck_is_linear() -> None:
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_a_short_name_is_torchvisions_network(name: str) -> None:
-    model = resolve(name)
+    # Without values, of which there are up to 138 million; RegNet reckons its widths with tensors.
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
+        model = resolve(name)
     assert isinstance(model, getattr(torchvision().models, type(model).__name__))
     assert size(model) == TORCHVISION[name]
 

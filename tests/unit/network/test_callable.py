@@ -3,6 +3,7 @@
 
 import collections
 import copy
+import functools
 import pickle
 import threading
 from pathlib import Path
@@ -29,7 +30,7 @@ class Pair(NamedTuple):
 class Heads(nn.Module):
     """Two heads, returned in whatever way."""
 
-    def __init__(self, nest: Any = lambda a, b: (a, b)) -> None:
+    def __init__(self, nest: Any) -> None:
         super().__init__()
         torch.manual_seed(2)
         self.body, self.a, self.b = nn.Conv2d(3, 4, 3), nn.Linear(64, 5), nn.Linear(64, 2)
@@ -38,6 +39,12 @@ class Heads(nn.Module):
     def forward(self, x: Tensor) -> Any:
         y = F.relu(self.body(x)).flatten(1)
         return self.nest(self.a(y), self.b(y))
+
+
+@functools.cache
+def heads(nest: Any = lambda a, b: a) -> nn.Module:
+    """Heads that no test changes, so that they are captured once."""
+    return Heads(nest).eval()
 
 
 NESTS = [
@@ -54,7 +61,7 @@ NESTS = [
 @pytest.mark.parametrize("nest", NESTS)
 @pytest.mark.parametrize("method", ["spikeconverter", "burst"])
 def test_it_returns_what_the_model_returns(nest: Any, method: str, tmp_path: Path) -> None:
-    model = Heads(nest).eval()
+    model = heads(nest)
     snn = sw.convert(model, method, calibration=DATA, T=16 if method == "spikeconverter" else 64)
     with torch.no_grad():
         wanted = model(DATA)
@@ -142,9 +149,9 @@ def test_a_batch_that_is_not_the_models_is_told() -> None:
         sw.convert(Two().eval(), calibration=prepared, T=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def snn() -> sw.SpikingNetwork:
-    return sw.convert(Heads(lambda a, b: a).eval(), calibration=DATA, T=8)
+    return sw.convert(heads(), calibration=DATA, T=8)
 
 
 def test_it_is_copied_and_pickled(snn: sw.SpikingNetwork) -> None:
@@ -186,7 +193,7 @@ def test_it_says_what_it_is(snn: sw.SpikingNetwork) -> None:
 
 @pytest.mark.parametrize("method", ["spikeconverter", "burst", "casc"])
 def test_threads_call_one_network_at_once(method: str) -> None:
-    snn = sw.convert(Heads(lambda a, b: a).eval(), method, calibration=DATA, T=8)
+    snn = sw.convert(heads(), method, calibration=DATA, T=8)
     wanted = [snn(x) for x in DATA.split(3)]
     found: dict[int, Tensor] = {}
 
@@ -238,7 +245,7 @@ WRAPPERS = [
 
 @pytest.mark.parametrize("wrap", WRAPPERS)
 def test_wrappers_are_looked_through(wrap: Any) -> None:
-    model = Heads(lambda a, b: a).eval()
+    model = heads()
     snn = sw.convert(wrap(model), calibration=DATA, T=8)
     assert snn.provenance["model"] == "Heads"
     assert torch.equal(snn(DATA), sw.convert(model, calibration=DATA, T=8)(DATA))
@@ -246,7 +253,7 @@ def test_wrappers_are_looked_through(wrap: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_runs_in_float32_and_says_so(dtype: torch.dtype) -> None:
-    model = Heads(lambda a, b: a).eval()
+    model = heads()
     half = copy.deepcopy(model).to(dtype)
     snn = sw.convert(half, calibration=DATA.to(dtype), T=12)
     assert snn.dtype == torch.float32
@@ -270,12 +277,12 @@ MADE_OF_OUTPUTS = [
 @pytest.mark.parametrize("method", ["spikeconverter", "burst"])
 def test_what_is_made_of_an_output_is_made_of_its_read_out(nest: Any, method: str) -> None:
     """In integers too, where a value that is accumulated twice would have two units."""
-    model = Heads(nest).eval()
+    model = heads(nest)
     snn = sw.convert(model, method, calibration=DATA, T=8)
     assert sw.verify(snn, DATA[:3]).agrees
     integer = snn.to_integer()
     assert sw.verify(integer, DATA[:3]).agrees
-    made = nest(*(sw.convert(Heads().eval(), method, calibration=DATA, T=8)(DATA)))
+    made = nest(*(sw.convert(heads(NESTS[1]), method, calibration=DATA, T=8)(DATA)))
     leaves, wanted = (torch.utils._pytree.tree_leaves(t) for t in (snn(DATA), made))
     for one, other in zip(leaves, wanted, strict=True):
         torch.testing.assert_close(one, other)

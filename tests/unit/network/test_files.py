@@ -106,7 +106,7 @@ def test_another_version_is_refused(tmp_path: Path, network: SpikingNetwork) -> 
     network.save(path)
     tensors, metadata = parts(path)
     save_file(tensors, path, {**metadata, "version": "99"})
-    with pytest.raises(FileFormatError, match="expected format version 4, got 99"):
+    with pytest.raises(FileFormatError, match="expected format version 5, got 99"):
         sw.load(path)
 
 

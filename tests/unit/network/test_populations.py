@@ -2,6 +2,7 @@
 """Networks whose populations differ: in code, in the length of their trains, in function."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from spikewright.evaluation import fixed_work_of
 from spikewright.functions import Function, Staircase
 from spikewright.graph import fold_units, ops
 from spikewright.graph.activation import function_of
+from spikewright.methods import Prepared
 from spikewright.methods.spikeconverter import SpikeConverter
 from spikewright.network import LayeredTiming, Site, SpikingNetwork
 from spikewright.simulators import run_pipelined, simulator
@@ -43,11 +45,16 @@ CODES = (Radix(T=8), Radix(T=4), Rate(T=6))
 X = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(3))
 
 
-def by_hand(codes: tuple[Code, ...] = CODES) -> tuple[SpikingNetwork, nn.Module]:
-    """A network whose populations have these codes, each with the largest value as λ."""
+@functools.cache
+def calibrated() -> tuple[nn.Module, Prepared]:
     torch.manual_seed(1)
     model = Net().eval()
-    prepared = sw.calibrate(model, X)
+    return model, sw.calibrate(model, X)
+
+
+def by_hand(codes: tuple[Code, ...] = CODES) -> tuple[SpikingNetwork, nn.Module]:
+    """A network whose populations have these codes, each with the largest value as λ."""
+    model, prepared = calibrated()
     graph = SpikeConverter().placed(prepared)
     sites, units, rest = {}, {}, iter(codes)
     for node in graph:

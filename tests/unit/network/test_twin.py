@@ -2,6 +2,7 @@
 """The equality law: conversions made wrong on purpose are caught, and the operator is named."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,12 @@ class Net(nn.Module):
         b = F.relu(self.inner(a) + a)
         c = torch.cat((b, F.relu(self.side(b))), 1)
         return self.last(F.avg_pool2d(c, 4).mean((2, 3)))
+
+
+@functools.cache
+def net() -> nn.Module:
+    """None of these tests changes it, so it is captured once."""
+    return Net().eval()
 
 
 Mutation = Callable[[Graph], None]
@@ -95,7 +102,7 @@ def test_a_wrong_fold_is_caught_and_its_operator_named(
         mutate(folded)
         return folded
 
-    model = Net().eval()
+    model = net()
     options = {"per_channel": True}
     sw.convert(model, method, calibration=DATA, T=8, **options)
     for room in (layered, synchronous):
@@ -116,7 +123,7 @@ def test_a_pass_that_changes_the_model_is_caught(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(api, "fold_batch_norm", wrong)
     with pytest.raises(VerificationError, match=r"inner \(test_twin\.py:\d+\).*conv2d"):
-        sw.convert(Net().eval(), calibration=DATA, T=8)
+        sw.convert(net(), calibration=DATA, T=8)
 
 
 class Counts(nn.Module):
@@ -143,16 +150,16 @@ def test_every_method_keeps_the_law_and_says_how_well(method: str, options: dict
     known = {f.name for f in dataclasses.fields(methods()[method])}
     if not set(options) <= known:
         options = {}
-    snn = sw.convert(Net().eval(), method, calibration=DATA, **options)
+    snn = sw.convert(net(), method, calibration=DATA, **options)
     law = snn.provenance["equality"]
     assert 2 <= law["inputs"] <= len(DATA)
     assert max(law["difference"], law["original"]) < law["tolerance"]
     twin = twin_outputs(snn, snn.check_input(DATA[:4]))[0]
-    torch.testing.assert_close(twin, Net().eval()(DATA[:4]), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(twin, net()(DATA[:4]), rtol=1e-3, atol=1e-4)
 
 
 def test_what_a_method_adds_on_purpose_is_named_and_taken_off() -> None:
-    snn = sw.convert(Net().eval(), "threshold-relu", calibration=DATA, T=8)
+    snn = sw.convert(net(), "threshold-relu", calibration=DATA, T=8)
     shifts = {n: s.shift for n, s in snn.sites.items() if bool(s.shift.any())}
     assert set(shifts) == {n.name for n in snn.graph if n.op == ops.RECTIFY}
     for name, shift in shifts.items():
@@ -167,7 +174,7 @@ def test_what_a_method_adds_on_purpose_is_named_and_taken_off() -> None:
 
 def test_a_dead_fault_is_no_fault_and_a_live_one_is() -> None:
     """The law looks at every channel by itself: a small one counts as much as a large one."""
-    snn = sw.convert(Net().eval(), calibration=DATA, T=8)
+    snn = sw.convert(net(), calibration=DATA, T=8)
     source = snn.source
     assert source is not None
     placed, graph = source.config.placed(source.prepared), snn.graph.copy()
@@ -178,7 +185,7 @@ def test_a_dead_fault_is_no_fault_and_a_live_one_is() -> None:
 
 
 def test_a_fault_behind_what_a_method_adds_is_named_itself() -> None:
-    snn = sw.convert(Net().eval(), "threshold-relu", calibration=DATA, T=8)
+    snn = sw.convert(net(), "threshold-relu", calibration=DATA, T=8)
     source, graph = snn.source, snn.graph.copy()
     assert source is not None
     bias_lost(graph)
@@ -214,7 +221,7 @@ def test_each_of_two_channels_counts_where_each_has_a_scale(per_channel: bool) -
 
 
 def test_inputs_of_another_type_are_checked_in_the_networks() -> None:
-    snn = sw.convert(Net().eval(), calibration=DATA, T=8)
+    snn = sw.convert(net(), calibration=DATA, T=8)
     source = snn.source
     assert source is not None
     law = check_equality(snn, source.config.placed(source.prepared), DATA[:4].double())
@@ -255,6 +262,6 @@ def test_the_difference_is_that_of_all_outputs_together() -> None:
 
 
 def test_unchecked_statistics_are_not_called_checked() -> None:
-    prepared = sw.calibrate(Net().eval(), DATA)
+    prepared = sw.calibrate(net(), DATA)
     bare = dataclasses.replace(prepared, checked=0)
     assert "equality" not in bare.convert(configure("spikeconverter")).provenance

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy, account, energy, report, proof and file of recurrent networks, as of any other."""
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import spikewright as sw
 from spikewright.energy import choose_models, energy_of
 from spikewright.errors import CalibrationError, FileFormatError
 from spikewright.evaluation import Result
-from spikewright.recurrent import convert_recurrent, evaluate, load, save, verify
+from spikewright.recurrent import evaluate, load, save, verify
 from spikewright.recurrent.evaluate import Labelled
-from tests.unit.recurrent.test_recurrent import HIDDEN, INPUTS, LEVELS, network, texts
+from tests.unit.recurrent.test_recurrent import HIDDEN, INPUTS, LEVELS, converted, texts
 
 
 def batches(*sizes: int) -> list[Labelled]:
@@ -29,8 +30,7 @@ def batches(*sizes: int) -> list[Labelled]:
 @pytest.mark.parametrize("pool", ["mean", "last"])
 def test_evaluate_counts_what_a_run_of_the_same_texts_does(pool: str) -> None:
     """The head's share, which the account leaves out, follows from the additions with no class."""
-    model, data = network(pool=pool), batches(5, 3)
-    snn = convert_recurrent(model, data[0][0])
+    (model, snn), data = converted(pool), batches(5, 3)
     headless = dataclasses.replace(
         snn, head_weight=snn.head_weight[:0], head_bias=snn.head_bias[:0]
     )
@@ -54,9 +54,7 @@ def test_decisions_after_each_step_are_those_of_the_last_token() -> None:
     """By hand: all tokens but the last at rest, the last one's run read out after every step."""
     from spikewright.simulators import simulator
 
-    model = network(pool="last")
-    tokens, lengths = texts(4)
-    snn = convert_recurrent(model, (tokens, lengths))
+    (_, snn), (tokens, lengths) = converted("last"), texts(4)
     labels = torch.tensor([0, 1, 2, 0])
     correct: Tensor = torch.zeros(snn.network.steps, dtype=torch.int64)
     for text, length, label in zip(tokens, lengths, labels, strict=True):
@@ -70,8 +68,7 @@ def test_decisions_after_each_step_are_those_of_the_last_token() -> None:
 
 
 def test_parts_merge_into_the_whole() -> None:
-    model, data = network(), batches(4, 4)
-    snn = convert_recurrent(model, data[0][0])
+    (model, snn), data = converted(), batches(4, 4)
     whole = evaluate(snn, data, reference=model)
     parts = [evaluate(snn, [each], reference=model) for each in data]
     assert parts[0].merge(parts[1]).to_dict() == whole.to_dict()
@@ -79,8 +76,8 @@ def test_parts_merge_into_the_whole() -> None:
 
 
 def test_table_energy_and_report_speak_of_tokens(tmp_path: Path) -> None:
-    model, data = network(), batches(4)
-    result = evaluate(convert_recurrent(model, data[0][0]), data, reference=model)
+    (model, snn), data = converted(), batches(4)
+    result = evaluate(snn, data, reference=model)
     text = result.table()
     tokens = int(data[0][0][1].sum())
     assert f"{tokens} tokens, timefold simulator; ANN accuracy" in text
@@ -93,8 +90,7 @@ def test_table_energy_and_report_speak_of_tokens(tmp_path: Path) -> None:
 
 
 def test_verify_and_the_other_verbs_take_the_cell_and_its_inputs() -> None:
-    model, (tokens, lengths) = network(), texts()
-    snn = convert_recurrent(model, (tokens, lengths))
+    (_, snn), (tokens, lengths) = converted(), texts()
     checked = verify(snn, tokens, lengths, most=10)
     assert checked.agrees
     assert checked.samples == 10
@@ -105,13 +101,13 @@ def test_verify_and_the_other_verbs_take_the_cell_and_its_inputs() -> None:
 
 
 def test_no_text_is_refused() -> None:
-    snn = convert_recurrent(network(), texts())
+    _, snn = converted()
     with pytest.raises(CalibrationError, match="expected at least one text, got none"):
         evaluate(snn, [])
 
 
 def test_a_file_gives_the_same_network_back(tmp_path: Path) -> None:
-    snn, (tokens, lengths) = convert_recurrent(network(pool="last"), texts()), texts()
+    (_, snn), (tokens, lengths) = converted("last"), texts()
     save(snn, tmp_path / "rnn.safetensors")
     again = load(tmp_path / "rnn.safetensors")
     assert (again.pool, again.cap, again.levels) == ("last", snn.cap, LEVELS)
@@ -120,7 +116,7 @@ def test_a_file_gives_the_same_network_back(tmp_path: Path) -> None:
 
 def test_damaged_and_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "rnn.safetensors"
-    snn = convert_recurrent(network(), texts())
+    _, snn = converted()
     with pytest.raises(FileFormatError, match="got no file"):
         load(path)
     save(snn, path)
@@ -147,7 +143,7 @@ def test_damaged_and_other_files_are_refused(tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_are_refused(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    snn = convert_recurrent(network(), texts())
+    snn = copy.copy(converted()[1])
     for name, value in change.items():
         object.__setattr__(snn, name, value)
     save(snn, tmp_path / "rnn.safetensors")

@@ -2,6 +2,7 @@
 """Recurrent networks as spiking ones: nothing is lost asleep, padding has no effect, counts."""
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -50,6 +51,15 @@ def texts(count: int = TEXTS, longest: int = LONGEST) -> tuple[Tensor, Tensor]:
     return torch.randint(0, 30, (count, longest)), lengths
 
 
+@functools.cache
+def converted(pool: str = "mean") -> tuple[TextRNN, RecurrentSNN]:
+    """A network and its spiking one, for all tests that change neither."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)  # not the weights of a network that a test builds itself
+        model = network(pool=pool)
+        return model, convert_recurrent(model, texts())
+
+
 def levels_after_every_token(model: TextRNN, text: Tensor, top: int = LEVELS) -> list[Tensor]:
     """Levels of the hidden neurons in one text, by the equation, with no code of the model."""
     W, b, U = model.cell.input.weight, model.cell.input.bias, model.cell.recurrent.weight
@@ -82,14 +92,13 @@ def test_the_method_must_fit_the_levels() -> None:
 
 
 def test_lengths_must_fit() -> None:
-    snn = convert_recurrent(network(), texts())
+    _, snn = converted()
     with pytest.raises(ShapeError, match="expected 1 to 2 tokens a text, got 3 to 3"):
         snn.run(torch.zeros(1, 2, dtype=torch.int64), torch.tensor([3]))
 
 
 def test_networks_of_different_types_are_not_compared() -> None:
-    model = network()
-    snn = convert_recurrent(model, texts())
+    model, snn = converted()
     with pytest.raises(ConfigError, match=r"got torch\.float32 and torch\.float64"):
         check_counts(copy.deepcopy(model).float(), snn, *texts())
 
@@ -109,8 +118,7 @@ def test_every_count_is_the_level_of_the_quantised_network(levels: int, pool: st
 
 
 def test_the_counts_are_those_of_the_equation() -> None:
-    model, (tokens, lengths) = network(), texts()
-    snn = convert_recurrent(model, texts())
+    (model, snn), (tokens, lengths) = converted(), texts()
     seen: dict[tuple[int, int], Tensor] = {}
 
     def watch(t: int, active: Tensor, totals: Tensor) -> None:
@@ -125,7 +133,7 @@ def test_the_counts_are_those_of_the_equation() -> None:
 
 def test_without_sleep_counts_are_off() -> None:
     """What sleep is for; and that the check can fail."""
-    model, (tokens, lengths) = network(), texts()
+    model, (tokens, lengths) = converted()[0], texts()
     awake = check_counts(model, convert_recurrent(model, texts(), sleep=0), tokens, lengths)
     assert not awake.agrees
     assert awake.differ > 0
@@ -140,9 +148,8 @@ def test_a_trained_offset_is_kept(offset: float) -> None:
 
 
 def test_another_activation_than_the_trained_one_is_noticed() -> None:
-    model, (tokens, lengths) = network(), texts()
-    snn = convert_recurrent(network(), texts())  # of other weights
-    assert check_counts(model, snn, tokens, lengths).differ > 0
+    other = network()
+    assert check_counts(other, converted()[1], *texts()).differ > 0  # of other weights
 
 
 def test_the_repeated_states_are_what_they_were() -> None:
@@ -171,8 +178,7 @@ def test_the_model_is_not_changed() -> None:
 
 @pytest.mark.parametrize("pool", ["mean", "last"])
 def test_padding_and_neighbours_change_nothing(pool: str) -> None:
-    model, (tokens, lengths) = network(pool=pool), texts()
-    snn = convert_recurrent(model, texts())
+    (_, snn), (tokens, lengths) = converted(pool), texts()
     run = snn.measure(tokens, lengths)
     padded = torch.cat([tokens, torch.randint(0, 30, (TEXTS, 5))], dim=1)
     assert torch.equal(snn.run(padded, lengths), run.logits)
@@ -186,7 +192,7 @@ def test_padding_and_neighbours_change_nothing(pool: str) -> None:
 def test_only_texts_with_a_token_are_stepped() -> None:
     tokens, lengths = texts()
     stepped: list[tuple[int, list[int]]] = []
-    snn = convert_recurrent(network(), texts())
+    _, snn = converted()
     snn.measure(tokens, lengths, watch=lambda t, active, _: stepped.append((t, active.tolist())))
     assert stepped == [
         (t, (lengths > t).nonzero().squeeze(1).tolist()) for t in range(int(lengths.max()))
@@ -195,7 +201,7 @@ def test_only_texts_with_a_token_are_stepped() -> None:
 
 def test_both_simulators_do_the_same() -> None:
     tokens, lengths = texts()
-    snn = convert_recurrent(network(), texts())
+    _, snn = converted()
     fast = snn.measure(tokens, lengths)
     slow = snn.measure(tokens, lengths, simulator_name="reference")
     torch.testing.assert_close(fast.logits, slow.logits)
@@ -216,7 +222,7 @@ def test_spikes_and_additions_follow_from_the_levels(pool: str) -> None:
     A repeated spike causes one addition a hidden neuron; a new one, one in the sum that keeps the
     state and, where the head reads it, one a class.
     """
-    model, (tokens, lengths) = network(pool=pool), texts()
+    model, (tokens, lengths) = converted(pool)[0], texts()
     snn = convert_recurrent(model, texts(), "qcfs")
     totals = torch.zeros(TEXTS, LONGEST, dtype=torch.int64)
 
@@ -237,21 +243,21 @@ def test_spikes_and_additions_follow_from_the_levels(pool: str) -> None:
 
 
 def test_multiply_adds_follow_from_the_sizes() -> None:
-    run = convert_recurrent(network(), texts()).measure(*texts())
+    run = converted()[1].measure(*texts())
     assert run.ann_macs == INPUTS * HIDDEN + HIDDEN * HIDDEN
     assert run.analog_macs == INPUTS * HIDDEN + HIDDEN  # the constant states, one a neuron
 
 
 def test_corrections_asleep_are_counted() -> None:
     """On first tokens, which read no states, the networks do the same until they fall asleep."""
-    model, (tokens, _) = network(), texts(40)
+    (model, snn), (tokens, _) = converted(), texts(40)
     one = torch.ones(40, dtype=torch.int64)
     awake = convert_recurrent(model, texts(), sleep=0).measure(tokens, one)
-    rested = convert_recurrent(model, texts()).measure(tokens, one)
+    rested = snn.measure(tokens, one)
     assert torch.equal(awake.ticks, LEVELS * one)
     assert torch.equal(rested.spikes, awake.spikes)  # the current is constant: nothing to correct
     tokens, lengths = texts()
-    run = convert_recurrent(model, texts()).measure(tokens, lengths)
+    run = snn.measure(tokens, lengths)
     extra = run.ticks - LEVELS * lengths
     assert (extra >= 0).all()
     assert extra.sum() > 0
@@ -262,8 +268,7 @@ def test_corrections_asleep_are_counted() -> None:
 
 def test_ticks_end_with_the_last_spike() -> None:
     """Told tick by tick from the reference simulator, for the second token of one text."""
-    model, (tokens, _) = network(), texts(1)
-    snn: RecurrentSNN = convert_recurrent(model, texts())
+    (model, snn), (tokens, _) = converted(), texts(1)
     before = levels_after_every_token(model, tokens[0, :1])[0] * (CAP / LEVELS)
     joined = torch.cat([model.embedding.weight[tokens[0, 1]], before]).unsqueeze(0).detach()
     fired = torch.zeros(snn.network.code.steps + 1)

@@ -57,7 +57,9 @@ def test_figures_are_those_of_the_result() -> None:
     assert series.points == tuple((float(t), 100 * length.error(t)) for t in (1, 2, 3))
     table = step_table(length)
     assert table.head == ("step", "tick", "x.0 error", "x.1.0 error", "x.1.1 equal")
-    assert table.rows[1][2].text == f"{100 * length.errors[0].relative_error(2):.3g} %"
+    assert table.rows[1][2].text == (
+        f"{100 * length.errors[0].relative_error(2):.3g} %, {length.errors[0].snr_db(2):.1f} dB"
+    )
     assert table.rows[1][4].text == f"{100 * length.errors[2].equality(2):.2f} %"
     keys = key_figures(found("nested").main, None)
     assert [name for name, _, _ in keys[:3]] == ["x.0 error", "x.1.0 error", "x.1.1 equal"]
@@ -72,5 +74,6 @@ def test_csv_has_a_line_for_every_output_and_step() -> None:
     numbers = {(x["table"], x["row"], x["quantity"]): x["value"] for x in lines}
     length = result("nested").lengths[0]
     assert float(numbers["step", "2", "relative_error (x.0)"]) == length.errors[0].relative_error(2)
+    assert float(numbers["step", "2", "snr_db (x.0)"]) == length.errors[0].snr_db(2)
     assert float(numbers["total", "T=3", "equality (x.1.1)"]) == length.errors[2].equality()
     assert not any("accuracy" in quantity or "agreement" in quantity for _, _, quantity in numbers)

@@ -83,9 +83,10 @@ def test_labels_do_not_cover_each_other_and_stay_inside() -> None:
 
 def test_blue_first_is_turned_round_and_grey_is_not() -> None:
     colours = dataclasses.replace(example(), picture=Picture(1, 2, 3, "AAAAAAAA"))
-    turned = scene_view(colours, name="s", blue_first=True)
-    assert turned is not None
-    assert 'filter="url(#s-swap)"' in turned.panels[0].svg
+    said = dataclasses.replace(colours, scene=dataclasses.replace(SCENE, blue_first=True))
+    for turned in (scene_view(colours, name="s", blue_first=True), scene_view(said, name="s")):
+        assert turned is not None
+        assert 'filter="url(#s-swap)"' in turned.panels[0].svg
     for view in (
         scene_view(colours, name="s"),
         scene_view(example(), name="s", blue_first=True),

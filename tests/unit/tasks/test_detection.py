@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.data import Preprocess
 from spikewright.detection import AnchorFreeYolo, Annotations, Detections, Placement
 from spikewright.errors import ConfigError, FileFormatError
 from spikewright.evaluation import Result
@@ -159,6 +160,21 @@ def test_of_long_runs_powers_of_two_and_the_end_are_decoded() -> None:
     (found,) = sw.evaluate(snn, batches(9), reference=net, task=task()).lengths
     scored = [t for t, value in enumerate(found.series[0].values, 1) if value is not None]
     assert scored == [1, 2, 4, 8, 16, 32, 64, 100]
+
+
+def test_the_report_knows_the_order_of_channels_from_the_data() -> None:
+    places = [
+        Annotations(a.boxes, a.labels, a.size, Placement((0.5, 0.5), blue_first=True))
+        for a in annotations()
+    ]
+    net = model()
+    snn = sw.convert(net, "spikeconverter", T=4, calibration=images())
+    for given, turned in ((places, True), (annotations(), False)):
+        found = sw.evaluate(snn, [(images(), given)], reference=net, task=task(), examples=1)
+        assert found.examples[0].scene is not None
+        assert found.examples[0].scene.blue_first == turned
+    placed = Preprocess(channels="BGR").placement(8, 8), Preprocess().placement(8, 8)
+    assert [place.blue_first for place in placed] == [True, False]
 
 
 def test_table_verdict_and_report_say_the_figures(tmp_path: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from spikewright.errors import FileFormatError
 from spikewright.evaluation.result import Result
 from spikewright.tasks.scene import Box
+from spikewright.text import percent
 from tests.unit.tasks.detector import CLASSES, measured
 
 
@@ -64,6 +65,15 @@ def test_parts_are_sizes_and_the_classes_that_are_there() -> None:
     assert len(CLASSES) == 42
 
 
+def test_the_table_of_classes_says_every_part() -> None:
+    text = measured().class_table()
+    for part in measured().lengths[0].parts:
+        (line,) = (x for x in text.splitlines() if x.split()[:2] == [part.name, str(part.boxes)])
+        assert percent(part.ap) in line
+        assert percent(part.ann) in line
+    assert "No average precision by class" in measured(labelled=False).class_table()
+
+
 def test_there_and_back() -> None:
     result, again = measured(), Result.from_dict(plain())
     assert again.to_dict() == result.to_dict()
@@ -86,6 +96,8 @@ def test_there_and_back() -> None:
         (lambda s: s["steps"][0].__setitem__(0, 0), "a scene's step is no whole number"),
         (lambda s: s.update(steps=[]), "a scene's step is no whole number"),
         (lambda s: s.update(least=2), "a scene's least score"),
+        (lambda s: s.update(blue_first=1), "a scene's order of channels"),
+        (lambda s: s.pop("blue_first"), "a scene's field is missing"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

@@ -44,10 +44,10 @@ def diagnose(
         how: Where it runs, and what every verb takes.
     """
     from spikewright import api
+    from spikewright.cli.items import batches, describe, spread
     from spikewright.cli.networks import original, subject
     from spikewright.cli.options import given
     from spikewright.cli.report import data_text, fit
-    from spikewright.cli.sources import batches, describe, spread
     from spikewright.cli.trials import trials_text, trials_to_dict, try_suggestions
     from spikewright.diagnosis import Diagnosis
     from spikewright.errors import ConfigError

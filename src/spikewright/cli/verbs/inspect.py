@@ -36,8 +36,9 @@ def inspect(
     import torch
 
     from spikewright import api
+    from spikewright.cli.items import sample_shape
     from spikewright.cli.report import fit
-    from spikewright.cli.sources import open_data, open_model, require_runs, sample_shape
+    from spikewright.cli.sources import open_data, open_model, require_runs
     from spikewright.errors import ConfigError, UnsupportedModuleError
     from spikewright.graph import Inspection
 

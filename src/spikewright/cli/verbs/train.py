@@ -11,8 +11,10 @@ from spikewright.cli.machine import RUN, RunOptions
 from spikewright.cli.option_values import Whole
 from spikewright.cli.training import (
     RECIPE,
+    TARGET,
     TRAINING_IMAGES,
     RecipeOptions,
+    TargetOptions,
     TrainingImages,
 )
 
@@ -25,7 +27,7 @@ def train(
     *,
     data: options.Spec = None,
     validation: options.Spec = None,
-    task: Literal["classification", "imitation"] = "classification",
+    task: Literal["classification", "detection", "imitation"] = "classification",
     activation: Literal["casc", "qcfs", "threshold-relu", "stbp", "relu"] | None = None,
     levels: Whole = None,
     relays: Annotated[bool, Parameter(negative="--no-relays")] = True,
@@ -34,6 +36,7 @@ def train(
     anew: bool = False,
     model: options.ModelOptions = options.MODEL,
     calibration: options.CalibrationOptions = options.CALIBRATION,
+    target: TargetOptions = TARGET,
     recipe: RecipeOptions = RECIPE,
     images: TrainingImages = TRAINING_IMAGES,
     how: RunOptions = RUN,
@@ -50,10 +53,12 @@ def train(
 
     Args:
         data: Labelled training inputs: a name that `spikewright list data` shows, folder:PATH,
-            FILE.npz or FILE.npz:PART.
-        validation: Inputs to measure the accuracy on after every epoch; not those that the result
-            is reported on. The best network is then kept as best.safetensors.
-        task: What for: to tell classes apart, or to answer as the model itself did before, whatever
+            FILE.npz or FILE.npz:PART; for detection boxes:PATH or boxes:PATH:SPLIT.
+        validation: Inputs to measure the accuracy (of detectors AP50) on after every epoch; not
+            those that the result is reported on. The best network is then kept as
+            best.safetensors.
+        task: What for: to tell classes apart, to find objects (detection: casc-yolo-vgg16,
+            casc-yolo-resnet50 or the like), or to answer as the model itself did before, whatever
             it is for (imitation; no labels are looked at).
         activation: What takes the place of ReLU: casc (levels, fixed top), qcfs (levels, learned
             top), threshold-relu (learned top), stbp (leaky spiking neurons), relu (nothing: the
@@ -66,6 +71,7 @@ def train(
         anew: Start from the beginning, replacing the checkpoints in the folder.
         model: The network to start from: trained (then name --calibration), or not.
         calibration: Where the tops of the activations start, for a trained network.
+        target: What belongs to one task or the other.
         recipe: How it is trained.
         images: How images become inputs.
         how: Where it runs, and what every verb takes.
@@ -84,6 +90,7 @@ def train(
         anew=anew,
         model=model,
         calibration=calibration,
+        target=target,
         recipe=recipe,
         images=images,
         machine=how.machine,

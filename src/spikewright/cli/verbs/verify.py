@@ -32,10 +32,10 @@ def verify(
         how: Where it runs, and what every verb takes.
     """
     from spikewright import api
+    from spikewright.cli.items import batches, describe, spread
     from spikewright.cli.networks import original, subject
     from spikewright.cli.options import given
     from spikewright.cli.report import fit
-    from spikewright.cli.sources import batches, describe, spread
     from spikewright.errors import ConfigError
 
     terminal = how.terminal

@@ -19,10 +19,6 @@ from spikewright.errors import ConfigError
 
 __all__ = ["pasted_digits"]
 
-MOST_DIGITS = 6
-SCALES = (2.0, 4.0)
-"""Least and greatest magnification of a scan of 8 x 8 pixels."""
-
 _GROUND = 48  # brightest noise of the ground, of 255
 _INK = (176, 256)  # full ink is between these
 _EDGE = 0.25  # of full ink; the box holds every pixel with at least that much
@@ -36,21 +32,25 @@ def pasted_digits(
     size: int = 96,
     seed: int = 0,
     *,
+    most: int = 6,
+    scales: tuple[float, float] = (2.0, 4.0),
     preprocess: Preprocess | None = None,
 ) -> DetectionSet:
-    """Make scenes of 1 to 6 digits at random places on a dark, noisy ground.
+    """Make scenes of a few digits at random places on a dark, noisy ground.
 
-    The digits are the scans of :func:`spikewright.data.load_digits`, enlarged 2 to 4 times, wholly
-    inside, and overlapping by at most a tenth of the smaller box; digits that find no place in 20
-    tries are left out, so crowded scenes hold fewer. A box is the smallest one around all pixels
-    with at least a quarter of full ink. Scene i depends on ``part``, ``size``, ``seed`` and i
-    alone.
+    The digits are the scans of :func:`spikewright.data.load_digits`, 8 x 8 pixels and enlarged,
+    wholly inside, and overlapping by at most a tenth of the smaller box; digits that find no place
+    in 20 tries are left out, so crowded scenes hold fewer. A box is the smallest one around all
+    pixels with at least a quarter of full ink. Scene i depends on the settings and on i, not on
+    ``count``.
 
     Args:
         part: Which scans: those for training or those for testing; no scan is in both.
         count: Number of scenes.
         size: Height and width of a scene in pixels, at least 32.
         seed: Of all random numbers.
+        most: Digits of a scene at most; there is at least one.
+        scales: Least and greatest magnification of a scan.
         preprocess: How scenes become tensors. Default: values / 255, three equal channels.
 
     Returns:
@@ -64,12 +64,18 @@ def pasted_digits(
         >>> tuple(scene.shape), len(found)
         ((3, 96, 96), 1)
     """
-    for name, value, least in (("count", count, 1), ("size", size, 32), ("seed", seed, 0)):
+    numbers = ("count", count, 1), ("size", size, 32), ("seed", seed, 0), ("most", most, 1)
+    for name, value, least in numbers:
         if value < least:
             raise ConfigError(
                 f"pasted_digits.{name}: expected at least {least}, got {value}. Raise it."
             )
-    scenes = _Scenes(*_scans(part), part, count, size, seed)
+    if not 0.5 <= scales[0] <= scales[1] <= size / 8:
+        raise ConfigError(
+            f"pasted_digits.scales: expected the least and the greatest magnification, in 0.5 to "
+            f"{size / 8:g} for scenes of {size} pixels, got {scales}. Correct them."
+        )
+    scenes = _Scenes(*_scans(part), part, count, size, seed, most, scales)
     return DetectionSet(
         name=f"pasted-digits-{part}",
         classes=tuple("0123456789"),
@@ -98,6 +104,8 @@ class _Scenes:
     count: int
     size: int
     seed: int
+    most: int
+    scales: tuple[float, float]
     left_out: int = 0
 
     def __len__(self) -> int:
@@ -131,9 +139,9 @@ def _scene(
     scene = draw.integers(0, _GROUND + 1, (scenes.size, scenes.size)).astype(np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
-    for _ in range(draw.integers(1, MOST_DIGITS + 1)):
+    for _ in range(draw.integers(1, scenes.most + 1)):
         scan = int(draw.integers(len(scenes.ink)))
-        side = round(8 * draw.uniform(*SCALES))
+        side = round(8 * draw.uniform(*scenes.scales))
         full = int(draw.integers(*_INK))
         ink = _enlarged(scenes.ink[scan], side)
         rows, columns = (np.flatnonzero((ink >= _EDGE).any(axis=axis)) for axis in (1, 0))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening pictures with boxes by a path, whatever lies there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spikewright.data.detection.coco import from_coco
@@ -31,9 +31,11 @@ def open_detection(
 
             - ``FILE.json``: COCO, see :func:`from_coco`;
             - ``FILE.npz``: packed pictures, see :func:`from_npz`;
+            - a folder with ``annotations/*.json``: COCO, one file or ``split``'s, whose name ends
+              so (``annotations/instances_val2017.json`` is that of ``val2017``);
             - a folder with ``Annotations`` and ``JPEGImages``: PASCAL VOC, see :func:`from_voc`;
             - a folder with ``images`` and ``labels``: YOLO, see :func:`from_yolo`.
-        split: Part of a VOC or YOLO folder.
+        split: Part of a COCO, VOC or YOLO folder.
         pictures: Folder or ``.npz`` file of the pictures of a JSON file; None looks beside it.
         classes: Names of the classes in the order of their numbers, or a file with one a line, for
             VOC, YOLO and ``.npz`` files that hold boxes.
@@ -57,6 +59,9 @@ def open_detection(
     if path.suffix == ".npz":
         _only(path, "an .npz file", options, "classes")
         return from_npz(path, classes=classes, preprocess=preprocess)
+    if files := sorted((path / "annotations").glob("*.json")):
+        _only(path, "a folder of COCO", options, "split", "pictures")
+        return from_coco(_of_split(path, files, split), pictures, preprocess=preprocess)
     if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
         _only(path, "a folder of PASCAL VOC", options, "split", "classes")
         return from_voc(path, split, classes=classes or VOC_CLASSES, preprocess=preprocess)
@@ -66,10 +71,29 @@ def open_detection(
         return from_yolo(path, split, classes=classes, preprocess=preprocess)
     got = "another folder" if path.is_dir() else "a file" if path.exists() else "nothing"
     raise FileFormatError(
-        f"{path}: expected pictures with boxes (a COCO .json file, an .npz file, a VOC folder with "
-        "Annotations and JPEGImages, or a YOLO folder with images and labels), got "
+        f"{path}: expected pictures with boxes (a COCO .json file or a folder with annotations/"
+        "*.json, an .npz file, a VOC folder with Annotations and JPEGImages, or a YOLO folder with "
+        "images and labels), got "
         f"{got} there. Check the path; a YOLO folder may need a split."
     )
+
+
+def _of_split(folder: Path, files: Sequence[Path], split: str | None) -> Path:
+    """Return the annotation file of a split; without one, the only file there is.
+
+    Raises:
+        FileFormatError: If there is none, or several could be meant.
+    """
+    fitting = [f for f in files if split is None or f.stem.endswith(split)]
+    exact = [f for f in fitting if f.stem in (split, f"instances_{split}")]
+    chosen = exact or fitting
+    if len(chosen) != 1:
+        wanted = "one file" if split is None else f"one file whose name ends in {split}"
+        raise FileFormatError(
+            f"{folder / 'annotations'}: expected {wanted}, got {len(chosen)} of "
+            f"{', '.join(f.name for f in files)}. Name the split, or the file itself."
+        )
+    return chosen[0]
 
 
 def _only(path: Path, what: str, options: Mapping[str, object], *taken: str) -> None:

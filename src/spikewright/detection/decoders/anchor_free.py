@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one-level YOLO without anchors of the wake-sleep paper: every cell says one box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from spikewright.detection.nms import Suppression
 from spikewright.errors import ShapeError
 
 __all__ = ["AnchorFreeYolo", "boxes_of", "scores_of"]
+
+_STRIDES = (32, 16, 8)
 
 
 def boxes_of(raw: Float[Tensor, "batch 4 h w"], stride: int) -> Float[Tensor, "batch cell 4"]:
@@ -70,7 +73,7 @@ class AnchorFreeYolo:
     boxes "batch 4 h w"; see :func:`boxes_of` and :func:`scores_of`.
 
     Attributes:
-        stride: Input pixels for a cell.
+        stride: Input pixels for a cell; None finds which of 8, 16 and 32 fits the maps.
         every_class: Whether a cell may be found as several classes or as its best one.
         suppression: What is kept.
 
@@ -84,16 +87,16 @@ class AnchorFreeYolo:
         [[0.0, 0.0, 32.0, 32.0]]
     """
 
-    stride: int = 32
+    stride: int | None = None
     every_class: bool = False
     suppression: Suppression = KEPT
 
     def __call__(self, outputs: Any, input_size: tuple[int, int]) -> list[Detections]:  # noqa: ANN401 - nested as the network returns it
         """See :class:`Decoder`."""
         where = "anchor-free decoder"
-        ((objectness, classes, boxes),) = level_maps(
-            flat(outputs), [self.stride], input_size, where, (3,)
-        )
+        maps = flat(outputs)
+        stride = _fitting(maps, input_size) if self.stride is None else self.stride
+        ((objectness, classes, boxes),) = level_maps(maps, [stride], input_size, where, (3,))
         channels = objectness.shape[1], classes.shape[1], boxes.shape[1]
         if channels[::2] != (1, 4):
             raise ShapeError(
@@ -101,4 +104,11 @@ class AnchorFreeYolo:
                 f"{', '.join(map(str, channels))} channels. Return them in this order."
             )
         scores = scores_of(objectness, classes)
-        return settle(boxes_of(boxes, self.stride), scores, self.suppression, self.every_class)
+        return settle(boxes_of(boxes, stride), scores, self.suppression, self.every_class)
+
+
+def _fitting(maps: Sequence[Tensor], input_size: tuple[int, int]) -> int:
+    """Return the stride that an input of this size and its maps have, the paper's if none fits."""
+    sizes = {tuple(x.shape[2:]) for x in maps if x.ndim == 4}
+    fitting = (s for s in _STRIDES if (input_size[0] / s, input_size[1] / s) in sizes)
+    return next(fitting, _STRIDES[0])

@@ -29,7 +29,7 @@ _EXPANSION = 4
 _DILATIONS = (2, 4, 6, 8)
 _WINDOWS = (5, 9, 13)
 _STRIDES = (8, 16, 32)
-_PRIOR = 0.01  # what sigmoid(object) and sigmoid(class) are before training
+_PRIOR = 0.01  # what sigmoid(object) is before training; sigmoid(class) is one of the classes
 
 
 class Yolo(nn.Module):
@@ -57,8 +57,8 @@ class Yolo(nn.Module):
         self.object = nn.Conv2d(channels, 1, 1)
         self.classes = nn.Conv2d(channels, classes, 1)
         self.boxes = nn.Conv2d(channels, 4, 1)
-        rare = -math.log((1 - _PRIOR) / _PRIOR)
-        for conv, bias in ((self.object, rare), (self.classes, rare), (self.boxes, 0.0)):
+        rare, any_class = -math.log((1 - _PRIOR) / _PRIOR), -math.log(max(classes - 1, 1))
+        for conv, bias in ((self.object, rare), (self.classes, any_class), (self.boxes, 0.0)):
             assert conv.bias is not None  # noqa: S101 - for the type checker
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.constant_(conv.bias, bias)
@@ -163,13 +163,8 @@ def casc_yolo_vgg16(classes: int = 20, width: float = 1.0, *, stride: int = 32) 
 def casc_yolo_resnet50(classes: int = 20, width: float = 1.0, *, stride: int = 32) -> Yolo:
     """Build the detector with ResNet-50 and the dilated encoder, with random weights.
 
-    Args:
-        classes: Number of kinds of objects; 20 in PASCAL VOC.
-        width: Factor on the number of channels of every convolution.
-        stride: 32 in the paper. 16 and 8 let the last one or two stages keep the size of the map.
-
-    Raises:
-        ConfigError: If an argument is out of range.
+    Takes what :func:`casc_yolo_vgg16` takes; with a stride of 16 or 8 the last one or two stages
+    keep the size of the map.
 
     Example:
         >>> maps = casc_yolo_resnet50(3, width=1 / 16).eval()(torch.zeros(1, 3, 64, 96))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes of digits: the same in every run, boxes around the ink, no scan in both parts."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,9 @@ from spikewright.errors import ConfigError
         ({"count": 0}, "pasted_digits.count: expected at least 1, got 0. Raise it."),
         ({"size": 31}, "pasted_digits.size: expected at least 32, got 31"),
         ({"seed": -1}, "pasted_digits.seed: expected at least 0, got -1"),
+        ({"most": 0}, "pasted_digits.most: expected at least 1, got 0"),
+        ({"scales": (3.0, 2.0)}, "pasted_digits.scales: expected the least and the greatest"),
+        ({"size": 32, "scales": (2.0, 5.0)}, "in 0.5 to 4 for scenes of 32 pixels, got (2.0, 5.0)"),
     ],
 )
 def test_a_number_out_of_range(settings: dict[str, Any], message: str) -> None:
@@ -66,11 +68,17 @@ def test_digits_are_inside_few_and_hardly_overlap(part: Any) -> None:
     assert counts == {1, 2, 3, 4, 5, 6}
 
 
+def test_number_and_size_of_digits_follow_the_settings() -> None:
+    items = pasted_digits("train", 60, size=48, most=2, scales=(1.0, 1.5))
+    found = [items[i][1] for i in range(60)]
+    assert {len(f) for f in found} == {1, 2}
+    assert max(float((f.boxes[:, 2:] - f.boxes[:, :2]).max()) for f in found) <= 12
+
+
 def test_a_box_is_the_smallest_around_the_ink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits_scenes, "_GROUND", 0)
     monkeypatch.setattr(digits_scenes, "_INK", (200, 201))
-    monkeypatch.setattr(digits_scenes, "MOST_DIGITS", 1)
-    items = pasted_digits("test", 20, preprocess=Preprocess(channels="L", scale=1.0))
+    items = pasted_digits("test", 20, most=1, preprocess=Preprocess(channels="L", scale=1.0))
     for i in range(20):
         x, found = items[i]
         rows, columns = (x[0] >= 50).nonzero(as_tuple=True)  # a quarter of 200

@@ -57,6 +57,23 @@ def test_each_format_is_told_by_what_lies_there(tmp_path: Path) -> None:
         assert items[0][0].shape == (3, 4, 4)
 
 
+def test_a_folder_of_coco_is_told_by_its_annotations(tmp_path: Path) -> None:
+    folder = tmp_path / "coco"
+    (folder / "annotations").mkdir(parents=True)
+    for part in ("train2017", "val2017"):
+        (folder / part).mkdir()
+        file = coco(folder / part)
+        file.rename(folder / "annotations" / f"instances_{part}.json")
+    for split, name in (("val2017", "instances_val2017"), ("train2017", "instances_train2017")):
+        items = open_detection(folder, split=split, preprocess=Preprocess(size=4))
+        assert (items.name, len(items), items[0][0].shape) == (name, 2, (3, 4, 4))
+    for wrong in (None, "test2017", "2017"):
+        with pytest.raises(FileFormatError, match=r"got \d of instances_train2017.json, inst"):
+            open_detection(folder, split=wrong)
+    (folder / "annotations" / "instances_val2017.json").unlink()
+    assert open_detection(folder).name == "instances_train2017"
+
+
 def test_nothing_that_is_known(tmp_path: Path) -> None:
     picture_files(tmp_path / "flat", ("a.png",))
     (tmp_path / "a.txt").write_text("")

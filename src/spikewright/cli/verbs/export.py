@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``spikewright export``: a spiking network in integers leaves for other tools."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from spikewright.cli import options
+from spikewright.cli.machine import RUN, RunOptions
+from spikewright.cli.option_values import Whole
+
+__all__ = ["export"]
+
+
+def export(
+    snn: Annotated[Path, Parameter(metavar="SNN")],
+    *,
+    to: Annotated[str, Parameter(metavar="TARGET")],
+    output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FOLDER")],
+    data: options.Spec = None,
+    samples: Whole = 20,
+    images: options.DataOptions = options.IMAGES,
+    how: RunOptions = RUN,
+) -> int:
+    """Write a network in integers for other tools, exactly or not at all.
+
+    For example: spikewright export snn.safetensors --to vectors --data digits-test -o vectors
+
+    Args:
+        snn: A saved network; one in floating point is rounded first, as convert --integer does.
+        to: What to write: vectors (the integer program, and every spike and potential for some
+            inputs), integers (the program alone), c (one C99 file) or onnx.
+        output: Where to write; a folder that does not exist yet.
+        data: Inputs of golden vectors, for --to vectors. random: noise of the right shape.
+        samples: How many of them, evenly spread over the set. [default: 20]
+        images: How images become inputs.
+        how: Where it runs, and what every verb takes.
+    """
+    from spikewright.cli.networks import Subject
+    from spikewright.cli.report import fit
+    from spikewright.cli.sources import batches, spread
+    from spikewright.exports import export as write
+    from spikewright.network import load
+
+    terminal = how.terminal
+    network = load(snn)
+    network = network if network.integer else network.to_integer()
+    x = None
+    if data is not None:
+        items = spread(Subject(network).inputs(data, images), samples, "--samples")
+        x = next(iter(batches(items, options.DataOptions(batch_size=samples))))[0]
+    found = write(network, output, to=to, inputs=x, samples=samples)
+    terminal.result(
+        f"{fit(found.table())}\n\nwritten: {output}",
+        {"schema": "spikewright.export/1", "output": str(output), **found.manifest},
+    )
+    return 0

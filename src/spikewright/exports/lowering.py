@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network in integers to its program, operator by operator."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import UnsupportedModuleError
+from spikewright.exports import ranges
+from spikewright.exports.check import check_network
+from spikewright.exports.errors import NoForm
+from spikewright.exports.front import Front, moved_front
+from spikewright.exports.layouts import own_shape, sources, where_from
+from spikewright.exports.program import IntegerProgram, Kind, Operation
+from spikewright.exports.windows import conv_windows, pool_windows
+from spikewright.graph import ops
+from spikewright.graph.batch import batch_axis, is_plain
+from spikewright.graph.ir import Node, Param
+from spikewright.graph.sites import flow
+from spikewright.network import LayeredTiming, SpikingNetwork, depths
+
+__all__ = ["lower"]
+
+
+def lower(network: SpikingNetwork) -> IntegerProgram:
+    """Write a network in integers as a flat list of operations.
+
+    Args:
+        network: What ``to_integer()`` returned: layered schedule, radix code, k = 2.
+
+    Raises:
+        ConfigError: If the network is another; see :func:`check_network`.
+        UnsupportedModuleError: If it holds operators that a program cannot say; all are listed.
+    """
+    return _Lowering(network).run()
+
+
+class _Lowering:
+    """The program so far.
+
+    Attributes:
+        made: Node to the value that holds what it gives.
+        fronts: Nodes in front of the network whose values are not whole numbers yet.
+    """
+
+    def __init__(self, network: SpikingNetwork) -> None:
+        code = check_network(network)
+        self.network, self.graph = network, network.graph
+        self.steps, self.top = code.steps, int(code.max_value)
+        self.depth, self.flow = depths(self.graph), flow(self.graph)
+        self.operations: dict[str, Operation] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.made: dict[str, Operation] = {}
+        self.fronts: dict[str, Front] = {}
+
+    def run(self) -> IntegerProgram:
+        refused: list[str] = []
+        tail: list[str] = []
+        for node in self.graph:
+            kind = ops.kind(node)
+            if kind == "shape" or node.shape is None:
+                continue
+            if self.flow[node.name].tail and kind != "site":
+                unit = node.op == ops.SCALE and self.graph[node.inputs[0]].op == ops.READOUT
+                tail.extend([] if unit else [f"{ops.describe(node)} at {node.where()}"])
+                continue
+            try:
+                self._lower(node, kind)
+            except NoForm as error:
+                refused.append(f"{node.where()}: {ops.describe(node)} {error}")
+                self.made[node.name] = Operation(
+                    name=node.name,
+                    kind="reshape",
+                    inputs=(),
+                    shape=own_shape(node),
+                    low=0,
+                    high=0,
+                    depth=0,
+                )  # so that what reads it is checked as well
+        if refused:
+            raise UnsupportedModuleError(
+                "export: expected operators that an integer program can say, got "
+                f"{'; '.join(refused)}. Replace them; docs/exports.md lists those that can."
+            )
+        timing = self.network.timing()
+        delays: dict[str, int] = {}
+        for line in timing.delays if isinstance(timing, LayeredTiming) else ():
+            delays[line.source] = max(line.ticks, delays.get(line.source, 0))
+        return IntegerProgram(
+            steps=self.steps,
+            operations=tuple(self.operations.values()),
+            tensors=self.tensors,
+            delays=delays,
+            ticks=timing.latency_ticks,
+            tail=tuple(tail),
+            provenance=self.network.provenance,
+        )
+
+    def _lower(self, node: Node, kind: ops.Kind) -> None:
+        name = node.inputs[0] if node.inputs else ""
+        if kind == "input":
+            self.fronts[node.name] = Front(node.name, own_shape(node))
+        elif kind == "site":
+            self._site(node)
+        elif name in self.fronts:
+            self._front(node, kind, self.fronts[name])
+        elif kind == "layout":
+            self._layout(node)
+        elif kind == "weighted":
+            self._weighted(node)
+        elif kind == "pool":
+            self._pool(node)
+        elif kind == "add":
+            self._add(node)
+        elif node.op == ops.SCALE:
+            self._scale(node, self._value(name))
+        elif kind == "mixing":
+            self._sum(node, self._value(name))
+        else:
+            raise NoForm("between layers")
+
+    def _value(self, name: str) -> Operation:
+        if name in self.fronts:
+            raise NoForm("of the input before it is rounded; do it outside the model")
+        return self.made[name]
+
+    def _emit(
+        self,
+        node: Node,
+        kind: Kind,
+        inputs: tuple[Operation, ...],
+        span: ranges.Range,
+        *,
+        name: str = "",
+        shape: tuple[int, ...] | None = None,
+        settings: dict[str, Any] | None = None,
+        **tensors: Tensor | None,
+    ) -> Operation:
+        """Append an operation, which from now on is what the node gives."""
+        name = name or node.name
+        roles = {role: f"{name}/{role}" for role, t in tensors.items() if t is not None}
+        self.tensors.update({roles[r]: t.contiguous() for r, t in tensors.items() if t is not None})
+        made = Operation(
+            name=name,
+            kind=kind,
+            inputs=tuple(o.name for o in inputs),
+            shape=own_shape(node) if shape is None else shape,
+            low=span[0],
+            high=span[1],
+            depth=self.depth[node.name],
+            settings=settings or {},
+            tensors=roles,
+            place=node.where(),
+        )
+        self.operations[name] = made
+        self.made[node.name] = made
+        return made
+
+    def _front(self, node: Node, kind: ops.Kind, before: Front) -> None:
+        """Follow the input up to where it is rounded; nothing else may be done to it."""
+        if node.op == "aten.round.default":
+            bits = int(self.network.provenance["integer"]["input_bits"])
+            half = self.top << (bits - 1)
+            settings = {"source": before.source, "bits": bits}
+            gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
+            self._emit(
+                node, "input", (), (-half, half - self.top),
+                settings=settings, index=before.index, **gains,
+            )  # fmt: skip
+        elif node.op == ops.SCALE:
+            gain = self._broadcast(node, self.graph.params[node.params[0]].double())
+            self.fronts[node.name] = before.scaled(gain)
+        elif kind == "layout":
+            self.fronts[node.name] = moved_front(self.graph, node, before)
+        else:
+            raise NoForm("in front of the network; do it to the inputs, outside the model")
+
+    def _site(self, node: Node) -> None:
+        site = self.network.sites[node.name]
+        if node.op == ops.ANALOG_RELAY:
+            raise NoForm("; convert without analog relays")
+        if node.op == ops.READOUT:
+            x = self._value(node.inputs[0])
+            units = [u for u in self.graph.users()[node.name] if u.op == ops.SCALE]
+            unit = self._broadcast(node, self.graph.params[units[0].params[0]]) if units else None
+            outputs = self.graph.outputs
+            named = [outputs.index(n.name) for n in (node, *units) if n.name in outputs]
+            settings = {"output": named[0] if named else None}
+            self._emit(node, "readout", (x,), (x.low, x.high), settings=settings, unit=unit)
+            return
+        threshold = self._broadcast(node, site.threshold.double())
+        pre_bias = self._broadcast(node, site.pre_bias.double())
+        span = (-self.top if site.signed else 0, self.top)
+        if node.op == ops.INPUT_SITE:
+            before = self.fronts[node.inputs[0]]
+            settings = {"source": before.source, "signed": site.signed}
+            gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
+            self._emit(
+                node, "encode", (), span, settings=settings,
+                index=before.index, threshold=threshold, pre_bias=pre_bias, **gains,
+            )  # fmt: skip
+            return
+        x, threshold, pre_bias = self._value(node.inputs[0]), _whole(threshold), _whole(pre_bias)
+        start = ranges.hull(pre_bias)
+        if site.signed:
+            start = (-start[1], start[1])
+        potential = ranges.added(((x.low, x.high), start))
+        highest = int(threshold.max()) << (self.steps - 1)
+        register = (min(potential[0], -highest * site.signed), max(potential[1], highest))
+        settings = {"signed": site.signed, "potential": potential, "register": register}
+        self._emit(
+            node, "fire", (x,), span, settings=settings, threshold=threshold, pre_bias=pre_bias
+        )
+
+    def _layout(self, node: Node) -> None:
+        names = sources(self.graph, node)
+        if any(self.graph.params[p].is_floating_point() for p in node.params):
+            raise NoForm("of a constant; add it as a bias")
+        index, shape = where_from(self.graph, node, names), own_shape(node)
+        read = [self._value(name) for name in names]
+        flat, starts = index.flatten(), [0]
+        for operation in read:
+            starts.append(starts[-1] + operation.size)
+        used = [
+            i
+            for i in range(len(read))
+            if bool(((flat >= starts[i]) & (flat < starts[i + 1])).any())
+        ]
+        if len(used) < len(read):  # a split, or sizes that are read off another value
+            shift = torch.zeros_like(flat)
+            for i in range(len(read)):
+                lost = sum(read[j].size for j in range(i) if j not in used)
+                shift = torch.where(flat >= starts[i], lost, shift)
+            flat, read = torch.where(flat >= 0, flat - shift, -1), [read[i] for i in used]
+        span = ranges.Range((min(o.low for o in read), max(o.high for o in read)))
+        total = sum(o.size for o in read)
+        if torch.equal(flat, torch.arange(total)):
+            self._emit(node, "reshape" if len(read) == 1 else "concat", tuple(read), span)
+        else:
+            self._emit(node, "gather", tuple(read), span, index=flat.reshape(shape))
+
+    def _weighted(self, node: Node) -> None:
+        x = self._value(node.inputs[0])
+        weight = _whole(self.graph.params[node.args[1].name])
+        bias = node.args[2] if len(node.args) > 2 else None
+        total = None if bias is None else self.graph.params[bias.name]
+        if node.op == ops.AFFINE:
+            gain = self._broadcast(node, weight)
+            scaled = self._emit(
+                node, "scale", (x,), ranges.multiplied(gain, (x.low, x.high)),
+                name=f"{node.name}/gain", gain=gain,
+            )  # fmt: skip
+            if total is not None:
+                self._bias(node, scaled, total)
+            return
+        span = ranges.weighted(weight, (x.low, x.high), None if total is None else _whole(total))
+        step = None if total is None else self._per_step(total)
+        if node.op == "aten.linear.default":
+            at = batch_axis(node.shape)
+            if at is None or at.axis == len(node.shape or ()) - 1:
+                raise NoForm("across the samples of a batch")
+            settings = {"rows": math.prod(own_shape(node)[:-1])}
+            self._emit(node, "linear", (x,), span, settings=settings, weight=weight, bias=step)
+            return
+        windows = conv_windows(self.graph, node)
+        weight = weight if weight.ndim == 4 else weight.unsqueeze(2)
+        self._emit(node, "conv", (x,), span, settings=windows, weight=weight, bias=step)
+
+    def _pool(self, node: Node) -> None:
+        x = self._value(node.inputs[0])
+        if not self.flow[node.inputs[0]].train:
+            raise NoForm("of other values than spikes")
+        if node.op == "aten.amax.default":
+            x, settings = self._all_of_axes(node, x)
+        else:
+            settings = pool_windows(self.graph, node)
+        self._emit(node, "max", (x,), (x.low, x.high), settings=settings)
+
+    def _all_of_axes(self, node: Node, x: Operation) -> tuple[Operation, dict[str, Any]]:
+        """Bring the axes that a maximum is taken over to the end; return them as one window."""
+        axes = self._axes(node)
+        rest = [i for i in range(len(x.shape)) if i not in axes]
+        size = math.prod(x.shape[i] for i in axes)
+        index = torch.arange(x.size).reshape(x.shape).permute(*rest, *axes).reshape(-1, 1, size)
+        if not torch.equal(index.flatten(), torch.arange(x.size)):
+            x = self._emit(
+                node, "gather", (x,), (x.low, x.high),
+                name=f"{node.name}/moved", shape=tuple(index.shape), index=index,
+            )  # fmt: skip
+        settings = {
+            "input": tuple(index.shape),
+            "output": (len(index), 1, 1),
+            "kernel": (1, size),
+            "stride": (1, 1),
+            "padding": ((0, 0), (0, 0)),
+            "dilation": (1, 1),
+        }
+        return x, settings
+
+    def _axes(self, node: Node) -> list[int]:
+        """Return the axes that an operator reduces, those of one sample."""
+        before = self.graph[node.inputs[0]].shape or ()
+        dims = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+        full = sorted(d % len(before) for d in dims)
+        return [d - is_plain(before) for d in full]
+
+    def _add(self, node: Node) -> None:
+        minus = node.op == "aten.sub.Tensor"
+        first, second = node.args[:2]
+        if ops.is_constant_add(node):
+            x = self._value(node.inputs[0])
+            if isinstance(first, Param):
+                x = self._minus(node, x) if minus else x
+                self._bias(node, x, self.graph.params[first.name])
+            else:
+                number = (
+                    self.graph.params[second.name]
+                    if isinstance(second, Param)
+                    else torch.tensor(float(second))
+                )
+                self._bias(node, x, -number if minus else number)
+            return
+        a, b = self._value(first.name), self._value(second.name)
+        b = self._minus(node, b) if minus else b
+        a, b = (self._expanded(node, o, f"{node.name}/{i}") for i, o in enumerate((a, b)))
+        self._emit(node, "add", (a, b), ranges.added(((a.low, a.high), (b.low, b.high))))
+
+    def _minus(self, node: Node, x: Operation) -> Operation:
+        return self._emit(
+            node, "scale", (x,), (-x.high, -x.low),
+            name=f"{node.name}/minus", shape=x.shape, gain=torch.tensor(-1),
+        )  # fmt: skip
+
+    def _expanded(self, node: Node, x: Operation, name: str) -> Operation:
+        """Repeat a value so that it has the shape of a sum that it enters."""
+        shape = own_shape(node)
+        if x.shape == shape:
+            return x
+        index = torch.arange(x.size).reshape(x.shape).expand(shape)
+        return self._emit(node, "gather", (x,), (x.low, x.high), name=name, index=index)
+
+    def _bias(self, node: Node, x: Operation, total: Tensor) -> None:
+        bias = self._broadcast(node, self._per_step(total))
+        x = self._expanded(node, x, f"{node.name}/0")
+        span = ranges.added(((x.low, x.high), ranges.hull(bias * self.top)))
+        self._emit(node, "bias", (x,), span, bias=bias)
+
+    def _scale(self, node: Node, x: Operation) -> None:
+        gain = self._broadcast(node, self.graph.params[node.params[0]])
+        if self.flow[node.name].prefix:  # a number of the input stands for a whole train of it
+            gain = gain / self.top
+        gain = _whole(gain)
+        if bool((gain == 1).all()):
+            self.made[node.name] = x
+            return
+        self._emit(node, "scale", (x,), ranges.multiplied(gain, (x.low, x.high)), gain=gain)
+
+    def _sum(self, node: Node, x: Operation) -> None:
+        if node.op == ops.WINDOW_SUM:
+            matrices = [_whole(self.graph.params[p]) for p in node.params]
+            axes = list(range(len(x.shape) - len(matrices), len(x.shape)))
+        elif node.op == "aten.sum.dim_IntList":
+            axes = self._axes(node)
+            matrices = [torch.ones(1, x.shape[a], dtype=torch.int64) for a in axes]
+        else:
+            raise NoForm("; use average pooling or nearest-neighbour upsampling")
+        settings = {"axes": tuple(axes)}
+        named = {f"axis{a}": m for a, m in zip(axes, matrices, strict=True)}
+        span = ranges.covered(matrices, (x.low, x.high))
+        self._emit(node, "sum", (x,), span, settings=settings, **named)
+
+    def _per_step(self, total: Tensor) -> Tensor:
+        """Return the bias of one step of what the graph adds over a train."""
+        return _whole(total / self.top)
+
+    def _broadcast(self, node: Node, value: Tensor) -> Tensor:
+        """Return a tensor as it broadcasts with a value for one sample."""
+        shape = node.shape or ()
+        if value.numel() == 1:
+            return value.reshape(())
+        return value.squeeze(0) if is_plain(shape) and value.ndim == len(shape) else value
+
+
+def _whole(value: Tensor) -> Tensor:
+    """Return a tensor of whole numbers as int64."""
+    whole = value.to(torch.int64)
+    if not bool((whole == value).all()):
+        raise NoForm("with numbers that are not whole; this is a fault, please report it")
+    return whole

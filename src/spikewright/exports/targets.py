@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network can be exported to: one function a target, each writes files into a folder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from spikewright.exports.c import c_source
+from spikewright.exports.folder import write_json, write_tensors
+from spikewright.exports.program import IntegerProgram
+from spikewright.exports.vectors import golden_vectors
+from spikewright.graph.ir import Inputs
+from spikewright.network import SpikingNetwork
+
+__all__ = ["TARGETS", "Subject", "Target"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is exported.
+
+    Attributes:
+        network: The network in integers.
+        program: Its program.
+        x: Inputs for golden vectors, if there are any.
+    """
+
+    network: SpikingNetwork
+    program: IntegerProgram
+    x: Inputs | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A form in which a network leaves.
+
+    Attributes:
+        name: Its name, as ``--to`` takes it.
+        write: Writes the files and returns facts for the manifest.
+        needs_inputs: Whether inputs have to be given.
+    """
+
+    name: str
+    write: Callable[[Subject, Path], Mapping[str, Any]]
+    needs_inputs: bool = False
+
+
+def _integers(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """The program itself."""
+    write_json(folder / "program.json", subject.program.to_dict())
+    write_tensors(folder / "tensors.safetensors", subject.program.tensors)
+    return {}
+
+
+def _vectors(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """The program, and what everything in it must be for some inputs."""
+    if subject.x is None:
+        return {}
+    _integers(subject, folder)
+    vectors = golden_vectors(subject.network, subject.program, subject.x)
+    write_tensors(folder / "vectors.safetensors", vectors)
+    return {
+        "samples": len(next(iter(vectors.values()))),
+        "values": sum(v.numel() for n, v in vectors.items() if not n.startswith("input/")),
+    }
+
+
+def _c(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """One file of C99."""
+    source = c_source(subject.program)
+    (folder / "network.c").write_text(source.text, encoding="utf-8")
+    return {"ram_bytes": source.ram_bytes, "flash_bytes": source.flash_bytes, **source.facts}
+
+
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        t.name: t
+        for t in (
+            Target("vectors", _vectors, needs_inputs=True),
+            Target("integers", _integers),
+            Target("c", _c),
+        )
+    }
+)
+"""Every target by its name."""

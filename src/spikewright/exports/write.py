@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb: a network in integers leaves as a folder of files, whole or not at all."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright import __version__
+from spikewright.errors import ConfigError, unknown_name
+from spikewright.exports.folder import new_folder, write_manifest
+from spikewright.exports.lowering import lower
+from spikewright.exports.program import IntegerProgram
+from spikewright.exports.targets import TARGETS, Subject
+from spikewright.graph.ir import Inputs
+from spikewright.network import SpikingNetwork
+
+__all__ = ["SAMPLES", "Exported", "export"]
+
+SAMPLES = 20
+"""Inputs of golden vectors: one can miss a weight that is off by one, 20 missed none tried."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        target: What it was exported to.
+        program: The program that it was made from.
+        manifest: What ``manifest.json`` says.
+    """
+
+    folder: Path
+    target: str
+    program: IntegerProgram
+    manifest: dict[str, Any]
+
+    def table(self) -> str:
+        """Return the files and the memory that the network takes, as text."""
+        memory = self.program.memory()
+        rows = [f"{n:<24}{f['bytes']:>12,} bytes" for n, f in self.manifest["files"].items()]
+        if "ram_bytes" in self.manifest:
+            ram, flash = self.manifest["ram_bytes"], self.manifest["flash_bytes"]
+            rows += ["", f"RAM {ram:,} bytes, flash {flash:,} bytes (tables, without code)"]
+        rows += [
+            "",
+            f"{len(self.program.operations)} operations, T = {self.program.steps}, "
+            f"{self.program.ticks} ticks from input to decision",
+            f"weights, biases, thresholds: {memory['parameter_bytes']:,} bytes",
+            f"trains alive at once: {memory['live_train_bits']:,} bits",
+            f"widest register: {max(o.bits for o in self.program.operations)} bits",
+        ]
+        if self.program.tail:
+            rows.append(f"not exported, behind the read-outs: {'; '.join(self.program.tail)}")
+        return "\n".join(rows)
+
+
+def export(
+    snn: SpikingNetwork,
+    folder: str | os.PathLike[str],
+    *,
+    to: str,
+    inputs: Inputs | Iterable[Any] | None = None,
+    samples: int = SAMPLES,
+) -> Exported:
+    """Write a network in integers for other tools; docs/exports.md says what is in the files.
+
+    Args:
+        snn: A network that ``to_integer()`` returned: layered schedule, radix code, k = 2.
+        folder: A folder that does not exist yet.
+        to: ``"vectors"`` (the program, and every spike and potential for some inputs),
+            ``"integers"`` (the program alone) or ``"c"`` (one C99 file).
+        inputs: For golden vectors: inputs "batch *feature", or batches as a loader gives them, of
+            which the first ``samples`` are taken.
+        samples: How many inputs.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UnknownNameError: If there is no such target.
+        ConfigError: If the network is of another kind, inputs are missing or out of range, or the
+            folder exists.
+        UnsupportedModuleError: If an operator has no form there; all are listed.
+        FileFormatError: If it cannot be written; nothing is left behind.
+    """
+    if to not in TARGETS:
+        raise unknown_name("export: target", to, TARGETS)
+    target = TARGETS[to]
+    if target.needs_inputs and inputs is None:
+        raise ConfigError(f"export: expected inputs for {to}, got none. Pass inputs=.")
+    program = lower(snn)
+    x = None if inputs is None else _first(inputs, samples)
+    path = Path(folder)
+    with new_folder(path) as place:
+        facts = target.write(Subject(snn, program, x), place)
+        manifest = write_manifest(
+            place,
+            {
+                "format": "spikewright.export",
+                "version": 1,
+                "target": to,
+                "spikewright": __version__,
+                "steps": program.steps,
+                "memory": program.memory(),
+                "not_exported": list(program.tail),
+                "provenance": dict(program.provenance),
+                **facts,
+            },
+        )
+    return Exported(path, to, program, manifest)
+
+
+def _first(inputs: Inputs | Iterable[Any], samples: int) -> Inputs:
+    """Return the first inputs of a tensor, of several, or of batches with or without labels."""
+    if samples < 1:
+        raise ConfigError(f"samples: expected at least 1, got {samples}.")
+    if isinstance(inputs, Tensor):
+        return inputs[:samples]
+    if isinstance(inputs, tuple):
+        return tuple(value[:samples] for value in inputs)
+    found: list[Tensor] = []
+    for batch in islice(inputs, samples):
+        found.append(batch[0] if isinstance(batch, tuple | list) else batch)
+        if sum(map(len, found)) >= samples:
+            break
+    if not found:
+        raise ConfigError("inputs: expected at least one, got none.")
+    return torch.cat(found)[:samples]
