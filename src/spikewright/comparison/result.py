@@ -21,7 +21,7 @@ from spikewright.text import number, percent, table
 
 __all__ = ["FIGURES", "SCHEMA", "Comparison"]
 
-SCHEMA = "spikewright.comparison/4"
+SCHEMA = "spikewright.comparison/5"
 
 FIGURES = ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
 """Names of the files that :meth:`Comparison.figures` writes, without their endings."""

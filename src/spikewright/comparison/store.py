@@ -16,7 +16,7 @@ from spikewright.files import parse_json, read_text, write
 
 __all__ = ["SCHEMA", "Store", "key_of"]
 
-SCHEMA = "spikewright.comparison.cell/5"
+SCHEMA = "spikewright.comparison.cell/6"
 
 
 def key_of(parts: Mapping[str, Any]) -> str:

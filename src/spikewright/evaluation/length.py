@@ -11,6 +11,7 @@ from spikewright.errors import ConfigError
 from spikewright.evaluation.fixed_work import equal_bits
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length_check import check_plain
+from spikewright.evaluation.purity import operations_by_class, spike_share
 from spikewright.tasks.base import Tally
 from spikewright.tasks.form import SCORES
 from spikewright.tasks.output_error import OutputError
@@ -216,6 +217,16 @@ class LengthResult:
         return self.total("analog_macs")
 
     @property
+    def operations(self) -> dict[str, float]:
+        """Operations on values for one input, by class; see ``evaluation/purity.py``."""
+        return operations_by_class(self.layers, self.samples, self.worked_ticks / self.steps)
+
+    @property
+    def spike_purity(self) -> float | None:
+        """Share of these operations that spikes drive; None if work was not counted."""
+        return spike_share(self.operations)
+
+    @property
     def bits(self) -> int:
         """Bits of an activation that can take as many values as a train: ⌈log2(largest + 1)⌉."""
         return equal_bits(self.largest)
@@ -290,6 +301,8 @@ class LengthResult:
             additions_per_sample=self.additions_per_sample,
             macs=self.macs,
             analog_macs=self.analog_macs,
+            operations=self.operations,
+            spike_purity=self.spike_purity,
             bits=self.bits,
             mean_ticks=self.mean_ticks,
             most_ticks=self.most_ticks,

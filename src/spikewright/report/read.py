@@ -17,7 +17,7 @@ from spikewright.text import counted
 
 __all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]
 
-COMPARISONS = ("spikewright.comparison/4",)
+COMPARISONS = ("spikewright.comparison/5",)
 """Schemas of the comparisons that can be read."""
 
 

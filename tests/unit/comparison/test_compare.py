@@ -374,7 +374,7 @@ def test_the_table_fits_and_shows_no_best_step() -> None:
 def test_the_json_can_be_read_back() -> None:
     found = run()
     data = json.loads(found.to_json())
-    assert data["schema"] == "spikewright.comparison/4"
+    assert data["schema"] == "spikewright.comparison/5"
     assert data["ann"]["accuracy"] == 0.8
     assert [(r["label"], r["T"]) for r in data["rows"]] == [(r.label, r.T) for r in found.rows()]
     for plain, cell in zip(data["cells"], found.cells, strict=True):

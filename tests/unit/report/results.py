@@ -43,7 +43,7 @@ def comparison() -> dict[str, Any]:
     results = {cell: data(*cell) for cell in cells}
     one = results["burst", 2]
     return {
-        "schema": "spikewright.comparison/4",
+        "schema": "spikewright.comparison/5",
         "provenance": {
             "title": one["provenance"]["model"],
             "statistics": one["provenance"]["statistics_digest"],

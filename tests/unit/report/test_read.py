@@ -23,12 +23,12 @@ def test_no_file_is_refused() -> None:
     [
         (None, "got no file"),
         ("", "cut off or no JSON"),
-        ('{"schema": "spikewright.result/4", "lengths": [', "cut off or no JSON"),
+        ('{"schema": "spikewright.result/5", "lengths": [', "cut off or no JSON"),
         ("[1, 2]", "got another JSON file"),
         ('{"schema": "other.tool/7"}', "got other.tool/7"),
         ('{"schema": "spikewright.result/3"}', "got spikewright.result/3"),
-        ('{"schema": "spikewright.result/4"}', "a field is missing"),
-        ('{"schema": "spikewright.comparison/4"}', "one is missing"),
+        ('{"schema": "spikewright.result/5"}', "a field is missing"),
+        ('{"schema": "spikewright.comparison/5"}', "one is missing"),
     ],
 )
 def test_what_is_no_result(tmp_path: Path, content: str | None, message: str) -> None:
