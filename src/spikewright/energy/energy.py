@@ -11,6 +11,11 @@ With memory, every operand of every operation is read from a memory of the size 
 (E. Lemaire et al., ICONIP 2022): an addition reads a weight, reads and writes a potential; a tick
 of a neuron reads and writes its potential; a spike is written and read as an address. A multiply-
 add reads a weight and an activation; an activation is written once. Nothing is reused, for nobody.
+An addition of a product of two values reads a register in a weight's place, from a memory of the
+size of the held factor. An operator on complete values reads and writes each of them once.
+
+Functions (GELU, softmax, layer norm) and analog work cost the spiking network what they cost the
+equally bitted one, operator by operator; the other one pays for them in FP32.
 """
 
 from collections.abc import Mapping
@@ -41,9 +46,9 @@ class Energy:
         spikes_per_neuron: Unit spikes of a neuron for one input.
         snn: The spiking network. Proportional to its spikes: ``"synapses"`` (additions),
             ``"resets"``, ``"weights and potentials"`` (memory of additions), ``"spikes"`` (memory);
-            whatever it spikes: ``"analog"`` (multiply-adds that remain, with their memory),
-            ``"constants"`` (biases and analog currents), ``"step weights"`` (inflation, leak),
-            ``"comparisons"``, ``"neuron memory"``.
+            whatever it spikes: ``"analog"`` (multiply-adds that remain and analog work, with their
+            memory), ``"functions"`` (function units, likewise), ``"constants"`` (biases and analog
+            currents), ``"step weights"`` (inflation, leak), ``"comparisons"``, ``"neuron memory"``.
         fp32: The original network in full precision.
         quantised: The same with equal bits.
     """
@@ -164,13 +169,15 @@ def _layer(
     layer: LayerCount, result: LengthResult, model: EnergyModel, share: _Share
 ) -> dict[str, dict[str, float]]:
     """Return the energy of a row for one input, by network and part."""
+    if layer.kind in ("function", "analog"):
+        return _functions(layer, model)
     samples = max(1, result.samples)
     additions = share.additions * layer.additions / samples
     spikes = share.spikes * layer.spikes / samples
     fp32 = full_precision()
     ann = {
-        "fp32": _ann(layer, result.steps, fp32, model, None),
-        "quantised": _ann(layer, result.steps, model, model, result.bits),
+        "fp32": _ann(layer, fp32, model, None),
+        "quantised": _ann(layer, model, model, result.bits),
     }
     if model.synaptic_operation is not None:
         chip = {
@@ -179,6 +186,8 @@ def _layer(
         }
         return {"snn": chip, **ann}
     weight = model.access(layer.weights, model.weight_bits)
+    if layer.kind == "product":
+        weight = model.access(layer.held, model.state_bits)
     arriving = model.access(layer.values, model.state_bits)  # potentials that additions reach
     potential = model.access(layer.potentials, model.state_bits)
     address = address_bits(layer.neurons or layer.values)
@@ -197,14 +206,28 @@ def _layer(
     return {"snn": snn, **ann}
 
 
+def _functions(layer: LayerCount, model: EnergyModel) -> dict[str, dict[str, float]]:
+    """Return the energy of operators on complete values: the same for both networks."""
+    fp32 = full_precision()
+    chip = model.synaptic_operation is not None
+    read, write = (
+        {bits: n * model.access(n, bits) for bits in (32, model.state_bits)}
+        for n in (layer.inputs, layer.values)
+    )
+    full = fp32.functions.price(layer) + read[32] + write[32]
+    own = model.functions.price(layer) + read[model.state_bits] + write[model.state_bits]
+    part = "functions" if layer.kind == "function" else "analog"
+    own = full if chip else own
+    return {"snn": {part: own}, "fp32": {part: full}, "quantised": {part: own}}
+
+
 def _ann(
-    layer: LayerCount, steps: int, prices: EnergyModel, model: EnergyModel, bits: int | None
+    layer: LayerCount, prices: EnergyModel, model: EnergyModel, bits: int | None
 ) -> dict[str, float]:
     """Return what an opponent's layer costs; full precision if no bits are given.
 
     Args:
         layer: The layer.
-        steps: Steps of the spiking network's gates.
         prices: Those of arithmetic.
         model: The one with the memory.
         bits: Of activations.
@@ -213,12 +236,14 @@ def _ann(
     weight_bits = 32 if bits is None else model.weight_bits
     weight = model.access(layer.weights, weight_bits)
     read, write = model.access(layer.inputs, width), model.access(layer.values, width)
-    receives, adds = layer.kind in ("layer", "shortcut"), layer.biases or layer.kind == "shortcut"
-    rectified = layer.values if layer.neurons == layer.values else 0  # signed relays compare not
-    compared = {"neurons": rectified, "gate": layer.comparisons // steps}.get(layer.kind, 0)
+    if layer.kind == "product":
+        read = model.access(layer.inputs - layer.held, width)
+        weight = model.access(layer.held, width)
+    receives = layer.kind in ("layer", "shortcut", "product")
+    adds = layer.biases or layer.kind == "shortcut"
     return {
         "multiply-adds": layer.macs * prices.multiply_add(bits),
         "additions": layer.values * prices.addition if adds else 0.0,
-        "comparisons": compared * prices.comparison,
+        "comparisons": layer.compared * prices.comparison,
         "memory": layer.macs * (weight + read) + layer.values * write if receives else 0.0,
     }

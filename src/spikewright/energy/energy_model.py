@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.codes.lookup import Lookup
+from spikewright.energy.function_prices import FunctionPrices
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError, unknown_name
 from spikewright.files import read_text
 from spikewright.text import shorten
@@ -86,6 +87,7 @@ class EnergyModel:
         multiplication_bits: Significant bits; a narrower factor costs in proportion.
         synaptic_operation: What a chip spends on one, everything included; None if parts are
             priced. Then the other prices are those of FP32.
+        functions: Prices of function units.
         memory: Price of memory accesses; None if they are free.
     """
 
@@ -101,6 +103,7 @@ class EnergyModel:
     factor: float
     multiplication: float
     multiplication_bits: int
+    functions: FunctionPrices
     synaptic_operation: float | None = None
     memory: Memory | None = None
 
@@ -198,13 +201,16 @@ def _parse(text: str, where: str) -> EnergyModel:
             note=note,
             synaptic_operation=price,
         )
-    _only(data, (*_ABOUT, "bits", "pj", "multiplication", "memory"), where)
+    _only(data, (*_ABOUT, "bits", "pj", "multiplication", "functions", "memory"), where)
     bits, pj = _table(data, "bits", where), _table(data, "pj", where)
     multiplication = _table(data, "multiplication", where)
     _only(bits, ("weight", "state"), f"{where} [bits]")
     _only(pj, ("addition", "comparison", "shift", "factor"), f"{where} [pj]")
     _only(multiplication, ("pj", "bits"), f"{where} [multiplication]")
     price = _number(multiplication, "pj", f"{where} [multiplication]")
+    factor = _number(pj, "factor", f"{where} [pj]") if "factor" in pj else price
+    addition = _number(pj, "addition", f"{where} [pj]")
+    comparison = _number(pj, "comparison", f"{where} [pj]")
     return EnergyModel(
         name=name,
         title=title,
@@ -212,14 +218,28 @@ def _parse(text: str, where: str) -> EnergyModel:
         note=note,
         weight_bits=_bits(bits, "weight", f"{where} [bits]"),
         state_bits=_bits(bits, "state", f"{where} [bits]"),
-        addition=_number(pj, "addition", f"{where} [pj]"),
-        comparison=_number(pj, "comparison", f"{where} [pj]"),
+        addition=addition,
+        comparison=comparison,
         shift=_number(pj, "shift", f"{where} [pj]"),
-        factor=_number(pj, "factor", f"{where} [pj]") if "factor" in pj else price,
+        factor=factor,
         multiplication=price,
         multiplication_bits=_bits(multiplication, "bits", f"{where} [multiplication]"),
+        functions=_functions(data, where, factor, addition, comparison),
         memory=_memory(data, where) if "memory" in data else None,
     )
+
+
+def _functions(
+    data: Mapping[str, Any], where: str, factor: float, addition: float, comparison: float
+) -> FunctionPrices:
+    """Return the prices of function units: those that are given, and our rule for the others."""
+    given = _table(data, "functions", where) if "functions" in data else {}
+    where = f"{where} [functions]"
+    _only(given, ("evaluation", "multiplication", "division"), where)
+    own = {name: _number(given, name, where) for name in given}
+    product = own.get("multiplication", factor)
+    rule = FunctionPrices.from_multiplication(product, addition, comparison)
+    return dataclasses.replace(rule, **own)
 
 
 def _memory(data: Mapping[str, Any], where: str) -> Memory:

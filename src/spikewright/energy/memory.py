@@ -30,7 +30,8 @@ class Bytes:
 
     Attributes:
         weights: Weights and biases.
-        states: Potentials and other numbers kept from step to step; of an ANN, activations.
+        states: Potentials, registers and other numbers kept from step to step; of an ANN,
+            activations. Operators on complete values read and write each of them once.
         spikes: Symbols in delay lines (stored), addresses of spikes (moved).
     """
 
@@ -87,13 +88,20 @@ def memory_of(result: LengthResult, weight_bits: int = 32, state_bits: int = 32)
         spikes=result.total("delayed") / 8,
     )
     events = sum(x.spikes / samples * address_bits(x.neurons or x.values) for x in layers)
+    products = [x for x in layers if x.kind == "product"]
+    read = sum(x.additions for x in products) / samples  # registers, in the place of weights
+    multiplied = sum(x.macs for x in products)  # both factors are activations
+    functions = sum(x.inputs + x.values for x in layers if x.kind in ("function", "analog"))
+    both = [x for x in layers if x.kind in ("layer", "product")]
+    largest = max((x.inputs + x.values for x in both), default=0)
+    written = sum(x.values for x in layers if x.kind in ("layer", "shortcut", "product"))
     moved = Bytes(
-        weights=(additions + analog) * weight_bits / 8,
-        states=(2 * additions + analog + 2 * share * result.total("updates")) * state_bits / 8,
+        weights=(additions - read + analog) * weight_bits / 8,
+        states=(2 * additions + read + analog + functions + 2 * share * result.total("updates"))
+        * state_bits
+        / 8,
         spikes=2 * events / 8,
     )
-    largest = max((x.inputs + x.values for x in layers if x.kind == "layer"), default=0)
-    written = sum(x.values for x in layers if x.kind in ("layer", "shortcut"))
     ann_weights = (result.total("weights") + result.total("biases")) * 4.0
     return MemoryUse(
         weight_bits=weight_bits,
@@ -101,5 +109,5 @@ def memory_of(result: LengthResult, weight_bits: int = 32, state_bits: int = 32)
         stored=stored,
         moved=moved,
         ann_stored=Bytes(ann_weights, largest * 4.0),
-        ann_moved=Bytes(macs * 4.0, (macs + written) * 4.0),
+        ann_moved=Bytes((macs - multiplied) * 4.0, (macs + multiplied + written + functions) * 4.0),
     )

@@ -54,7 +54,7 @@ def verdict(
         answers = _accuracy(length, ann_accuracy)
     else:
         answers = _series(length) if length.series else _errors(length)
-    return answers, _energy(energies), _latency(length)
+    return answers, f"{_energy(energies)}{_work(length, energies)}", _latency(length)
 
 
 def _accuracy(length: LengthResult, ann: float | None) -> str:
@@ -162,6 +162,20 @@ def _energy(energies: Sequence[Energy]) -> str:
         f"{text}; it would pay in every case below {least:.2g} spikes a neuron and input "
         f"({name}), and it sends {spikes:.2g}."
     )
+
+
+def _work(length: LengthResult, energies: Sequence[Energy]) -> str:
+    """Say what share of the work spikes do, and what function units and products do."""
+    purity = length.spike_purity
+    if purity is None:
+        return ""
+    text = f" Of its operations {percent(purity)} are additions that spikes cause"
+    shares = [100 * e.snn.get("functions", 0.0) / e.total for e in energies if e.total]
+    if not any(shares):
+        return f"{text}."
+    low, high = f"{min(shares):.2g}", f"{max(shares):.2g}"
+    span = low if low == high else f"{low} to {high}"
+    return f"{text}; function units take {span} % of its energy."
 
 
 def _latency(length: LengthResult) -> str:

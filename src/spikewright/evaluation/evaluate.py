@@ -10,13 +10,11 @@ from torch import Tensor
 
 from spikewright.calibration.collect import read_inputs
 from spikewright.errors import CalibrationError
-from spikewright.evaluation.fixed_work import fixed_work_of
-from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.rasters import Example, look_at
 from spikewright.evaluation.result import Result
-from spikewright.evaluation.spike_counts import SpikeCounts, counts_for
-from spikewright.graph import Node, ops
+from spikewright.evaluation.rows import layers_of
+from spikewright.evaluation.spike_counts import counts_for
 from spikewright.graph.ir import Inputs, as_inputs
 from spikewright.network import SpikingNetwork
 from spikewright.progress import Interrupts
@@ -83,7 +81,7 @@ class Counter:
             **self.answers.facts(),
             latency_ticks=timing.latency_ticks,
             ticks_per_input=timing.ticks_per_input(2),
-            layers=() if counts is None else self._layers(counts),
+            layers=() if counts is None else layers_of(network, counts),
             code=network.code_name,
             schedule=str(network.schedule.name),
             spikes_by_step=() if counts is None else counts.spikes,
@@ -95,52 +93,6 @@ class Counter:
             plan=timing.to_dict(),
             settles=getattr(network.schedule, "settles", False),
         )
-
-    def _layers(self, counted: SpikeCounts) -> tuple[LayerCount, ...]:
-        graph, neurons = self.network.graph, self.network.neurons()
-        counts, fan_out = counted.totals(), counted.fan_out
-        additions = fan_out.additions(counts)
-        found: dict[str, list[LayerCount]] = {name: [] for name in graph.nodes}
-        for r in fan_out.receivers:
-            weighted = ops.weighted(graph[r.name]) is not None
-            sizes = dataclasses.asdict(r)
-            del sizes["module"]
-            sizes["name"] = (r.module or r.name) if weighted else f"{r.name} (shortcut)"
-            kind = "layer" if weighted else "shortcut"
-            layer = LayerCount(kind=kind, additions=additions.get(r.name, 0), **sizes)
-            found[r.name].append(layer)
-        for name, work in fixed_work_of(self.network).items():
-            layer = LayerCount(
-                name=name,
-                kind=_kind(graph[name]),
-                spikes=int(counts[name].sum()) if name in counts else 0,
-                neurons=neurons.get(name, 0),
-                **dataclasses.asdict(work),
-            )
-            found[name].append(layer)
-        return _told_apart([layer for layers in found.values() for layer in layers])
-
-
-def _told_apart(layers: Sequence[LayerCount]) -> tuple[LayerCount, ...]:
-    """Number the places of a module that is used several times: "conv", "conv (2)"."""
-    used: set[tuple[str, str]] = set()
-    found = []
-    for layer in layers:
-        name, count = layer.name, 1
-        while (name, layer.kind) in used:
-            count += 1
-            name = f"{layer.name} ({count})"
-        used.add((name, layer.kind))
-        found.append(dataclasses.replace(layer, name=name))
-    return tuple(found)
-
-
-def _kind(node: Node) -> str:
-    if ops.kind(node) == "pool":
-        return "gate"
-    if node.op == ops.READOUT:
-        return "read-out"
-    return "relay left analog" if node.op == ops.ANALOG_RELAY else "neurons"
 
 
 def evaluate(

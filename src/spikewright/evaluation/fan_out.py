@@ -4,25 +4,26 @@
 A spike causes one addition for each way that leads from its neuron, through one synapse, to a
 membrane. Ways are counted by running the network's own linear operators with every weight set to
 one and every average turned into a sum, so each operator's borders, strides, groups and dilation
-are what they are. A weight of value zero is a synapse like any other.
+are what they are. A weight of value zero is a synapse like any other. In a product of two values
+the held factor's values are the weights, ones as well; the registers that hold them take in one
+addition a spike.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from spikewright.graph import Graph, Program, Ref, flow, ops
+from spikewright.evaluation.path_graph import path_graph
+from spikewright.graph import Graph, Program, ops
 from spikewright.graph.batch import batch_of, element_count, sizes
-from spikewright.graph.ir import Param
+from spikewright.graph.ir import Node, Param
 from spikewright.graph.tail import tail_macs
-from spikewright.graph.windows import to_sum
 from spikewright.network import SpikingNetwork
 from spikewright.simulators.stages import Stages
 
-__all__ = ["FanOut", "Receiver", "path_graph"]
+__all__ = ["FanOut", "Receiver"]
 
 _EXACT = 2.0**24
 
@@ -32,10 +33,12 @@ class Receiver:
     """What one layer does for one input of the original network, and for a set of spikes.
 
     Attributes:
-        name: Node name of the weighted layer, or of the site for shortcut wires.
+        name: Node name of the weighted layer, product or registers, or of the site for shortcut
+            wires.
         module: Its module path.
-        macs: Multiply-adds of the original layer; padding is not multiplied.
-        inputs: Values that the original layer reads.
+        macs: Multiply-adds of the original layer or product; padding is not multiplied.
+        inputs: Values that the original reads.
+        held: Those of them that a product's registers hold.
         values: Values that it writes.
         weights: Weights it stores; none if a layer before it stores the same tensor.
         biases: Biases it stores, likewise.
@@ -49,53 +52,10 @@ class Receiver:
     macs: int
     analog_macs: int
     inputs: int
+    held: int
     values: int
     weights: int
     biases: int
-
-
-def path_graph(graph: Graph, dtype: torch.dtype = torch.float64) -> Graph:
-    """Return the graph with weights one, biases zero, and averages turned into sums.
-
-    Args:
-        graph: The graph.
-        dtype: Floating type of the new tensors.
-    """
-    graph = graph.copy()
-    values = flow(graph)
-    for node in graph:
-        spec = ops.weighted(node)
-        args = list(node.args)
-        if spec is not None and isinstance(args[spec.weight], Param):
-            weight = graph.params[args[spec.weight].name]
-            args[spec.weight] = graph.fresh_param("one", torch.ones_like(weight, dtype=dtype))
-            if len(args) > spec.bias and args[spec.bias] is not None:
-                bias = graph.params[args[spec.bias].name]
-                args[spec.bias] = graph.fresh_param("zero", torch.zeros_like(bias, dtype=dtype))
-            graph.update(dataclasses.replace(node, args=tuple(args)))
-        elif node.op == ops.SCALE:
-            one = graph.fresh_param(f"{node.name}/one", torch.ones((), dtype=dtype))
-            graph.update(dataclasses.replace(node, args=(args[0], one)))
-        elif ops.is_constant_add(node):
-            zero = graph.fresh_param(f"{node.name}/zero", torch.zeros((), dtype=dtype))
-            graph.update(
-                dataclasses.replace(
-                    node,
-                    op="aten.add.Tensor",
-                    args=tuple(a if isinstance(a, Ref) else zero for a in args[:2]),
-                    kwargs={},
-                )
-            )
-        elif ops.kind(node) == "add":
-            graph.update(
-                dataclasses.replace(node, op="aten.add.Tensor", args=tuple(args[:2]), kwargs={})
-            )
-        elif ops.kind(node) == "mixing" and not (
-            values[node.name].tail or values[node.name].prefix
-        ):
-            to_sum(graph, node, ways=True)
-            graph.params.update({p: graph.params[p].to(dtype) for p in graph[node.name].params})
-    return graph
 
 
 class _InexactError(Exception):
@@ -130,6 +90,8 @@ class FanOut:
         self._links: list[tuple[str, str, Tensor]] = []  # receiver, source, ways
         for stage in self._plan.stages:
             self._add_stage(stage.sources, tuple(t.name for t in stage.targets))
+        for name, program in self._plan.holds.items():
+            self._add_layer(name, program.given, torch.ones((), device=self.device))
         self.receivers = tuple(self._receivers())
 
     def _add_stage(self, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
@@ -137,22 +99,22 @@ class FanOut:
         graph = self._graph
         wanted = tuple(graph[t].inputs[0] for t in targets)
         inside = self._between(wanted, sources)
-        weighted = tuple(n.name for n in graph if n.name in inside and ops.weighted(n) is not None)
-        leaves = tuple(dict.fromkeys((*weighted, *sources)))
-        zeros = [self._zero(n).requires_grad_() for n in leaves]
+        layers = tuple(n.name for n in graph if n.name in inside and _is_layer(n))
+        leaves = tuple(dict.fromkeys((*layers, *sources)))
+        zeros = [self._leaf(n) for n in leaves]
         reached = Program(graph, outputs=wanted, given=leaves)(*zeros)
         for target, value in zip(targets, reached, strict=True):
             for name, ways in zip(leaves, self._grad(value.sum(), zeros), strict=True):
                 if ways is None:
                     continue
-                if name in weighted:
+                if name in layers:
                     self._add_layer(name, sources, ways)
                 else:
                     self._link(target, name, ways)
 
     def _add_layer(self, name: str, sources: tuple[str, ...], ways: Tensor) -> None:
         program = Program(self._graph, outputs=(name,), given=sources)
-        zeros = [self._zero(s).requires_grad_() for s in sources]
+        zeros = [self._leaf(s) for s in sources]
         total = (program(*zeros)[0] * ways).sum()
         for source, found in zip(sources, self._grad(total, zeros), strict=True):
             if found is not None:
@@ -165,7 +127,9 @@ class FanOut:
         """Return the ways from each leaf, "1 *value", None where there are none."""
         if not total.requires_grad:
             return [None] * len(leaves)
-        found = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
+        asked = [leaf for leaf in leaves if leaf.requires_grad]
+        grads = iter(torch.autograd.grad(total, asked, allow_unused=True, retain_graph=True))
+        found = [next(grads) if leaf.requires_grad else None for leaf in leaves]
         most = [0.0 if ways is None or not ways.numel() else float(ways.max()) for ways in found]
         if self._dtype == torch.float32 and max(most) >= _EXACT:
             raise _InexactError
@@ -213,6 +177,11 @@ class FanOut:
                 found[source] = found[source] + own if source in found else own
         return found
 
+    def _leaf(self, name: str) -> Tensor:
+        """Return what ways are derived by: zeros, but ones in registers, which send no spikes."""
+        zeros = self._zero(name)
+        return torch.ones_like(zeros) if _is_held(self._graph[name]) else zeros.requires_grad_()
+
     def _zero(self, name: str) -> Tensor:
         return torch.zeros(self._shape[name], dtype=self._dtype, device=self.device)
 
@@ -224,7 +193,7 @@ class FanOut:
             node = graph[todo.pop()]
             if node.op == "aten.sym_size.int":
                 given[node.name] = self._shape[node.inputs[0]][node.args[1]]
-            elif ops.kind(node) in ("layout", "shape"):
+            elif ops.kind(node) in ("layout", "shape", "hold"):
                 todo.extend(node.inputs)
             else:
                 given[node.name] = torch.ones_like(self._zero(node.name))
@@ -247,14 +216,16 @@ class FanOut:
         found = []
         for name in names:
             node = graph[name]
-            macs = inputs = weights = biases = 0
+            macs = inputs = held = weights = biases = 0
             spec = ops.weighted(node)
+            if _is_layer(node):
+                read = node.inputs[:1] if spec is not None else node.inputs
+                real = [self._real(source) for source in read]
+                (out,) = Program(graph, outputs=(name,), given=read)(*real)
+                macs = behind.get(name, int(out.sum(dtype=torch.float64)))
+                inputs = sum(int(value.count_nonzero()) for value in real)
+                held = sum(element_count(graph[i].shape) for i in read if _is_held(graph[i]))
             if spec is not None:
-                source = node.inputs[0]
-                real = self._real(source)
-                (out,) = Program(graph, outputs=(name,), given=(source,))(real)
-                macs, inputs = int(out.sum(dtype=torch.float64)), int(real.count_nonzero())
-                macs = behind.get(name, macs)
                 weights, biases = _stored(self._plan.graph, name, spec, stored)
             found.append(
                 Receiver(
@@ -263,6 +234,7 @@ class FanOut:
                     macs=macs,
                     analog_macs=behind.get(name, analog.get(name, 0)),
                     inputs=inputs,
+                    held=held,
                     values=element_count(node.shape),
                     weights=weights,
                     biases=biases,
@@ -270,6 +242,15 @@ class FanOut:
             )
         order = {n: i for i, n in enumerate(graph.nodes)}
         return sorted(found, key=lambda r: order[r.name])
+
+
+def _is_layer(node: Node) -> bool:
+    """Tell whether an operator multiplies: by weights, or by what registers hold."""
+    return ops.weighted(node) is not None or ops.kind(node) == "product"
+
+
+def _is_held(node: Node) -> bool:
+    return ops.kind(node) == "hold"
 
 
 def _stored(graph: Graph, name: str, spec: ops.Weighted, stored: set[str]) -> tuple[int, int]:

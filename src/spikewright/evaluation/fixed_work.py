@@ -6,29 +6,29 @@ the current of an analog input) is one addition a tick, however many layers it c
 because it can be summed before the run. A neuron's own arithmetic is what it declares
 (`Stepping.effort`); that of the inverse-LIF neuron is two inflations and a comparison a step, the
 first and the last inflation of a train left out, since they act on zero and on what is dropped.
+Registers take in a train as neurons do and are then read, not fired.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from spikewright.codes import Lookup
 from spikewright.graph import Graph, Node, ops
-from spikewright.graph.batch import element_count, sizes
+from spikewright.graph.batch import element_count
+from spikewright.graph.windows import pool_members
 from spikewright.network import LayeredTiming, SpikingNetwork
 from spikewright.neurons import Neuron, Stepping, neurons
 from spikewright.neurons.base import Effort
-from spikewright.simulators.stages import Stages, pool_operator
+from spikewright.simulators.stages import Stages
 
 __all__ = ["FixedWork", "equal_bits", "fixed_work_of", "is_shift"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FixedWork:
-    """What one population, read-out or gate does for one input whatever its spikes are.
+    """What one population, read-out, gate or register does for one input whatever its spikes are.
 
     Attributes:
         values: Values that it stands for in the original network.
@@ -38,6 +38,7 @@ class FixedWork:
         factors: Multiplications of potentials (inflation, leak).
         shifts: Those by a power of two.
         comparisons: Comparisons with thresholds and bounds, in gates with other members.
+        compared: Comparisons that the original network does there.
         per_spike: Additions for each unit spike that it sends.
         delayed: Bits that its delay line holds: one a symbol, two where spikes have a sign.
     """
@@ -49,6 +50,7 @@ class FixedWork:
     factors: int = 0
     shifts: int = 0
     comparisons: int = 0
+    compared: int = 0
     per_spike: int = 0
     delayed: int = 0
 
@@ -79,7 +81,7 @@ def equal_bits(largest: float) -> int:
 
 
 def fixed_work_of(network: SpikingNetwork) -> dict[str, FixedWork]:
-    """Return the work of every population, read-out and gate, in execution order."""
+    """Return the work of every population, read-out, gate and register, in execution order."""
     plan = Stages(network)
     graph, constants = network.graph, plan.constants
     delays: dict[str, int] = {}
@@ -98,7 +100,31 @@ def fixed_work_of(network: SpikingNetwork) -> dict[str, FixedWork]:
         elif ops.kind(node) == "site":
             constant = _is_constant(graph, node, emitters, constants)
             found[node.name] = _site(network, node, plan, known, constant, delayed)
+        elif ops.kind(node) == "hold":
+            found[node.name] = _register(network, node, plan)
     return found
+
+
+def _register(network: SpikingNetwork, node: Node, plan: Stages) -> FixedWork:
+    """Count what registers do while they take in a train: they are potentials that never fire."""
+    values, window = element_count(node.shape), plan.stages[plan.depth[node.name] - 1].window
+    held = any(network.code_of(source).holds for source in plan.holds[node.name].given)
+    return FixedWork(
+        values=values,
+        potentials=values * (1 + int(held)),
+        updates=values * window.length,
+        constants=values * window.length * int(held),
+        **_inflations(values, [(window.length - 1, window.k)]),
+    )
+
+
+def _inflations(values: int, every: Iterable[tuple[int, float]]) -> dict[str, int]:
+    """Return multiplications of potentials, and those by powers of two: (times, ratio) each."""
+    changing = [(times, ratio) for times, ratio in every if times > 0 and ratio != 1.0]
+    return {
+        "factors": values * sum(times for times, ratio in changing if not is_shift(ratio)),
+        "shifts": values * sum(times for times, ratio in changing if is_shift(ratio)),
+    }
 
 
 def _site(
@@ -118,7 +144,7 @@ def _site(
     else:
         effort, kept = neuron.effort(network.firing(node.name)), len(neuron.states)
     trains = network.schedule.counting == "trains"  # takes in whole ones, then sends one
-    loaded = trains and node.op == ops.INPUT_SITE  # its value is loaded at once
+    loaded = trains and node.name in plan.loaded  # its value is loaded at once
     depth = plan.depth[node.name]
     if trains:
         window = plan.stages[max(depth, 1) - 1].window
@@ -128,7 +154,6 @@ def _site(
     else:
         taking, sending = network.steps if kept else 0, 0
         inflations = [(network.steps, effort.factor)]
-    changing = [(times, ratio) for times, ratio in inflations if times > 0 and ratio != 1.0]
     held = code.holds and taking > 0
     entering = min(taking, network.awake) if not trains else taking
     return FixedWork(
@@ -136,9 +161,9 @@ def _site(
         potentials=values * (kept + int(held)),
         updates=values * (taking + sending) if kept else 0,
         constants=values * entering * int(constant or held),
-        factors=values * sum(times for times, ratio in changing if not is_shift(ratio)),
-        shifts=values * sum(times for times, ratio in changing if is_shift(ratio)),
+        **_inflations(values, inflations),
         comparisons=values * (code.steps if trains else network.steps) * effort.comparisons,
+        compared=values if node.op == ops.RECTIFY and node.name not in plan.loaded else 0,
         per_spike=effort.per_spike,
         delayed=delayed,
     )
@@ -148,7 +173,7 @@ def _gate(
     network: SpikingNetwork, node: Node, known: Lookup[type[Neuron]], delayed: int
 ) -> FixedWork:
     """Count a gate's members: each is compared, and a state kept for each and for the winner."""
-    members = _members(network.graph, node)
+    members = pool_members(network.graph, node)
     before, values = element_count(network.graph[node.inputs[0]].shape), element_count(node.shape)
     kept, steps = len(known[network.gate].states), network.code_of(node.name).steps
     return FixedWork(
@@ -156,35 +181,16 @@ def _gate(
         potentials=before + values if kept else 0,
         updates=values * steps if kept else 0,
         comparisons=members * steps,
+        compared=members,
         delayed=delayed,
     )
-
-
-def _members(graph: Graph, node: Node) -> int:
-    """Return how many inputs all windows of a max pool have together; padding is none.
-
-    Windows are products of intervals, so those along each axis are counted and multiplied.
-    """
-    before = sizes(graph[node.inputs[0]].shape or ())
-    if node.op == "aten.amax.default":
-        return math.prod(before)  # its windows share nothing
-    pool = pool_operator(graph, node)
-    axes = next(d for d in (1, 2, 3) if f"{d}d" in node.op)
-    total = math.prod(before[:-axes])
-    spatial = before[-axes:]
-    for axis, size in enumerate(spatial, start=2):
-        view = [size, 1, *(size if a == axis else 1 for a in range(2, axes + 2))]
-        probe = torch.eye(size).view(view).expand(size, 1, *spatial)
-        reached: Tensor = pool(probe.contiguous()) > 0
-        total *= int(reached.transpose(1, axis).flatten(2).any(2).sum())
-    return total
 
 
 def _is_constant(
     graph: Graph, site: Node, emitters: Iterable[str], constants: Iterable[str]
 ) -> bool:
     """Tell whether a bias or an analog value reaches a site between it and the spikes before."""
-    stop, analog = set(emitters), set(constants)
+    stop, analog = {*emitters, *(n.name for n in graph if ops.kind(n) == "hold")}, set(constants)
     todo, seen = list(site.inputs[:1]), set[str]()
     while todo:
         node = graph[todo.pop()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of one layer, population or gate: what was counted, and what any input costs."""
+"""The work of one layer, population, gate or function: what was counted, what any input costs."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,9 +9,14 @@ from typing import Any
 from spikewright.evaluation.fixed_work import FixedWork
 from spikewright.tasks.stored import MOST, not_ours
 
-__all__ = ["KINDS", "LayerCount"]
+__all__ = ["KINDS", "RECEIVES", "LayerCount"]
 
-KINDS = ("layer", "shortcut", "neurons", "gate", "relay left analog", "read-out")
+KINDS = (
+    *("layer", "shortcut", "product", "register", "neurons", "gate", "function", "analog"),
+    *("relay left analog", "read-out"),
+)
+RECEIVES = ("layer", "shortcut", "product", "register")
+"""Kinds of rows at which spikes cause additions."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,22 @@ class LayerCount(FixedWork):
 
     Attributes:
         name: Module path, or the site's name for shortcut wires.
-        kind: ``"layer"`` and ``"shortcut"`` receive spikes; ``"neurons"`` and ``"gate"`` send
-            them; a ``"read-out"`` only accumulates, a ``"relay left analog"`` passes values on.
+        kind: ``"layer"`` and ``"shortcut"`` receive spikes, and so do a ``"product"`` of two
+            values and the ``"register"`` that holds one of them; ``"neurons"`` and ``"gate"`` send
+            them; a ``"read-out"`` only accumulates, a ``"relay left analog"`` passes values on. A
+            ``"function"`` is computed on complete values in front of neurons, ``"analog"`` work in
+            front of the network or at its end.
         spikes: Unit spikes sent.
         neurons: Neurons (neurons only); an ON/OFF pair counts as two.
-        additions: Additions caused by spikes (layers and shortcuts only).
+        additions: Additions caused by spikes (layers, shortcuts, products and registers only).
         macs: Multiply-adds of the original layer.
         analog_macs: Multiply-adds that remain.
         inputs: Values that the original layer reads.
+        held: Those that a product's registers hold: one is read for every addition.
+        evaluations: Curves evaluated at one point, by a function or analog work.
+        multiplications: Multiplications of its values; ``comparisons`` are its own, too.
+        sums: Additions of its values, which no spike causes.
+        divisions: Divisions, reciprocals.
         weights: Weights it stores; a layer that is used twice is stored twice where the scales
             of its places differ.
         biases: Biases it stores, likewise.
@@ -44,8 +57,19 @@ class LayerCount(FixedWork):
     macs: int = 0
     analog_macs: int = 0
     inputs: int = 0
+    held: int = 0
+    evaluations: int = 0
+    multiplications: int = 0
+    sums: int = 0
+    divisions: int = 0
     weights: int = 0
     biases: int = 0
+
+    @property
+    def function_operations(self) -> int:
+        """Operations on complete values, of all classes; none but in functions and analog work."""
+        own = self.comparisons if self.kind in ("function", "analog") else 0
+        return self.evaluations + self.multiplications + self.sums + self.divisions + own
 
     def is_same(self, other: "LayerCount") -> bool:
         """Tell whether it is the same layer, whatever was counted."""

@@ -11,6 +11,7 @@ from spikewright.errors import ConfigError
 from spikewright.evaluation.fixed_work import equal_bits
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length_check import check_plain
+from spikewright.evaluation.purity import operations_by_class, spike_share
 from spikewright.tasks.base import Tally
 from spikewright.tasks.form import SCORES
 from spikewright.tasks.output_error import OutputError
@@ -23,7 +24,7 @@ __all__ = ["LengthResult"]
 _PARTS = ("layers", "errors", "scored", "split", "tally")
 _FIGURES = (  # written to files for their readers; they follow from the fields
     *("spikes_per_neuron", "additions_per_sample", "macs", "analog_macs", "bits"),
-    *("mean_ticks", "most_ticks"),
+    *("mean_ticks", "most_ticks", "operations", "spike_purity"),
 )
 
 
@@ -229,6 +230,16 @@ class LengthResult:
     def analog_macs(self) -> int:
         """Multiply-adds that remain for one input."""
         return self.total("analog_macs")
+
+    @property
+    def operations(self) -> dict[str, float]:
+        """Operations on values for one input, by class; see ``evaluation/purity.py``."""
+        return operations_by_class(self.layers, self.samples, self.worked_ticks / self.steps)
+
+    @property
+    def spike_purity(self) -> float | None:
+        """Share of these operations that spikes drive; None if work was not counted."""
+        return spike_share(self.operations)
 
     @property
     def bits(self) -> int:

@@ -15,11 +15,12 @@ from spikewright.evaluation.answer_text import (
     answer_titles,
     every_output,
 )
+from spikewright.evaluation.layer_count import RECEIVES
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.part_text import part_text
 from spikewright.evaluation.rasters import Example
 from spikewright.tasks.stored import not_ours
-from spikewright.text import counted, number, table
+from spikewright.text import counted, number, percent, table
 
 __all__ = ["SCHEMA", "Result"]
 
@@ -240,24 +241,41 @@ class Result:
             f"{text}\n\n{rest}per {last.unit}: {last.spikes_per_neuron:.3f} spikes a neuron, "
             f"{number(last.additions_per_sample)} additions and {number(last.analog_macs)} "
             f"multiply-adds\n(ANN: {number(last.macs)} multiply-adds)\n"
-            f"{_latency(last)}"
+            f"{textwrap.fill(_purity(last), width)}\n{_latency(last)}"
         )
 
     def _by_layer(self, width: int) -> str:
         last = self.lengths[-1]
+        functions = any(x.function_operations for x in last.layers)
         rows = [
             [
                 x.name,
                 x.kind,
                 f"{x.spikes / max(1, x.neurons * last.samples):.3f}" if x.neurons else "",
-                number(x.additions / max(1, last.samples)) if x.kind != "neurons" else "",
+                number(x.additions / max(1, last.samples)) if x.kind in RECEIVES else "",
+                *(
+                    [number(x.function_operations) if x.function_operations else ""]
+                    if functions
+                    else []
+                ),
                 number(x.macs) if x.macs else "",
                 number(x.analog_macs) if x.analog_macs else "",
             ]
             for x in last.layers
         ]
-        head = ["layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left"]
+        head = ["layer", "kind", "spikes/neuron", "additions"]
+        head += [*(["on values"] if functions else []), "ANN MACs", "MACs left"]
         return table(head, rows, width=width, left=2)
+
+
+def _purity(length: LengthResult) -> str:
+    """Say what share of the operations spikes drive, and what the others are."""
+    operations = length.operations
+    total = sum(operations.values()) or 1.0
+    (spikes, own), *others = operations.items()
+    rest = [f"{name} {percent(n / total)}" for name, n in others if n]
+    but = f"; {', '.join(rest)}" if rest else ""
+    return f"spike purity: {percent(own / total)} of its operations are {spikes}{but}"
 
 
 def _latency(length: LengthResult) -> str:

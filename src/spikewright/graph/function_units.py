@@ -6,15 +6,16 @@ group exchange sums before they fire. Classes are those that an account prices b
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Node
+from spikewright.graph.ir import Node, Param, Ref
 
-__all__ = ["OPERATIONS", "Operation", "is_function", "operations_of"]
+__all__ = ["OPERATIONS", "Cost", "Operation", "is_function", "operations_of"]
 
-Operation = Literal["evaluation", "multiplication", "addition", "division", "comparison", "move"]
+Operation = Literal["evaluation", "multiplication", "addition", "division", "comparison"]
 OPERATIONS: tuple[Operation, ...] = (
     "evaluation",
     "multiplication",
@@ -24,7 +25,25 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 """Classes of operations: a curve at one point, and the four plain ones."""
 
-_TABLE: Mapping[Operation, str] = MappingProxyType(
+
+@dataclass(frozen=True)
+class Cost:
+    """What an operator does, by class.
+
+    Attributes:
+        element: For every element that it writes; of a reduction, that it reads.
+        group: Once for every group: a row of a softmax, what a reduction makes one number of.
+        over: What its groups are: ``""`` (it works element by element), ``"reduction"``,
+            ``"axis"`` (the one that it is given), ``"shape"`` (the last axes), ``"groups"`` (as
+            many as it is given), ``"channels"``, ``"matrix"`` (a row times a column).
+    """
+
+    element: Mapping[Operation, int] = field(default_factory=dict)
+    group: Mapping[Operation, int] = field(default_factory=dict)
+    over: Literal["", "reduction", "axis", "shape", "groups", "channels", "matrix"] = ""
+
+
+_ELEMENT: Mapping[Operation, str] = MappingProxyType(
     {
         "evaluation": (
             "exp exp2 expm1 log log2 log10 log1p logit sqrt rsqrt erf erfc erfinv sinc sin cos tan "
@@ -32,48 +51,110 @@ _TABLE: Mapping[Operation, str] = MappingProxyType(
             "softplus elu selu celu hardswish hardshrink softshrink hardsigmoid pow xlogy atan2 "
             "hypot logaddexp softsign tanhshrink"
         ),
-        "multiplication": "mul multiply square addcmul lerp prelu leaky_relu glu",
-        "addition": "add sub rsub subtract neg negative sum mean cumsum var std var_mean std_mean",
-        "division": "div divide true_divide reciprocal addcdiv floor_divide remainder fmod",
+        "multiplication": "mul multiply square leaky_relu prelu",
+        "addition": "add sub rsub subtract neg negative cumsum",
+        "division": "div divide true_divide reciprocal floor_divide remainder fmod",
         "comparison": (
             "abs absolute sign sgn ceil floor trunc frac round eq ne lt le gt ge isfinite isinf "
             "isnan maximum minimum fmax fmin clamp clip clamp_min clamp_max relu relu6 hardtanh "
-            "threshold heaviside where masked_fill amax amin max min logical_and logical_or "
-            "logical_not logical_xor bitwise_and bitwise_or bitwise_not bitwise_xor nan_to_num"
-        ),
-        "move": (
-            "clone detach alias contiguous positive broadcast_to expand_as narrow tile concat "
-            "hstack vstack movedim moveaxis swapaxes tril triu type_as to _to_copy split unbind "
-            "zeros_like ones_like full_like new_zeros new_ones new_full any all"
+            "threshold heaviside where masked_fill logical_and logical_or logical_not logical_xor "
+            "bitwise_and bitwise_or bitwise_not bitwise_xor nan_to_num"
         ),
     }
 )
-_CLASS = {name: found for found, names in _TABLE.items() for name in names.split()}
 
-_GROUP: Mapping[str, Mapping[Operation, int]] = MappingProxyType(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MOVES = _names(
+    "clone detach alias contiguous positive broadcast_to expand_as narrow tile concat hstack vstack "
+    "movedim moveaxis swapaxes tril triu type_as to _to_copy split unbind zeros_like ones_like "
+    "full_like new_zeros new_ones new_full"
+)
+_GIVEN = _names(
+    "embedding index gather take take_along_dim index_select index_put index_fill scatter "
+    "slice_scatter select_scatter roll flip repeat_interleave one_hot arange full zeros ones"
+)
+"""Operators that no function unit has but analog work may use: they only move elements."""
+
+_NORM: Mapping[Operation, int] = {"addition": 3, "multiplication": 2}  # mean, x - mean, squares
+_ROOT: Mapping[Operation, int] = {"multiplication": 2, "addition": 1, "evaluation": 1}
+_SPREAD: Mapping[Operation, int] = {"addition": 3, "multiplication": 1}
+
+_COSTS: Mapping[str, Cost] = MappingProxyType(
     {
-        # an element: subtract the largest (found by comparing), one exponential, one sum, a quotient
+        **{n: Cost({op: 1}) for op, names in _ELEMENT.items() for n in names.split()},
+        "addcmul": Cost({"multiplication": 1, "addition": 1}),
+        "addcdiv": Cost({"division": 1, "addition": 1}),
+        "lerp": Cost({"multiplication": 1, "addition": 2}),
+        "glu": Cost({"evaluation": 1, "multiplication": 1}),
+        # the largest is found and taken off, the sum's reciprocal is taken once
         **dict.fromkeys(
-            ("softmax", "_softmax", "log_softmax", "_log_softmax"),
-            {"evaluation": 1, "addition": 2, "comparison": 1, "division": 1},
-        ),
-        "logsumexp": {"evaluation": 1, "addition": 2, "comparison": 1},
-        # an element: mean, squared difference and its mean, then gain and shift
-        **dict.fromkeys(
-            (
-                *("layer_norm", "native_layer_norm", "group_norm", "native_group_norm"),
-                *("instance_norm", "batch_norm"),
+            ("softmax", "_softmax"),
+            Cost(
+                {"comparison": 1, "addition": 2, "evaluation": 1, "multiplication": 1},
+                {"division": 1},
+                "axis",
             ),
-            {"addition": 4, "multiplication": 3},
         ),
         **dict.fromkeys(
-            ("rms_norm", "_fused_rms_norm", "linalg_vector_norm", "norm"),
-            {"addition": 1, "multiplication": 3},
+            ("log_softmax", "_log_softmax"),
+            Cost(
+                {"comparison": 1, "addition": 3, "evaluation": 1},
+                {"evaluation": 1, "addition": 1},
+                "axis",
+            ),
+        ),
+        # mean, difference, its square and their sum; then 1/sqrt(variance + epsilon) once a group
+        **dict.fromkeys(("layer_norm", "native_layer_norm"), Cost(_NORM, _ROOT, "shape")),
+        **dict.fromkeys(("group_norm", "native_group_norm"), Cost(_NORM, _ROOT, "groups")),
+        "instance_norm": Cost(_NORM, _ROOT, "channels"),
+        "batch_norm": Cost({}),  # its statistics are constants: gain and shift alone
+        **dict.fromkeys(
+            ("rms_norm", "_fused_rms_norm"),
+            Cost(
+                {"addition": 1, "multiplication": 2},
+                {"multiplication": 1, "addition": 1, "evaluation": 1},
+                "shape",
+            ),
+        ),
+        "sum": Cost({"addition": 1}, over="reduction"),
+        "mean": Cost({"addition": 1}, {"multiplication": 1}, "reduction"),
+        **dict.fromkeys(("var", "var_mean"), Cost(_SPREAD, {"multiplication": 2}, "reduction")),
+        **dict.fromkeys(
+            ("std", "std_mean"),
+            Cost(_SPREAD, {"multiplication": 2, "evaluation": 1}, "reduction"),
+        ),
+        **dict.fromkeys(
+            ("linalg_vector_norm", "norm"),
+            Cost({"multiplication": 1, "addition": 1}, {"evaluation": 1}, "reduction"),
+        ),
+        "logsumexp": Cost(
+            {"comparison": 1, "addition": 2, "evaluation": 1},
+            {"evaluation": 1, "addition": 1},
+            "reduction",
+        ),
+        **dict.fromkeys(
+            ("amax", "amin", "max", "min", "any", "all"),
+            Cost({"comparison": 1}, over="reduction"),
         ),
     }
 )
-"""Operations an element of a function of a group; what is done once a group is left out, except
-in softmax, which divides every element."""
+_ANALOG = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("argmax", "argmin", "topk", "sort", "argsort"),
+            Cost({"comparison": 1}, over="reduction"),
+        ),
+        **dict.fromkeys(
+            ("matmul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm"),
+            Cost({"multiplication": 1, "addition": 1}, over="matrix"),
+        ),
+    }
+)
+"""What no function unit computes, but analog work at a network's end does."""
 
 
 def _name(node: Node) -> str:
@@ -82,24 +163,39 @@ def _name(node: Node) -> str:
 
 def is_function(node: Node) -> bool:
     """Tell whether a function unit computes an operator."""
-    return _name(node) in _CLASS or _name(node) in _GROUP
+    return _name(node) in _COSTS or _name(node) in _MOVES
 
 
-def operations_of(node: Node) -> Mapping[Operation, int]:
-    """Return the operations an element of an operator of a region takes, by class.
+def operations_of(node: Node) -> Cost:
+    """Return what an operator on complete values does; nothing where it only moves elements.
 
-    Operators that only move elements take none; linear ones are told by their kind.
+    An operator that is in no table is one evaluation an element.
     """
     name, kind = _name(node), ops.kind(node)
-    if name in _GROUP:
-        return _GROUP[name]
     if node.op == ops.AFFINE:
-        return {"multiplication": 1, "addition": 1}
+        return Cost({"multiplication": 1, "addition": 1})
     if node.op == ops.SCALE:
-        return {"multiplication": 1}
-    if kind in ("add", "mixing"):
-        return {"addition": 1}
-    if kind == "pool":
-        return {"comparison": 1}
-    found = _CLASS.get(name)
-    return {} if found in (None, "move") else {found: 1}
+        return Cost({"multiplication": 1})
+    if kind in ("layout", "shape", "input", "site", "hold") or name in _MOVES | _GIVEN:
+        return Cost()
+    if kind == "add":
+        return Cost({"addition": 1})
+    if name == "pow" and len(node.args) > 1 and node.args[1] in (2, 3, 4):
+        return Cost({"multiplication": int(node.args[1]) - 1})
+    if name in ("max", "min") and sum(isinstance(a, Ref) for a in node.args[:2]) == 2:
+        return Cost({"comparison": 1})
+    found = _COSTS.get(name, _ANALOG.get(name))
+    if found is None:
+        return Cost({"evaluation": 1})
+    return _with_gain(node, found) if "norm" in name and found.over != "reduction" else found
+
+
+def _with_gain(node: Node, cost: Cost) -> Cost:
+    """Add the gain and the shift of a norm that has them."""
+    given = sum(isinstance(a, Param | Ref) for a in node.args[1:4])
+    element = dict(cost.element)
+    if given > 0:
+        element["multiplication"] = element.get("multiplication", 0) + 1
+    if given > 1:
+        element["addition"] = element.get("addition", 0) + 1
+    return Cost(element, cost.group, cost.over)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
+from spikewright.graph.function_work import FunctionWork, function_work
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.normalise import SPELLINGS
 from spikewright.graph.sites import flow, place_sites, refusals
@@ -15,7 +16,18 @@ from spikewright.text import counted, table
 
 __all__ = ["Inspection", "InspectionRow", "inspect_graph", "support_table"]
 
-Becomes = Literal["spiking", "relay", "gate", "synapses", "analog", "read-out", "refused"]
+Becomes = Literal[
+    "spiking",
+    "relay",
+    "gate",
+    "synapses",
+    "function",
+    "product",
+    "register",
+    "analog",
+    "read-out",
+    "refused",
+]
 
 
 SUPPORT: dict[str, str] = {
@@ -140,19 +152,38 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:
-    values, left = flow(graph), tail_macs(graph)
+    values, left, functions = flow(graph), tail_macs(graph), function_work(graph)
     rows = []
     for node in graph:
+        work = functions.get(node.name)
         found = _class_of(graph, node, values, refused)
         if node.name in left:
             found = "analog", f"behind the read-out: {left[node.name]:,} multiply-adds"
+        elif work is not None and work.kind == "function" and node.name not in refused:
+            found = "function", _function(work)
         if found is not None:
             becomes, note = found
-            rows.append(InspectionRow(node.module, _operator(node), becomes, note, node.source))
+            named = _operator(graph, node, work)
+            rows.append(InspectionRow(node.module, named, becomes, note, node.source))
     return rows
 
 
-def _operator(node: Node) -> str:
+def _function(work: FunctionWork) -> str:
+    """Say how a function unit works."""
+    if not work.groups:
+        return "function unit of single neurons"
+    return "function unit of groups of neurons, which exchange sums"
+
+
+def _operator(graph: Graph, node: Node, work: FunctionWork | None) -> str:
+    if work is not None and work.neurons:
+        more = " …" if work.neurons[1:] else ""
+        return f"{ops.describe(node)} for {work.neurons[0]}{more}"
+    if ops.kind(node) == "hold":
+        return f"holds {node.inputs[0]}"
+    if ops.kind(node) == "product":
+        left, right = (graph[arg.name] for arg in node.args[:2])
+        return " × ".join("held" if ops.kind(n) == "hold" else n.name for n in (left, right))
     if node.op == ops.RECTIFY:
         cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
         if levels is not None:
@@ -176,6 +207,10 @@ def _class_of(
         return "analog", "relay left analog: its receivers do multiply-adds"
     if node.op == ops.READOUT:
         return "read-out", "accumulates only"
+    if kind == "product":
+        return "product", "each spike of one factor adds held values of the other"
+    if kind == "hold":
+        return "register", "takes in whole trains; conversion chooses which factor is held"
     if kind == "pool" and value.train:
         return "gate", "streaming maximum"
     if kind == "weighted":

@@ -110,8 +110,10 @@ def _onto_held(graph: Graph, node: Node, pending: Mapping[str, Tensor]) -> None:
     else:
         fits = True
     own = sizes(hold.shape or (), 1)[max(0, ndim - gain.ndim) :]
-    fits = fits and gain.ndim <= ndim and all(
-        g in (1, size) for g, size in zip(gain.shape, own, strict=True)
+    fits = (
+        fits
+        and gain.ndim <= ndim
+        and all(g in (1, size) for g, size in zip(gain.shape, own, strict=True))
     )
     if not fits:
         _settle(graph, node, 1 - held, pending)

@@ -7,6 +7,7 @@ divides by a whole number. Sums over such windows are exact in integers, and cou
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,14 +16,24 @@ from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.batch import sizes
 from spikewright.graph.ir import Graph, Node
+from spikewright.graph.program import resolve_operator
 
-__all__ = ["Windows", "is_average", "to_sum", "windows_of"]
+__all__ = [
+    "Windows",
+    "covered",
+    "is_average",
+    "pool_members",
+    "pool_operator",
+    "to_sum",
+    "windows_of",
+]
 
 _UPSAMPLE = {
     "aten.upsample_linear1d.vec": "linear",
     "aten.upsample_bilinear2d.vec": "bilinear",
     "aten.upsample_trilinear3d.vec": "trilinear",
 }
+_WHOLE = ("aten.mean.dim", "aten.sum.dim_IntList")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +92,7 @@ def to_sum(graph: Graph, node: Node, *, ways: bool = False) -> int:
     Raises:
         ConfigError: If the operator has no form in whole numbers.
     """
-    if node.op in ("aten.mean.dim", "aten.sum.dim_IntList"):
+    if node.op in _WHOLE:
         before = sizes(graph[node.inputs[0]].shape or ())
         dims = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
         graph.update(dataclasses.replace(node, op="aten.sum.dim_IntList"))
@@ -113,6 +124,50 @@ def to_sum(graph: Graph, node: Node, *, ways: bool = False) -> int:
         )
     )
     return math.prod(divisors)
+
+
+def covered(graph: Graph, node: Node) -> int:
+    """Return how many elements all windows of an average have together, for one input."""
+    before = sizes(graph[node.inputs[0]].shape or ())
+    if node.op in _WHOLE:
+        return math.prod(before)  # sums over whole axes share nothing
+    own = graph.copy()
+    to_sum(own, node, ways=True)
+    summed = own[node.name]
+    per_axis = [int(own.params[p].sum()) for p in summed.params]
+    return math.prod(before[: len(before) - len(per_axis)]) * math.prod(per_axis)
+
+
+def pool_operator(graph: Graph, node: Node) -> Callable[[Tensor], Tensor]:
+    """Return a max pool of the graph as a function of its input alone."""
+    fn = resolve_operator(node.op)
+    rest, kwargs, pick = node.args[1:], dict(node.kwargs), node.pick
+
+    def pool(x: Tensor) -> Tensor:
+        result: Tensor = fn(x, *(list(a) if isinstance(a, tuple) else a for a in rest), **kwargs)
+        return result if pick is None else result[pick]
+
+    return pool
+
+
+def pool_members(graph: Graph, node: Node) -> int:
+    """Return how many inputs all windows of a max pool have together; padding is none.
+
+    Windows are products of intervals, so those along each axis are counted and multiplied.
+    """
+    before = sizes(graph[node.inputs[0]].shape or ())
+    if node.op == "aten.amax.default":
+        return math.prod(before)  # its windows share nothing
+    pool = pool_operator(graph, node)
+    axes = next(d for d in (1, 2, 3) if f"{d}d" in node.op)
+    total = math.prod(before[:-axes])
+    spatial = before[-axes:]
+    for axis, size in enumerate(spatial, start=2):
+        view = [size, 1, *(size if a == axis else 1 for a in range(2, axes + 2))]
+        probe = torch.eye(size).view(view).expand(size, 1, *spatial)
+        reached: Tensor = pool(probe.contiguous()) > 0
+        total *= int(reached.transpose(1, axis).flatten(2).any(2).sum())
+    return total
 
 
 def _get(node: Node, index: int, default: object) -> object:

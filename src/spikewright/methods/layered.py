@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What methods with the layered schedule share: accumulate a whole train, then fire one."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +13,7 @@ from spikewright.codes import Code
 from spikewright.graph import Graph, Node, fold_units, ops
 from spikewright.graph.activation import function_of
 from spikewright.methods.base import MethodConfig, Prepared, observer_of, shaped, silent_site
+from spikewright.methods.streams import choose_streams
 from spikewright.network import Layered, Site, SpikingNetwork
 from spikewright.preparation import Preparation, Step, preparation_of, ways_of
 
@@ -56,7 +58,7 @@ class LayeredConfig(MethodConfig):
         raise NotImplementedError
 
     def convert(self, prepared: Prepared) -> SpikingNetwork:
-        """Place sites, choose the code and every λ, and fold them into weights.
+        """Place sites, choose code, every λ and what products hold, and fold λ into weights.
 
         Raises:
             UnsupportedModuleError: If the model holds something that cannot be taken.
@@ -72,7 +74,12 @@ class LayeredConfig(MethodConfig):
                 sites[node.name] = site
                 if node.op in ops.SPIKING_OPS:
                     units[node.name] = shaped(site.scale, site.channel_axis, node) / code.max_value
-        return self.network(prepared, fold_units(graph, units), sites, Layered())
+        graph, streams = choose_streams(graph, sites, units, observers)
+        network = self.network(prepared, fold_units(graph, units), sites, Layered())
+        if not streams:
+            return network
+        chosen = [dataclasses.asdict(stream) for stream in streams]
+        return dataclasses.replace(network, provenance={**network.provenance, "products": chosen})
 
     def _site(
         self,

@@ -18,6 +18,7 @@ from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.calls import inputs_for
+from spikewright.graph.function_work import function_work
 from spikewright.graph.ir import Graph, Inputs
 from spikewright.graph.tail import tail_macs
 from spikewright.network import files, integer
@@ -159,6 +160,8 @@ class SpikingNetwork(Network):
             f"{len(neurons)} populations ({len(relays)} relays), {len(gates)} max-pool gates"
             + (f", {len(analog)} relays left analog" if analog else ""),
             *_speed(timing, settles=getattr(self.schedule, "settles", False)),
+            *_functions(self.graph),
+            *_products(self.graph),
             *_behind(self.graph),
             f"  equality    {self._equality()}",
             *self._prepared(),
@@ -180,6 +183,28 @@ def _speed(timing: Timing, *, settles: bool) -> list[str]:
         f"  throughput  one input every {timing.ticks_per_input(2)} ticks with two membranes "
         f"a neuron, {timing.ticks_per_input(1)} with one",
     ]
+
+
+def _functions(graph: Graph) -> list[str]:
+    """Return the line that tells which functions are computed in front of neurons, if any are."""
+    used: dict[str, int] = {}
+    for work in function_work(graph).values():
+        if work.kind == "function":
+            name = ops.describe(work.node)
+            used[name] = used.get(name, 0) + 1
+    said = ", ".join(name if n == 1 else f"{n} {name}" for name, n in used.items())
+    return [f"  functions   {said}, in function units"] if used else []
+
+
+def _products(graph: Graph) -> list[str]:
+    """Return the line that tells how many products hold which factor, if there are any."""
+    products = [n for n in graph if ops.kind(n) == "product"]
+    if not products:
+        return []
+    left = sum(ops.kind(graph[n.args[0].name]) == "hold" for n in products)
+    held = [f"{n} {which}" for n, which in ((left, "left"), (len(products) - left, "right")) if n]
+    what = counted(len(products), "product")
+    return [f"  products    {what} of two values; held in registers: {', '.join(held)} factor"]
 
 
 def _behind(graph: Graph) -> list[str]:

@@ -113,9 +113,14 @@ def not_counted(models: Sequence[EnergyModel]) -> tuple[str, ...]:
     return (
         "Additions are those that spikes cause at synapses. Biases, the neurons' own arithmetic "
         "(inflation, threshold, reset) and max-pool gates are not among them; energy has them.",
+        "Operations on complete values (functions in front of neurons, analog work in front of the "
+        "network and behind its read-outs) are counted by class, never as additions by spikes. An "
+        "operator of unknown work (no table has it) is one evaluation an element; what only moves "
+        "elements is none. A function evaluation is priced as a polynomial where a model's source "
+        "says nothing else.",
         "Energy leaves out the way of spikes across a chip, reads and writes of delay lines, "
-        "random numbers of Poisson input, clocks, leakage and idle power, the analog front end and "
-        "whatever is behind the read-out (softmax).",
+        "random numbers of Poisson input, clocks, leakage and idle power, and sensors and "
+        "converters in front of the network.",
         "What training, calibration and conversion took is not part of any number.",
         "Latency is in ticks. How long a tick lasts is up to the hardware and was not measured.",
         "All figures are for the inputs named above. Other inputs, noise and faults were not "

@@ -14,7 +14,7 @@ from spikewright.report.content import Content, Priced, not_counted
 
 __all__ = ["COLUMNS", "SCHEMA", "to_csv", "to_dict", "to_json"]
 
-SCHEMA = "spikewright.report/2"
+SCHEMA = "spikewright.report/3"
 
 COLUMNS = ("run", "table", "row", "quantity", "value")
 """Columns of the CSV file: one number a line."""
@@ -88,6 +88,8 @@ def _totals(found: Content, priced: Priced) -> Iterator[_Line]:
         "additions": x.additions_per_sample,
         "macs": x.macs,
         "analog_macs": x.analog_macs,
+        **{name.replace(" ", "_").replace("-", "_"): n for name, n in x.operations.items()},
+        "spike_purity": x.spike_purity,
         "spikes_per_neuron": x.spikes_per_neuron,
         "latency_ticks": x.most_ticks,
         "mean_ticks": x.mean_ticks,
@@ -144,6 +146,7 @@ def _layers(found: Content, priced: Priced) -> Iterator[_Line]:
         yield "layer", row, "spikes", layer.spikes / samples
         yield "layer", row, "neurons", layer.neurons
         yield "layer", row, "additions", layer.additions / samples
+        yield "layer", row, "operations_on_values", layer.function_operations
         yield "layer", row, "macs", layer.macs
         yield "layer", row, "analog_macs", layer.analog_macs
         yield "layer", row, f"energy_pj ({model.name})", energy

@@ -13,6 +13,7 @@ from spikewright.report.part_tables import part_tables
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
 from spikewright.report.scenes import scene_lines
+from spikewright.report.work_table import work_table
 from spikewright.text import counted
 
 __all__ = ["markdown"]
@@ -82,7 +83,8 @@ def _energy(_: Content, priced: Priced) -> str:
 
 
 def _layers(found: Content, priced: Priced) -> str:
-    return _table(tables.layer_table(priced.run.result, found.models[0]))
+    x, model = priced.run.result, found.models[0]
+    return f"{_table(work_table(x, model))}\n\n{_table(tables.layer_table(x, model))}"
 
 
 def _pipeline(_: Content, priced: Priced) -> str:

@@ -18,6 +18,7 @@ from spikewright.report.pictures import data_uri
 from spikewright.report.read import Measured
 from spikewright.report.record import record_of
 from spikewright.report.scenes import SceneView, scene_view
+from spikewright.report.work_table import work_table
 
 __all__ = ["page"]
 
@@ -45,6 +46,7 @@ class _Part:
     energy: tables.Table
     memory: str
     ratios: Drawing
+    work: tables.Table
     layers: tables.Table
     pipeline: Drawing
     samples: tuple[_Sample, ...]
@@ -121,6 +123,7 @@ def _part(found: Content, priced: Priced, i: int) -> _Part:
             title=f"Energy of {priced.run.label} relative to the ANN, by model",
             finding=findings.ratio_finding(priced.energies),
         ),
+        work=work_table(result, found.models[0]),
         layers=tables.layer_table(result, found.models[0]),
         pipeline=drawings.pipeline(
             result,

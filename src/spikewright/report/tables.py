@@ -15,7 +15,7 @@ from spikewright.evaluation.answer_text import (
     error_text,
     every_output,
 )
-from spikewright.evaluation.layer_count import LayerCount
+from spikewright.evaluation.layer_count import RECEIVES, LayerCount
 from spikewright.evaluation.length import LengthResult
 from spikewright.report.content import Content, Priced, model_name, times
 from spikewright.report.latency import latency_figures
@@ -106,6 +106,9 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
         ("Additions ÷ MACs", relative, why),
         ("Spikes per neuron", f"{x.spikes_per_neuron:.3f}", f"{x.neurons:,} neurons, one input"),
     ]
+    if x.spike_purity is not None:
+        why = "of the operations on values are additions by spikes"
+        found.append(("Spike purity", percent(x.spike_purity), why))
     return (*found, *latency_figures(x))
 
 
@@ -202,9 +205,10 @@ def layer_table(x: LengthResult, model: EnergyModel) -> Table:
     samples = max(1, x.samples)
     spikes = [_spikes(layer, samples) for layer in x.layers]
     additions = [
-        layer.additions / samples if layer.kind in ("layer", "shortcut") else None
-        for layer in x.layers
+        layer.additions / samples if layer.kind in RECEIVES else None for layer in x.layers
     ]
+    done = [layer.function_operations or None for layer in x.layers]
+    functions = any(done)
     energy = energy_by_layer(x, model)
     whole = sum(energy) or 1.0
     rows = tuple(
@@ -213,20 +217,32 @@ def layer_table(x: LengthResult, model: EnergyModel) -> Table:
             Field(layer.kind),
             _bar(sent, spikes, "{:.3f}"),
             _EMPTY if added is None else Field(number(added), _share(added, additions)),
+            *([_EMPTY if n is None else Field(number(n), _share(n, done))] if functions else []),
             Field(number(layer.macs)) if layer.macs else _EMPTY,
             Field(number(layer.analog_macs)) if layer.analog_macs else _EMPTY,
             Field(f"{100 * cost / whole:.1f} %", _share(cost, energy)),
         )
-        for layer, sent, added, cost in zip(x.layers, spikes, additions, energy, strict=True)
+        for layer, sent, added, n, cost in zip(
+            x.layers, spikes, additions, done, energy, strict=True
+        )
     )
-    head = ("layer", "kind", "spikes/neuron", "additions", "ANN MACs", "MACs left", "energy share")
+    head = [
+        *("layer", "kind", "spikes/neuron", "additions"),
+        *(["on values"] if functions else []),
+        *("ANN MACs", "MACs left", "energy share"),
+    ]
     most, name = max(zip(energy, (layer.name for layer in x.layers), strict=True))
     caption = (
         f"Work of every layer for one input. By {model.title} the most energy, "
         f"{100 * most / whole:.1f} %, goes to the row {name}. Bars are relative to the longest of "
         "their column."
     )
-    return Table(caption, head, rows, left=2)
+    if functions:
+        caption += (
+            " On values: operations of functions and analog work, which no spike causes; additions "
+            "are those by spikes."
+        )
+    return Table(caption, tuple(head), rows, left=2)
 
 
 _EMPTY = Field(_NOTHING)

@@ -6,7 +6,7 @@ the spikes of one tick into currents, what function units make of complete value
 work behind the read-outs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,8 +15,9 @@ from torch import Tensor
 from spikewright.graph import ops
 from spikewright.graph.batch import batch_of
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
-from spikewright.graph.program import Program, resolve_operator
+from spikewright.graph.program import Program
 from spikewright.graph.sites import analog_inputs, flow
+from spikewright.graph.windows import pool_operator as pool_operator
 from spikewright.network import LayeredTiming, SpikingNetwork, depths, loaded, plain
 from spikewright.network.schedules.layered import Window
 
@@ -87,18 +88,6 @@ def _read_out(graph: Graph, wanted: Sequence[str]) -> tuple[str, ...]:
         elif ops.kind(node) != "site":
             todo.extend(node.inputs)
     return tuple(n for n in graph.nodes if n in found)
-
-
-def pool_operator(graph: Graph, node: Node) -> Callable[[Tensor], Tensor]:
-    """Return a max pool of the graph as a function of its input alone."""
-    fn = resolve_operator(node.op)
-    rest, kwargs, pick = node.args[1:], dict(node.kwargs), node.pick
-
-    def pool(x: Tensor) -> Tensor:
-        result: Tensor = fn(x, *(list(a) if isinstance(a, tuple) else a for a in rest), **kwargs)
-        return result if pick is None else result[pick]
-
-    return pool
 
 
 def bias_params(graph: Graph) -> set[str]:
@@ -180,7 +169,9 @@ class Stages:
 
     def _region(self, depth: int) -> "Region":
         """Return what loads the neurons that fire behind a stage."""
-        nodes = tuple(n for n in self.graph if n.name in self.loaded and self.depth[n.name] == depth)
+        nodes = tuple(
+            n for n in self.graph if n.name in self.loaded and self.depth[n.name] == depth
+        )
         wanted = tuple(n.inputs[0] for n in nodes)
         readouts = _read_out(self.graph, wanted)
         given = (*readouts, *self.inputs, *(i for i in self.graph.inputs if i not in self.inputs))

@@ -16,6 +16,7 @@ from spikewright.energy import (
     verdict,
 )
 from spikewright.energy.energy_model import energy_models, read_model
+from spikewright.energy.function_prices import FunctionPrices
 from spikewright.energy.memory import Bytes
 from spikewright.errors import ConfigError, FileFormatError, UnknownNameError
 from spikewright.evaluation import LayerCount, LengthResult
@@ -23,10 +24,13 @@ from spikewright.evaluation import LayerCount, LengthResult
 PRICES = {"addition": 1.0, "comparison": 0.5, "shift": 0.25, "factor": 2.0, "multiplication": 8.0}
 WORDS = {"weight_bits": 8, "state_bits": 16, "multiplication_bits": 8}
 ABOUT = {"name": "hand", "title": "by hand", "source": "here", "note": "none"}
-HAND = EnergyModel(**ABOUT, **WORDS, **PRICES)
+FUNCTIONS = FunctionPrices(
+    evaluation=50.0, multiplication=20.0, division=30.0, addition=2.0, comparison=1.0
+)
+HAND = EnergyModel(**ABOUT, **WORDS, **PRICES, functions=FUNCTIONS)
 
 CONV = {"macs": 100, "analog_macs": 25, "inputs": 10, "values": 20, "weights": 50, "biases": 2}
-RELU = {"neurons": 20, "values": 20, "potentials": 20, "per_spike": 1}
+RELU = {"neurons": 20, "values": 20, "potentials": 20, "per_spike": 1, "compared": 20}
 FIXED = {"updates": 80, "constants": 60, "factors": 10, "shifts": 30, "comparisons": 80}
 
 
@@ -63,6 +67,63 @@ def test_arithmetic_by_hand() -> None:
     assert not found.pays("quantised")
     assert sum(energy_by_layer(measured(), HAND)) == found.total
     assert energy_by_layer(measured(), HAND)[0] == 300.0 + 25 * 9.0
+
+
+CURVE = {"evaluations": 30, "multiplications": 4, "divisions": 2, "sums": 10, "comparisons": 5}
+GELU = LayerCount(name="GELU", kind="function", inputs=20, values=30, **CURVE)
+CURVES = 30 * 50 + 4 * 20 + 2 * 30 + 10 * 2 + 5 * 1.0
+
+
+@pytest.mark.parametrize(("kind", "part"), [("function", "functions"), ("analog", "analog")])
+def test_functions_cost_both_networks_the_same(kind: str, part: str) -> None:
+    before, row = measured(), dataclasses.replace(GELU, kind=kind)
+    found = energy_of(measured(layers=(*before.layers, row)), HAND)
+    without = energy_of(before, HAND)
+    assert found.snn[part] - without.snn.get(part, 0.0) == CURVES
+    assert found.quantised[part] == CURVES
+    # In FP32 4.6 pJ a multiply-add: a curve is five; a division 5 products and 2 additions.
+    full = 30 * 5 * 4.6 + 4 * 3.7 + 2 * (5 * 3.7 + 2 * 0.9) + 10 * 0.9 + 5 * 0.1
+    assert found.fp32[part] == pytest.approx(full)
+    assert found.total == without.total + CURVES
+    assert found.snn["comparisons"] == without.snn["comparisons"]
+    (chip,) = choose_models(["loihi"])
+    on_chip = energy_of(measured(layers=(*before.layers, row)), chip)
+    assert on_chip.snn[part] - energy_of(before, chip).snn.get(part, 0.0) == pytest.approx(full)
+
+
+def test_functions_with_memory_read_and_write_every_value() -> None:
+    model = dataclasses.replace(HAND, memory=choose_models(["memory-int8"])[0].memory)
+    found = energy_of(measured(layers=(*measured().layers, GELU)), model)
+    state = 10 * 16 / 64
+    assert found.snn["functions"] == pytest.approx(CURVES + (20 + 30) * state)
+    assert found.quantised["functions"] == found.snn["functions"]
+
+
+def test_a_product_reads_registers_in_the_place_of_weights() -> None:
+    """100 additions an input; 40 values held, 60 arrive; 240 products in the original."""
+    product = LayerCount(
+        *("matmul", "product"), additions=1000, macs=240, inputs=100, held=40, values=24
+    )
+    register = LayerCount("matmul/held", "register", additions=300, values=40, potentials=40)
+    first, second = measured().layers
+    x = measured(layers=(first, second, product, register))
+    before, found = energy_of(measured(), HAND), energy_of(x, HAND)
+    assert found.snn["synapses"] == before.snn["synapses"] + 100 + 30
+    assert found.quantised["multiply-adds"] == before.quantised["multiply-adds"] + 240 * 5.0
+    model = dataclasses.replace(HAND, memory=choose_models(["memory-int8"])[0].memory)
+    before, found = energy_of(measured(), model), energy_of(x, model)
+    weight, state, four = (10 * bits / 64 for bits in (8, 16, 4))
+    added = found.snn["weights and potentials"] - before.snn["weights and potentials"]
+    assert added == pytest.approx(100 * 3 * state + 30 * (weight + 2 * state))
+    both = found.quantised["memory"] - before.quantised["memory"]
+    assert both == pytest.approx(240 * 2 * four + 24 * four)
+    use, less = memory_of(x), memory_of(measured())
+    assert use.stored.states - less.stored.states == 4.0 * 40
+    assert use.moved.weights - less.moved.weights == 4.0 * 30
+    assert use.moved.states - less.moved.states == 4.0 * (3 * 100 + 2 * 30)
+    assert use.ann_stored.states == 4.0 * (100 + 24)
+    assert use.ann_moved.weights == less.ann_moved.weights
+    assert use.ann_moved.states - less.ann_moved.states == 4.0 * (2 * 240 + 24)
 
 
 def test_break_even_by_hand() -> None:
@@ -190,6 +251,11 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
     path.write_text(OWN)
     (model,) = choose_models([path])
     assert (model.name, model.weight_bits, model.factor, model.memory) == ("mine", 4, 0.08, None)
+    assert model.functions == FunctionPrices.from_multiplication(0.08, 0.02, 0.02)
+    path.write_text(f"{OWN}[functions]\nmultiplication = 2.0\nevaluation = 3.0\n")
+    own = read_model(path).functions
+    assert (own.evaluation, own.multiplication, own.division) == (3.0, 2.0, 5 * 2.0 + 2 * 0.02)
+    path.write_text(OWN)
     assert choose_models(["int8", str(path)])[1] == model
 
 
@@ -209,6 +275,8 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
         ("[bits]", "[bit]", r"expected only title, .* got also bit"),
         ("[pj]\n", "[pj\n", "expected TOML, got something else"),
         ("bits = 4\n", "bits = 4\n[memory]\nword_bits = 64\nbytes = [2, 1]\npj = [1, 2]\n", "asce"),
+        ("bits = 4\n", "bits = 4\n[functions]\nlookup = 1\n", r"\[functions\]: expected only eval"),
+        ("bits = 4\n", "bits = 4\n[functions]\ndivision = 0\n", "division, a number above 0"),
         ("bits = 4\n", "bits = 4\n[memory]\nword_bits = 64\nbytes = 5\npj = [1]\n", "got 5"),
     ],
 )
@@ -246,6 +314,34 @@ def test_a_saving_is_claimed_only_where_all_models_agree() -> None:
     assert mixed.startswith("Whether it saves energy depends on the model: it pays against the FP")
     assert "under 1 of 2" in mixed
     assert "even a silent network would not" in mixed
+
+
+def test_every_model_prices_functions_by_its_source_and_our_rule() -> None:
+    for model in choose_models():
+        own = model.functions
+        wanted = FunctionPrices.from_multiplication(
+            own.multiplication, own.addition, own.comparison
+        )
+        assert own.evaluation == pytest.approx(wanted.evaluation)
+        assert own.division == pytest.approx(wanted.division)
+        assert own.multiplication == (3.7 if model.addition == 0.9 else 3.1)
+
+
+def test_the_verdict_says_what_spikes_do_and_what_function_units_cost() -> None:
+    # 300 additions; 25 multiply-adds and 10 multiplications of potentials are left.
+    assert verdict(measured(), None, [energy_of(measured(), HAND)])[1].endswith(
+        " Of its operations 89.55 % are additions that spikes cause."
+    )
+    x = measured(layers=(*measured().layers, GELU))
+    cheap = FunctionPrices(
+        evaluation=5.0, multiplication=2.0, division=3.0, addition=0.2, comparison=0.1
+    )
+    both = [energy_of(x, m) for m in (HAND, dataclasses.replace(HAND, functions=cheap))]
+    low, high = (100 * e / (692.5 + e) for e in (CURVES / 10, CURVES))
+    assert verdict(x, None, both)[1].endswith(
+        f" Of its operations {30000 / 386:.2f} % are additions that spikes cause; function units "
+        f"take {low:.2g} to {high:.2g} % of its energy."
+    )
 
 
 def test_the_other_sentences() -> None:

@@ -29,7 +29,7 @@ FOUND = content(measured_of(measured(), data()["data"]), MODELS)
 
 def test_json_has_a_version_and_holds_what_it_was_made_from() -> None:
     plain = json.loads(json.dumps(to_dict(FOUND)))
-    assert plain["schema"] == SCHEMA == "spikewright.report/2"
+    assert plain["schema"] == SCHEMA == "spikewright.report/3"
     (run,) = plain["runs"]
     assert LengthResult.from_dict(run["result"]) == measured().lengths[0]
     assert [e["model"] for e in run["energies"]] == ["fp32", "memory-int8"]
