@@ -163,7 +163,7 @@ class _Lowering:
         if node.op == "aten.round.default":
             bits = int(self.network.provenance["integer"]["input_bits"])
             half = self.top << (bits - 1)
-            settings = {"source": before.source, "bits": bits}
+            settings = self._source(before) | {"bits": bits}
             gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
             self._emit(
                 node, "input", (), (-half, half - self.top),
@@ -176,6 +176,10 @@ class _Lowering:
             self.fronts[node.name] = moved_front(self.graph, node, before)
         else:
             raise NoForm("in front of the network; do it to the inputs, outside the model")
+
+    def _source(self, before: Front) -> dict[str, Any]:
+        shape = own_shape(self.graph[before.source])
+        return {"source": before.source, "source_shape": shape}
 
     def _site(self, node: Node) -> None:
         site = self.network.sites[node.name]
@@ -195,7 +199,7 @@ class _Lowering:
         span = (-self.top if site.signed else 0, self.top)
         if node.op == ops.INPUT_SITE:
             before = self.fronts[node.inputs[0]]
-            settings = {"source": before.source, "signed": site.signed}
+            settings = self._source(before) | {"signed": site.signed}
             gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
             self._emit(
                 node, "encode", (), span, settings=settings,
@@ -244,8 +248,8 @@ class _Lowering:
     def _weighted(self, node: Node) -> None:
         x = self._value(node.inputs[0])
         weight = _whole(self.graph.params[node.args[1].name])
-        bias = node.args[2] if len(node.args) > 2 else None
-        total = None if bias is None else self.graph.params[bias.name]
+        added = node.args[2] if len(node.args) > 2 else None
+        total = None if added is None else self.graph.params[added.name]
         if node.op == ops.AFFINE:
             gain = self._broadcast(node, weight)
             scaled = self._emit(
@@ -255,18 +259,19 @@ class _Lowering:
             if total is not None:
                 self._bias(node, scaled, total)
             return
-        span = ranges.weighted(weight, (x.low, x.high), None if total is None else _whole(total))
-        step = None if total is None else self._per_step(total)
+        settings: dict[str, Any]
+        kind: Kind
         if node.op == "aten.linear.default":
             at = batch_axis(node.shape)
             if at is None or at.axis == len(node.shape or ()) - 1:
                 raise NoForm("across the samples of a batch")
-            settings = {"rows": math.prod(own_shape(node)[:-1])}
-            self._emit(node, "linear", (x,), span, settings=settings, weight=weight, bias=step)
-            return
-        windows = conv_windows(self.graph, node)
-        weight = weight if weight.ndim == 4 else weight.unsqueeze(2)
-        self._emit(node, "conv", (x,), span, settings=windows, weight=weight, bias=step)
+            kind, settings = "linear", {"rows": math.prod(own_shape(node)[:-1])}
+        else:
+            kind, settings = "conv", conv_windows(self.graph, node)
+            weight = weight if weight.ndim == 4 else weight.unsqueeze(2)
+        span = ranges.weighted(weight, (x.low, x.high), None if total is None else _whole(total))
+        bias = None if total is None else self._per_step(total)
+        self._emit(node, kind, (x,), span, settings=settings, weight=weight, bias=bias)
 
     def _pool(self, node: Node) -> None:
         x = self._value(node.inputs[0])

@@ -74,6 +74,15 @@ def _c(subject: Subject, folder: Path) -> Mapping[str, Any]:
     return {"ram_bytes": source.ram_bytes, "flash_bytes": source.flash_bytes, **source.facts}
 
 
+def _onnx(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """One ONNX model."""
+    from spikewright.exports.onnx_model import OPSET, onnx_model
+
+    model = onnx_model(subject.program)
+    (folder / "network.onnx").write_bytes(model.SerializeToString())
+    return {"opset": OPSET, "outputs": [output.name for output in model.graph.output]}
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
@@ -81,6 +90,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             Target("vectors", _vectors, needs_inputs=True),
             Target("integers", _integers),
             Target("c", _c),
+            Target("onnx", _onnx),
         )
     }
 )

@@ -76,7 +76,8 @@ def export(
         snn: A network that ``to_integer()`` returned: layered schedule, radix code, k = 2.
         folder: A folder that does not exist yet.
         to: ``"vectors"`` (the program, and every spike and potential for some inputs),
-            ``"integers"`` (the program alone) or ``"c"`` (one C99 file).
+            ``"integers"`` (the program alone), ``"c"`` (one C99 file) or ``"onnx"`` (integer
+            operators; with the extra ``onnx``).
         inputs: For golden vectors: inputs "batch *feature", or batches as a loader gives them, of
             which the first ``samples`` are taken.
         samples: How many inputs.
