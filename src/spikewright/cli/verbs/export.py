@@ -37,9 +37,9 @@ def export(
         images: How images become inputs.
         how: Where it runs, and what every verb takes.
     """
+    from spikewright.cli.items import batches, spread
     from spikewright.cli.networks import Subject
     from spikewright.cli.report import fit
-    from spikewright.cli.sources import batches, spread
     from spikewright.exports import export as write
     from spikewright.network import load
 
