@@ -81,7 +81,7 @@ def _rms_eps(w: Rewrite, x: Node, factor: Node) -> float | None:
         factor = w.graph[factor.args[0].name]
     eps = w.constant(found[1].args[1])
     axes, keep = found[2].args[1], [*found[2].args[2:], False][0]
-    last = tuple(a % len(shape_of(x)) for a in axes) == (len(shape_of(x)) - 1,)
+    last = axes in ((-1,), (len(shape_of(x)) - 1,))
     if factor is not x or not last or not keep or eps is None or eps.numel() != 1:
         return None
     return float(eps)
@@ -107,6 +107,8 @@ def _einsum(w: Rewrite) -> bool:
     left, one = _summed(w, left, one, two + out)
     right, two = _summed(w, right, two, one + out)
     sizes = {**_sizes(left, one), **_sizes(right, two)}
+    if any(sizes[c] != n for c, n in _sizes(left, one).items()):
+        return False  # an axis of size 1 that goes with a larger one
     inner = [c for c in one if c in two and c not in out]
     if inner:
         return w.finish(_contracted(w, (left, one), (right, two), out, sizes))
