@@ -212,7 +212,8 @@ def _results(
     if not found or constant:
         raise UnsupportedModuleError(
             f"{title}: expected a model that returns tensors made of its input, in tuples, lists "
-            f"or dictionaries, got {[str(leaf) for leaf in leaves]}. Return what is computed."
+            f"or dictionaries, got {[str(o) for o in constant or leaves]}. Return what is computed "
+            "and no cache (Hugging Face: config.use_cache = False)."
         )
 
     def rebuild(made: Any) -> Any:  # noqa: ANN401 - the model's own classes

@@ -121,7 +121,7 @@ def _index(w: Rewrite) -> bool:
     if len(places) != len(fixed):
         return False
     lengths = shape_of(x)[1 : len(indices)]
-    numbers = torch.zeros_like(torch.broadcast_tensors(*places)[0], dtype=torch.int64)
+    numbers = torch.zeros((), dtype=torch.int64)
     for place, length in zip(places, lengths, strict=True):
         numbers = numbers * length + place % length
     rest = shape_of(x)[len(indices) :]

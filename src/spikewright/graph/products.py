@@ -3,7 +3,8 @@
 
 A product that sums over an axis is ``matmul``, any other is ``mul`` with broadcasting: ``bmm``,
 ``mm``, ``baddbmm``, ``addmm``, ``addcmul`` and ``einsum`` of two values become these. A value times
-itself is ``square``, which is a function of one number.
+itself is ``square``, which is a function of one number; a root mean square norm that is written out
+is ``rms_norm``, a function of a group.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikewright.graph.build import Rewrite, Rule, shape_of
-from spikewright.graph.ir import Node
+from spikewright.graph.ir import Node, Ref
 from spikewright.graph.linear import equation_terms
 
 __all__ = ["PRODUCTS", "RULES"]
@@ -56,11 +57,34 @@ def _addcmul(w: Rewrite) -> bool:
 
 
 def _mul(w: Rewrite) -> bool:
-    """A value times itself."""
+    """A value times itself, or times what makes a root mean square norm of it."""
     left, right = (w.value(a) for a in w.node.args[:2])
-    if left is None or left is not right:
+    if left is None or right is None:
         return False
-    return w.finish(w.call("aten.square.default", left, shape=w.shape))
+    if left is right:
+        return w.finish(w.call("aten.square.default", left, shape=w.shape))
+    for x, factor in ((left, right), (right, left)):
+        eps = _rms_eps(w, x, factor)
+        if eps is not None:
+            size = (shape_of(x)[-1],)
+            return w.finish(w.call("aten.rms_norm.default", x, size, None, eps, shape=w.shape))
+    return False
+
+
+def _rms_eps(w: Rewrite, x: Node, factor: Node) -> float | None:
+    """Return ε if a factor is 1 / sqrt(mean(x²) + ε) over the last axis, else None."""
+    found = []
+    for op in ("rsqrt.default", "add.Tensor", "mean.dim", "square.default"):
+        if factor.op != f"aten.{op}" or not isinstance(factor.args[0], Ref):
+            return None
+        found.append(factor)
+        factor = w.graph[factor.args[0].name]
+    eps = w.constant(found[1].args[1])
+    axes, keep = found[2].args[1], [*found[2].args[2:], False][0]
+    last = axes in ((-1,), (len(shape_of(x)) - 1,))
+    if factor is not x or not last or not keep or eps is None or eps.numel() != 1:
+        return None
+    return float(eps)
 
 
 def _pow(w: Rewrite) -> bool:
@@ -83,6 +107,8 @@ def _einsum(w: Rewrite) -> bool:
     left, one = _summed(w, left, one, two + out)
     right, two = _summed(w, right, two, one + out)
     sizes = {**_sizes(left, one), **_sizes(right, two)}
+    if any(sizes[c] != n for c, n in _sizes(left, one).items()):
+        return False  # an axis of size 1 that goes with a larger one
     inner = [c for c in one if c in two and c not in out]
     if inner:
         return w.finish(_contracted(w, (left, one), (right, two), out, sizes))

@@ -2,6 +2,7 @@
 """Capture: what is refused, and that the caller's model is left as it was."""
 
 import copy
+from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +52,12 @@ def test_inputs_that_are_missing_are_told() -> None:
 def test_outputs_that_are_no_tensors_are_refused(fn: Callable[[Tensor], object]) -> None:
     with pytest.raises(UnsupportedModuleError, match="returns tensors"):
         capture(Says(fn), torch.rand(2, 4))
+
+
+def test_a_result_of_another_class_is_named() -> None:
+    """Such as the cache of a language model."""
+    with pytest.raises(UnsupportedModuleError, match=r"got \['deque'\]\. .*no cache"):
+        capture(Says(lambda x: (x, deque([x]))), torch.rand(2, 4))
 
 
 def test_control_flow_on_data_is_refused() -> None:

@@ -117,3 +117,26 @@ def test_an_encoder_layer_is_seen_layer_by_layer_and_its_fast_path_is_left_on() 
 def test_dropout_in_attention_that_is_always_on_stays_visible() -> None:
     graph = capture(Attention(dropout_p=0.5).eval(), torch.randn(4, 5, 8))
     assert any("dropout" in n.op or "bernoulli" in n.op for n in graph)
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [
+        lambda s, scores: scores + s.mask,
+        lambda s, scores: scores.masked_fill(s.mask < 0, float("-inf")),
+        lambda s, scores: torch.where(s.mask == 0, scores, -torch.inf),
+    ],
+)
+def test_infinity_in_a_mask_written_by_hand_becomes_a_finite_number(masked: Any) -> None:
+    class ByHand(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(8, 8)
+            self.register_buffer("mask", torch.zeros(5, 5).masked_fill(~TRIANGLE, -torch.inf))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.first(x)
+            return masked(self, y @ y.mT).softmax(-1) @ y
+
+    graph = check_rewritten(ByHand(), torch.randn(4, 5, 8))
+    assert all(bool(t.isfinite().all()) for t in graph.params.values())

@@ -93,3 +93,27 @@ def test_layers_with_constants_stay_layers() -> None:
         torch.randn(5, 3, 4, 6),
     )
     assert not products(graph)
+
+
+RMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "as in T5": lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-3),
+    "as in Llama": lambda x: (x * x).mean(-1, keepdim=True).add(1e-3).rsqrt() * x.float(),
+}
+
+
+@pytest.mark.parametrize("name", RMS)
+def test_a_norm_by_the_root_mean_square_is_a_function_of_a_group(name: str) -> None:
+    graph = check_rewritten(Two(lambda x, y: RMS[name](x)), torch.randn(5, 3, 4, 6))
+    assert [n.op for n in graph if ops.kind(n) == "analog"] == ["aten.rms_norm.default"]
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x, y: x * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-3),
+        lambda x, y: x * torch.rsqrt(x.pow(2).mean(-2, keepdim=True) + 1e-3),
+    ],
+)
+def test_another_factor_of_that_kind_is_no_norm(fn: Fn) -> None:
+    graph = check_rewritten(Two(fn), torch.randn(5, 3, 4, 6))
+    assert len(products(graph)) == 1
