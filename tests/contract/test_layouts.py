@@ -191,9 +191,9 @@ def test_a_published_detector_with_its_authors_channel_split(data_dir: Path) -> 
     missing = model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
     assert not missing.unexpected_keys
     assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys)
-    x = pictures(data_dir / "coco_train_128.npz", 12)
+    x = pictures(data_dir / "coco_train_128.npz", 24)
     snn = sw.convert(model.eval(), calibration=[x], T=16)
-    other = pictures(data_dir / "coco_val_dev.npz", 2)
+    other = pictures(data_dir / "coco_val_dev.npz", 4)
     with torch.no_grad():
         wanted = model(other)
     for found, one in zip(snn(other), wanted, strict=True):
