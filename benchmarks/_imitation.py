@@ -57,9 +57,9 @@ def imitation(coco: Coco, prepared: Prepared, limit: int | None) -> int:
             with torch.no_grad():
                 wanted = flat(exact(x.double()))
             rest = settle(snn, x.double()).outputs
-            most = max(
-                most, *(float((a - b).abs().max()) for a, b in zip(wanted, rest, strict=True))
-            )
+            pairs = list(zip(wanted, rest, strict=True))
+            equal += [torch.equal(a, b) for a, b in pairs]
+            most = max(most, *(float((a - b).abs().max()) for a, b in pairs))
             found += coco.boxes(nested(snn, rest), given)
         gap, scores, own = compared(coco, ann, found, annotations)
         ticks = sw.evaluate(snn, list(few.split(1)), task="outputs").lengths[0]
