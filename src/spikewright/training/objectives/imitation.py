@@ -22,9 +22,6 @@ from spikewright.training.sizes import check_sizes, resized
 
 __all__ = ["Imitation", "relative_error"]
 
-_LEAST = 0.01
-"""Share of an output's square that its error is held against at least."""
-
 
 @dataclass(frozen=True, eq=False)
 class Imitation(Objective):
@@ -33,10 +30,9 @@ class Imitation(Objective):
     For any task and any nesting of outputs. With S the network in training, O the original and o
     their outputs one by one, the loss of a batch is
 
-        Σ_o ||S_o(x) - O_o(x)||² / ||O_o(x) - mean O_o(x)||²
+        Σ_o ||S_o(x) - O_o(x)||² / ||O_o(x)||²
 
-    for each input of the batch, with the mean of each channel; see :func:`relative_error`. The
-    figure is what it leaves of 1 per output: 100 % is equality, 0 % no more than the means.
+    for each input of the batch. The figure is what it leaves of 1 per output: 100 % is equality.
     Batch norms keep the statistics of the original.
 
     Args:
@@ -98,19 +94,14 @@ class Imitation(Objective):
 
 
 def relative_error(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
-    """Return Σ ||found - wanted||² / ||wanted - mean||² over pairs of outputs.
-
-    Means are those of the channels (axis 1) over all else: what an output says is how it differs
-    from them, and maps of scores that are mostly far below 0 would hardly count otherwise. Where
-    all is about the mean, as of a single input, a hundredth of ||wanted||² is divided by.
+    """Return Σ ||found - wanted||² / ||wanted||² over pairs of outputs.
 
     Raises:
         ShapeError: If they are not as many, or of other shapes.
 
     Example:
-        >>> found, wanted = torch.tensor([[1.0], [1.0]]), torch.tensor([[3.0], [1.0]])
-        >>> float(relative_error([found], [wanted]))
-        2.0
+        >>> float(relative_error([torch.tensor([1.0, 1.0])], [torch.tensor([2.0, 1.0])]))
+        0.20000000298023224
     """
     shapes = [[tuple(t.shape) for t in some] for some in (found, wanted)]
     if shapes[0] != shapes[1]:
@@ -120,10 +111,7 @@ def relative_error(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
         )
     total = torch.zeros((), dtype=wanted[0].dtype, device=wanted[0].device)
     for one, other in zip(found, wanted, strict=True):
-        axes = [axis for axis in range(other.ndim) if axis != 1]
-        varies = (other - other.mean(axes, keepdim=True)).square().sum()
-        least = (_LEAST * other.square().sum()).clamp(min=torch.finfo(other.dtype).tiny)
-        size = torch.maximum(varies, least)
+        size = (other * other).sum().clamp(min=torch.finfo(other.dtype).tiny)
         total = total + ((one - other) ** 2).sum() / size
     return total
 
