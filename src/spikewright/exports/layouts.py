@@ -57,4 +57,5 @@ def where_from(graph: Graph, node: Node, names: Sequence[str]) -> Tensor:
         values.append(torch.arange(start, start + count, dtype=torch.float64).reshape(shape))
         start += count
     (moved,) = Program(graph, outputs=(node.name,), given=names)(*values)
-    return moved.reshape(own_shape(node)).to(torch.int64) - 1
+    index: Tensor = moved.reshape(own_shape(node)).to(torch.int64) - 1
+    return index

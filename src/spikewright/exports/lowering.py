@@ -5,11 +5,10 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.exports import ranges
-from spikewright.exports.check import check_network
+from spikewright.exports.building import Builder, whole
 from spikewright.exports.errors import NoForm
 from spikewright.exports.front import Front, moved_front
 from spikewright.exports.layouts import own_shape, sources, where_from
@@ -18,8 +17,7 @@ from spikewright.exports.windows import conv_windows, pool_windows
 from spikewright.graph import ops
 from spikewright.graph.batch import batch_axis, is_plain
 from spikewright.graph.ir import Node, Param
-from spikewright.graph.sites import flow
-from spikewright.network import LayeredTiming, SpikingNetwork, depths
+from spikewright.network import LayeredTiming, SpikingNetwork
 
 __all__ = ["lower"]
 
@@ -37,23 +35,8 @@ def lower(network: SpikingNetwork) -> IntegerProgram:
     return _Lowering(network).run()
 
 
-class _Lowering:
-    """The program so far.
-
-    Attributes:
-        made: Node to the value that holds what it gives.
-        fronts: Nodes in front of the network whose values are not whole numbers yet.
-    """
-
-    def __init__(self, network: SpikingNetwork) -> None:
-        code = check_network(network)
-        self.network, self.graph = network, network.graph
-        self.steps, self.top = code.steps, int(code.max_value)
-        self.depth, self.flow = depths(self.graph), flow(self.graph)
-        self.operations: dict[str, Operation] = {}
-        self.tensors: dict[str, Tensor] = {}
-        self.made: dict[str, Operation] = {}
-        self.fronts: dict[str, Front] = {}
+class _Lowering(Builder):
+    """Says of every operator what it becomes."""
 
     def run(self) -> IntegerProgram:
         refused: list[str] = []
@@ -115,48 +98,11 @@ class _Lowering:
         elif kind == "add":
             self._add(node)
         elif node.op == ops.SCALE:
-            self._scale(node, self._value(name))
+            self.scale(node, self.value(name))
         elif kind == "mixing":
-            self._sum(node, self._value(name))
+            self._sum(node, self.value(name))
         else:
             raise NoForm("between layers")
-
-    def _value(self, name: str) -> Operation:
-        if name in self.fronts:
-            raise NoForm("of the input before it is rounded; do it outside the model")
-        return self.made[name]
-
-    def _emit(
-        self,
-        node: Node,
-        kind: Kind,
-        inputs: tuple[Operation, ...],
-        span: ranges.Range,
-        *,
-        name: str = "",
-        shape: tuple[int, ...] | None = None,
-        settings: dict[str, Any] | None = None,
-        **tensors: Tensor | None,
-    ) -> Operation:
-        """Append an operation, which from now on is what the node gives."""
-        name = name or node.name
-        roles = {role: f"{name}/{role}" for role, t in tensors.items() if t is not None}
-        self.tensors.update({roles[r]: t.contiguous() for r, t in tensors.items() if t is not None})
-        made = Operation(
-            name=name,
-            kind=kind,
-            inputs=tuple(o.name for o in inputs),
-            shape=own_shape(node) if shape is None else shape,
-            low=span[0],
-            high=span[1],
-            depth=self.depth[node.name],
-            settings=settings or {},
-            tensors=roles,
-            place=node.where(),
-        )
-        self.operations[name] = made
-        self.made[node.name] = made
-        return made
 
     def _front(self, node: Node, kind: ops.Kind, before: Front) -> None:
         """Follow the input up to where it is rounded; nothing else may be done to it."""
@@ -165,12 +111,12 @@ class _Lowering:
             half = self.top << (bits - 1)
             settings = self._source(before) | {"bits": bits}
             gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
-            self._emit(
+            self.emit(
                 node, "input", (), (-half, half - self.top),
-                settings=settings, index=before.index, **gains,
+                settings=settings, index=before.index, many=gains,
             )  # fmt: skip
         elif node.op == ops.SCALE:
-            gain = self._broadcast(node, self.graph.params[node.params[0]].double())
+            gain = self.broadcast(node, self.graph.params[node.params[0]].double())
             self.fronts[node.name] = before.scaled(gain)
         elif kind == "layout":
             self.fronts[node.name] = moved_front(self.graph, node, before)
@@ -183,30 +129,31 @@ class _Lowering:
 
     def _site(self, node: Node) -> None:
         site = self.network.sites[node.name]
+        settings: dict[str, Any]
         if node.op == ops.ANALOG_RELAY:
             raise NoForm("; convert without analog relays")
         if node.op == ops.READOUT:
-            x = self._value(node.inputs[0])
+            x = self.value(node.inputs[0])
             units = [u for u in self.graph.users()[node.name] if u.op == ops.SCALE]
-            unit = self._broadcast(node, self.graph.params[units[0].params[0]]) if units else None
+            unit = self.broadcast(node, self.graph.params[units[0].params[0]]) if units else None
             outputs = self.graph.outputs
             named = [outputs.index(n.name) for n in (node, *units) if n.name in outputs]
             settings = {"output": named[0] if named else None}
-            self._emit(node, "readout", (x,), (x.low, x.high), settings=settings, unit=unit)
+            self.emit(node, "readout", (x,), (x.low, x.high), settings=settings, unit=unit)
             return
-        threshold = self._broadcast(node, site.threshold.double())
-        pre_bias = self._broadcast(node, site.pre_bias.double())
+        threshold = self.broadcast(node, site.threshold.double())
+        pre_bias = self.broadcast(node, site.pre_bias.double())
         span = (-self.top if site.signed else 0, self.top)
         if node.op == ops.INPUT_SITE:
             before = self.fronts[node.inputs[0]]
             settings = self._source(before) | {"signed": site.signed}
             gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
-            self._emit(
+            self.emit(
                 node, "encode", (), span, settings=settings,
-                index=before.index, threshold=threshold, pre_bias=pre_bias, **gains,
+                index=before.index, threshold=threshold, pre_bias=pre_bias, many=gains,
             )  # fmt: skip
             return
-        x, threshold, pre_bias = self._value(node.inputs[0]), _whole(threshold), _whole(pre_bias)
+        x, threshold, pre_bias = self.value(node.inputs[0]), whole(threshold), whole(pre_bias)
         start = ranges.hull(pre_bias)
         if site.signed:
             start = (-start[1], start[1])
@@ -214,7 +161,7 @@ class _Lowering:
         highest = int(threshold.max()) << (self.steps - 1)
         register = (min(potential[0], -highest * site.signed), max(potential[1], highest))
         settings = {"signed": site.signed, "potential": potential, "register": register}
-        self._emit(
+        self.emit(
             node, "fire", (x,), span, settings=settings, threshold=threshold, pre_bias=pre_bias
         )
 
@@ -223,7 +170,7 @@ class _Lowering:
         if any(self.graph.params[p].is_floating_point() for p in node.params):
             raise NoForm("of a constant; add it as a bias")
         index, shape = where_from(self.graph, node, names), own_shape(node)
-        read = [self._value(name) for name in names]
+        read = [self.value(name) for name in names]
         flat, starts = index.flatten(), [0]
         for operation in read:
             starts.append(starts[-1] + operation.size)
@@ -238,26 +185,26 @@ class _Lowering:
                 lost = sum(read[j].size for j in range(i) if j not in used)
                 shift = torch.where(flat >= starts[i], lost, shift)
             flat, read = torch.where(flat >= 0, flat - shift, -1), [read[i] for i in used]
-        span = ranges.Range((min(o.low for o in read), max(o.high for o in read)))
+        span = (min(o.low for o in read), max(o.high for o in read))
         total = sum(o.size for o in read)
         if torch.equal(flat, torch.arange(total)):
-            self._emit(node, "reshape" if len(read) == 1 else "concat", tuple(read), span)
+            self.emit(node, "reshape" if len(read) == 1 else "concat", tuple(read), span)
         else:
-            self._emit(node, "gather", tuple(read), span, index=flat.reshape(shape))
+            self.emit(node, "gather", tuple(read), span, index=flat.reshape(shape))
 
     def _weighted(self, node: Node) -> None:
-        x = self._value(node.inputs[0])
-        weight = _whole(self.graph.params[node.args[1].name])
+        x = self.value(node.inputs[0])
+        weight = whole(self.graph.params[node.args[1].name])
         added = node.args[2] if len(node.args) > 2 else None
         total = None if added is None else self.graph.params[added.name]
         if node.op == ops.AFFINE:
-            gain = self._broadcast(node, weight)
-            scaled = self._emit(
+            gain = self.broadcast(node, weight)
+            scaled = self.emit(
                 node, "scale", (x,), ranges.multiplied(gain, (x.low, x.high)),
                 name=f"{node.name}/gain", gain=gain,
             )  # fmt: skip
             if total is not None:
-                self._bias(node, scaled, total)
+                self.bias(node, scaled, total)
             return
         settings: dict[str, Any]
         kind: Kind
@@ -269,19 +216,19 @@ class _Lowering:
         else:
             kind, settings = "conv", conv_windows(self.graph, node)
             weight = weight if weight.ndim == 4 else weight.unsqueeze(2)
-        span = ranges.weighted(weight, (x.low, x.high), None if total is None else _whole(total))
-        bias = None if total is None else self._per_step(total)
-        self._emit(node, kind, (x,), span, settings=settings, weight=weight, bias=bias)
+        span = ranges.weighted(weight, (x.low, x.high), None if total is None else whole(total))
+        bias = None if total is None else self.per_step(total)
+        self.emit(node, kind, (x,), span, settings=settings, weight=weight, bias=bias)
 
     def _pool(self, node: Node) -> None:
-        x = self._value(node.inputs[0])
+        x = self.value(node.inputs[0])
         if not self.flow[node.inputs[0]].train:
             raise NoForm("of other values than spikes")
         if node.op == "aten.amax.default":
             x, settings = self._all_of_axes(node, x)
         else:
             settings = pool_windows(self.graph, node)
-        self._emit(node, "max", (x,), (x.low, x.high), settings=settings)
+        self.emit(node, "max", (x,), (x.low, x.high), settings=settings)
 
     def _all_of_axes(self, node: Node, x: Operation) -> tuple[Operation, dict[str, Any]]:
         """Bring the axes that a maximum is taken over to the end; return them as one window."""
@@ -290,7 +237,7 @@ class _Lowering:
         size = math.prod(x.shape[i] for i in axes)
         index = torch.arange(x.size).reshape(x.shape).permute(*rest, *axes).reshape(-1, 1, size)
         if not torch.equal(index.flatten(), torch.arange(x.size)):
-            x = self._emit(
+            x = self.emit(
                 node, "gather", (x,), (x.low, x.high),
                 name=f"{node.name}/moved", shape=tuple(index.shape), index=index,
             )  # fmt: skip
@@ -315,56 +262,26 @@ class _Lowering:
         minus = node.op == "aten.sub.Tensor"
         first, second = node.args[:2]
         if ops.is_constant_add(node):
-            x = self._value(node.inputs[0])
+            x = self.value(node.inputs[0])
             if isinstance(first, Param):
-                x = self._minus(node, x) if minus else x
-                self._bias(node, x, self.graph.params[first.name])
+                x = self.minus(node, x) if minus else x
+                self.bias(node, x, self.graph.params[first.name])
             else:
                 number = (
                     self.graph.params[second.name]
                     if isinstance(second, Param)
                     else torch.tensor(float(second))
                 )
-                self._bias(node, x, -number if minus else number)
+                self.bias(node, x, -number if minus else number)
             return
-        a, b = self._value(first.name), self._value(second.name)
-        b = self._minus(node, b) if minus else b
-        a, b = (self._expanded(node, o, f"{node.name}/{i}") for i, o in enumerate((a, b)))
-        self._emit(node, "add", (a, b), ranges.added(((a.low, a.high), (b.low, b.high))))
-
-    def _minus(self, node: Node, x: Operation) -> Operation:
-        return self._emit(
-            node, "scale", (x,), (-x.high, -x.low),
-            name=f"{node.name}/minus", shape=x.shape, gain=torch.tensor(-1),
-        )  # fmt: skip
-
-    def _expanded(self, node: Node, x: Operation, name: str) -> Operation:
-        """Repeat a value so that it has the shape of a sum that it enters."""
-        shape = own_shape(node)
-        if x.shape == shape:
-            return x
-        index = torch.arange(x.size).reshape(x.shape).expand(shape)
-        return self._emit(node, "gather", (x,), (x.low, x.high), name=name, index=index)
-
-    def _bias(self, node: Node, x: Operation, total: Tensor) -> None:
-        bias = self._broadcast(node, self._per_step(total))
-        x = self._expanded(node, x, f"{node.name}/0")
-        span = ranges.added(((x.low, x.high), ranges.hull(bias * self.top)))
-        self._emit(node, "bias", (x,), span, bias=bias)
-
-    def _scale(self, node: Node, x: Operation) -> None:
-        gain = self._broadcast(node, self.graph.params[node.params[0]])
-        if self.flow[node.name].prefix:  # a number of the input stands for a whole train of it
-            gain = gain / self.top
-        gain = _whole(gain)
-        if bool((gain == 1).all()):
-            self.made[node.name] = x
-            return
-        self._emit(node, "scale", (x,), ranges.multiplied(gain, (x.low, x.high)), gain=gain)
+        a, b = self.value(first.name), self.value(second.name)
+        b = self.minus(node, b) if minus else b
+        a, b = (self.expanded(node, o, f"{node.name}/{i}") for i, o in enumerate((a, b)))
+        self.emit(node, "add", (a, b), ranges.added(((a.low, a.high), (b.low, b.high))))
 
     def _sum(self, node: Node, x: Operation) -> None:
         if node.op == ops.WINDOW_SUM:
-            matrices = [_whole(self.graph.params[p]) for p in node.params]
+            matrices = [whole(self.graph.params[p]) for p in node.params]
             axes = list(range(len(x.shape) - len(matrices), len(x.shape)))
         elif node.op == "aten.sum.dim_IntList":
             axes = self._axes(node)
@@ -374,23 +291,4 @@ class _Lowering:
         settings = {"axes": tuple(axes)}
         named = {f"axis{a}": m for a, m in zip(axes, matrices, strict=True)}
         span = ranges.covered(matrices, (x.low, x.high))
-        self._emit(node, "sum", (x,), span, settings=settings, **named)
-
-    def _per_step(self, total: Tensor) -> Tensor:
-        """Return the bias of one step of what the graph adds over a train."""
-        return _whole(total / self.top)
-
-    def _broadcast(self, node: Node, value: Tensor) -> Tensor:
-        """Return a tensor as it broadcasts with a value for one sample."""
-        shape = node.shape or ()
-        if value.numel() == 1:
-            return value.reshape(())
-        return value.squeeze(0) if is_plain(shape) and value.ndim == len(shape) else value
-
-
-def _whole(value: Tensor) -> Tensor:
-    """Return a tensor of whole numbers as int64."""
-    whole = value.to(torch.int64)
-    if not bool((whole == value).all()):
-        raise NoForm("with numbers that are not whole; this is a fault, please report it")
-    return whole
+        self.emit(node, "sum", (x,), span, settings=settings, many=named)

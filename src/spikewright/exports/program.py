@@ -69,11 +69,7 @@ class Operation:
 
     @property
     def bits(self) -> int:
-        """Bits of a register for its value, its sign included if it can be negative.
-
-        For a population it is the register of the potential, which is compared with the threshold
-        times 2^(steps-1).
-        """
+        """Bits of a register for its total, sign included; of a population, for its potential."""
         low, high = self.settings.get("potential", (self.low, self.high))
         return bits_of(low, high)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from spikewright.errors import ConfigError
 from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.program import IntegerProgram
@@ -39,12 +40,10 @@ class Target:
     Attributes:
         name: Its name, as ``--to`` takes it.
         write: Writes the files and returns facts for the manifest.
-        needs_inputs: Whether inputs have to be given.
     """
 
     name: str
     write: Callable[[Subject, Path], Mapping[str, Any]]
-    needs_inputs: bool = False
 
 
 def _integers(subject: Subject, folder: Path) -> Mapping[str, Any]:
@@ -57,7 +56,7 @@ def _integers(subject: Subject, folder: Path) -> Mapping[str, Any]:
 def _vectors(subject: Subject, folder: Path) -> Mapping[str, Any]:
     """The program, and what everything in it must be for some inputs."""
     if subject.x is None:
-        return {}
+        raise ConfigError("export: expected inputs for golden vectors, got none. Pass inputs=.")
     _integers(subject, folder)
     vectors = golden_vectors(subject.network, subject.program, subject.x)
     write_tensors(folder / "vectors.safetensors", vectors)
@@ -87,7 +86,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
         for t in (
-            Target("vectors", _vectors, needs_inputs=True),
+            Target("vectors", _vectors),
             Target("integers", _integers),
             Target("c", _c),
             Target("onnx", _onnx),

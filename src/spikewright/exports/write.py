@@ -95,8 +95,6 @@ def export(
     if to not in TARGETS:
         raise unknown_name("export: target", to, TARGETS)
     target = TARGETS[to]
-    if target.needs_inputs and inputs is None:
-        raise ConfigError(f"export: expected inputs for {to}, got none. Pass inputs=.")
     program = lower(snn)
     x = None if inputs is None else _first(inputs, samples)
     path = Path(folder)

@@ -68,7 +68,7 @@ def test_an_unknown_target_and_missing_inputs_are_told(made: Made, tmp_path: Pat
     snn, x = made(Deep)
     with pytest.raises(UnknownNameError, match="Did you mean 'vectors'"):
         sw.export(snn, tmp_path / "out", to="vector")
-    with pytest.raises(ConfigError, match="expected inputs for vectors, got none"):
+    with pytest.raises(ConfigError, match="expected inputs for golden vectors, got none"):
         sw.export(snn, tmp_path / "out", to="vectors")
     with pytest.raises(ConfigError, match="expected at least one, got none"):
         sw.export(snn, tmp_path / "out", to="vectors", inputs=[])

@@ -80,6 +80,27 @@ def test_bits_hold_the_ends_of_a_range_and_no_more() -> None:
         assert bits_of(0, (1 << bits) - 1) == bits
 
 
+class Two(nn.Module):
+    """Two inputs, of which one is moved before a layer reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 4), nn.Linear(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        z: Tensor = self.c(F.relu(self.a(x.transpose(1, 2).flatten(1)) + self.b(y)))
+        return z
+
+
+def test_networks_of_several_inputs_are_replayed(replay: ModuleType, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = (torch.randn(16, 2, 3), torch.randn(16, 5))
+    snn = sw.convert(Two().eval(), T=4, calibration=[x]).to_integer()
+    sw.export(snn, tmp_path / "v", to="vectors", inputs=x, samples=7)
+    assert replay.main(tmp_path / "v") == 0
+    assert {o.settings["source"] for o in lower(snn).of_kind("input")} == {"x", "y"}
+
+
 @pytest.mark.parametrize(
     ("role", "by"), [("weight", 1), ("bias", 1), ("threshold", 1), ("gain", 1), ("pre_bias", 99)]
 )

@@ -50,7 +50,7 @@ def export(
     if data is not None:
         items = spread(Subject(network).inputs(data, images), samples, "--samples")
         x = next(iter(batches(items, options.DataOptions(batch_size=samples))))[0]
-    found = write(network, output, to=to, inputs=x, samples=samples)
+    found = write(network, output, to=to, inputs=x, samples=20 if x is None else len(x))
     terminal.result(
         f"{fit(found.table())}\n\nwritten: {output}",
         {"schema": "spikewright.export/1", "output": str(output), **found.manifest},

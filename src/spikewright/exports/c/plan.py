@@ -4,8 +4,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from spikewright.exports.program import IntegerProgram, Operation
 
 __all__ = ["Buffer", "Layer", "Plan", "c_type", "plan"]
@@ -170,5 +168,7 @@ def _gap(taken: Sequence[tuple[int, int]], size: int) -> int:
 
 
 def _wide(operations: Sequence[Operation]) -> bool:
-    ends = [e for o in operations for e in (o.low, o.high, *o.settings.get("register", ()))]
-    return max(ends) > torch.iinfo(torch.int32).max or min(ends) < -torch.iinfo(torch.int32).max
+    ends: list[int] = [
+        e for o in operations for e in (o.low, o.high, *o.settings.get("register", ()))
+    ]
+    return max(max(ends), -min(ends)) >= 1 << 31
