@@ -132,7 +132,9 @@ class _Block:
         self.known = [torch.cat(values) for values in zip(*(k for k, _ in held), strict=True)]
         self.own = [torch.cat(values) for values in zip(*(o for _, o in held), strict=True)]
         self.samples = len(self.known[0])
-        parts = [known for known, _ in walk.pairs(*view.outputs)]
+        wanted = walk.program(draft.original, view.outputs, walk.activate)
+        with torch.no_grad():
+            parts = [wanted(*known) for known, _ in held]
         self.wanted = [torch.cat(values) for values in zip(*parts, strict=True)]
         self.power = [
             float(w.var()) if w.numel() > 1 and float(w.var()) else 1.0 for w in self.wanted

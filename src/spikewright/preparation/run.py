@@ -45,6 +45,7 @@ def prepare(
     layers = {n.name for n in _layers(draft.graph)}
     least = [s.layers for s in steps if isinstance(s, BlockStep)]
     parts = blocks(walk, max(least)) if least else [(n,) for n in draft.graph]
+    since: list[Node] = []  # operators behind the walk's place
     for part in track(parts, "preparing", show=progress):
         for node in part:
             for step in steps:
@@ -53,12 +54,14 @@ def prepare(
                 elif node.op in ops.SPIKING_OPS:
                     step.at_site(SiteView(walk, draft.graph[node.name]))
         if least:
-            block = tuple(draft.graph[n.name] for n in part)
+            since += part
+            block = tuple(draft.graph[n.name] for n in since)
             for step in steps:
                 if isinstance(step, BlockStep):
-                    step.at_block(BlockView(walk, block, ends(walk, part)))
-        if least or part[0].name in layers or part[0].op in ops.SPIKING_OPS:
-            walk.advance(walk.place(part[-1].name) + 1)
+                    step.at_block(BlockView(walk, block, ends(walk, block)))
+        done = least or part[0].name in layers or part[0].op in ops.SPIKING_OPS
+        if done and walk.advance(walk.place(part[-1].name) + 1):
+            since = []
     return draft
 
 

@@ -12,6 +12,7 @@ from spikewright.cli.options import MethodOptions, given
 from spikewright.errors import SpikewrightError
 from spikewright.methods.setting_values import typed
 from spikewright.methods.spikeconverter import SpikeConverter
+from spikewright.preparation import Bias, Refit
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,9 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
         ({"scale": "percentile", "percentile": 99.0}, SpikeConverter(scale=Percentile(99.0))),
         ({"analog_relay": ("a", "re:b")}, SpikeConverter(analog_relays=("a", "re:b"))),
         ({"set": ("extra-step=true", "k=none")}, SpikeConverter(extra_step=True, k=None)),
+        ({"prepare": ("auto",)}, SpikeConverter(prepare="auto")),
+        ({"prepare": ("bias", "refit")}, SpikeConverter(prepare=(Bias(), Refit()))),
+        ({"set": ("prepare=['bias', 'refit']",)}, SpikeConverter(prepare=(Bias(), Refit()))),
         ({"set": ("analog_relays=['a']",)}, SpikeConverter(analog_relays=("a",))),
         ({"set": ("input=encoded", "k=2")}, SpikeConverter(input="encoded", k=2.0)),
     ],

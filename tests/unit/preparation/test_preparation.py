@@ -11,7 +11,16 @@ import spikewright as sw
 from spikewright.calibration import Max
 from spikewright.errors import ConfigError, UnknownNameError
 from spikewright.methods import Prepared, configure
-from spikewright.preparation import Bias, Reconstruct, Refit, Scales, Step, preparation_of, steps
+from spikewright.preparation import (
+    Bias,
+    Reconstruct,
+    Refit,
+    Scales,
+    Step,
+    preparation_of,
+    steps,
+    walk,
+)
 from spikewright.preparation.views import LayerView
 
 
@@ -215,3 +224,18 @@ def test_what_no_held_out_input_likes_is_not_done(model: nn.Module) -> None:
     assert snn.prepared_by == ()
     assert "prepared    no, on 32 calibration inputs without labels" in snn.summary()
     assert "none: outputs differ on 4 inputs held out by none" in snn.summary()
+
+
+@pytest.mark.parametrize("way", ["bias", "refit", "reconstruct"])
+def test_what_does_not_fit_into_memory_is_computed_again(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    step = Reconstruct(steps=4, layers=1) if way == "reconstruct" else way
+    roomy = sw.convert(prepared, T=3, prepare=step)
+    monkeypatch.setattr(walk, "HELD_BYTES", 0)
+    tight = sw.convert(prepared, T=3, prepare=step)
+    assert roomy.provenance["preparation"]["report"].keys() == {way}
+    if way != "reconstruct":  # whose blocks are then as long as the network in front
+        for name, tensor in roomy.graph.params.items():
+            torch.testing.assert_close(tight.graph.params[name], tensor, rtol=1e-3, atol=1e-4)
+    assert sw.verify(tight, _inputs(4, 3)).agrees
