@@ -175,7 +175,8 @@ class Collector:
                 "calibration: expected at least one batch, got none. An iterator can be read only "
                 "once; pass a list or a DataLoader."
             )
-        return Statistics(self._observers, self._samples)
+        seen = {n: o for n, o in self._observers.items() if not o.is_empty}  # tokens have no range
+        return Statistics(seen, self._samples)
 
     def _site(self, node: Node, x: Tensor, overwrite: bool) -> Tensor:
         x = activate(node, x, overwrite)

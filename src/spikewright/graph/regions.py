@@ -137,9 +137,8 @@ class _Regions:
             shared = any(a.sources & b.sources for a in live for b in live if a is not b)
             alone = not wires and (len(functions) == 1 or kind == "layout")
             spiking = node.name in self._wanted and kind in ("layout", "add", "pool")
-            if kind == "pool" or not (alone or shared):
-                if spiking:
-                    return Part("wire", frozenset({node.name}), weighted=kind == "add")
+            if (kind == "pool" or not (alone or shared)) and spiking:
+                return Part("wire", frozenset({node.name}), weighted=kind == "add")
             return self._function(live)
         own = frozenset({node.name})
         if kind == "weighted" or node.op == ops.SCALE or ops.is_constant_add(node):

@@ -92,7 +92,7 @@ def outputs_error(draft: Draft, inputs: Sequence[Tensor]) -> float:
         else:
             left = wanted - 2.0 * both + found
         shares.append(max(0.0, left) / max(wanted, 1e-30))
-    return sum(shares) / max(1, len(shares))
+    return float(sum(shares)) / max(1, len(shares))
 
 
 def _products(wanted: Tensor, found: Tensor) -> Tensor:
