@@ -69,9 +69,9 @@ def _names(text: str) -> frozenset[str]:
 
 
 _MOVES = _names(
-    "clone detach alias contiguous positive broadcast_to expand_as narrow tile concat hstack vstack "
-    "movedim moveaxis swapaxes tril triu type_as to _to_copy split unbind zeros_like ones_like "
-    "full_like new_zeros new_ones new_full"
+    "clone detach alias contiguous positive broadcast_to expand_as narrow tile concat hstack "
+    "vstack movedim moveaxis swapaxes tril triu type_as to _to_copy split unbind zeros_like "
+    "ones_like full_like new_zeros new_ones new_full"
 )
 _GIVEN = _names(
     "embedding index gather take take_along_dim index_select index_put index_fill scatter "
