@@ -5,9 +5,9 @@
 
 Networks: ``vit_mnist`` (pre-norm, GELU), ``vit_cifar`` (post-norm, ReLU), ``darknet_tiny``
 (LeakyReLU) and ``minilm``, a BERT whose folder of weights must be given. Calibrated on 512 training
-inputs at most. Drops are in points against the ANN on the same inputs; "time" is the collapsed simulator's
-over the model's own, both on the same threads, the median of three alternating runs. Exit code 1 if
-a claim is missed.
+inputs at most. Drops are in points against the ANN on the same inputs; "time" is the collapsed
+simulator's over the model's own, both on the same threads, the median of three alternating runs.
+Exit code 1 if a claim is missed.
 """
 
 import argparse
