@@ -12,6 +12,7 @@ from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.program import IntegerProgram
 from spikewright.exports.vectors import golden_vectors
+from spikewright.exports.verilog import LANES, verilog_source
 from spikewright.graph.ir import Inputs
 from spikewright.network import SpikingNetwork
 
@@ -26,11 +27,13 @@ class Subject:
         network: The network in integers.
         program: Its program.
         x: Inputs for golden vectors, if there are any.
+        lanes: Channels that a layer in Verilog computes at once, at most.
     """
 
     network: SpikingNetwork
     program: IntegerProgram
     x: Inputs | None = None
+    lanes: int = LANES
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,14 @@ def _onnx(subject: Subject, folder: Path) -> Mapping[str, Any]:
     return {"opset": OPSET, "outputs": [output.name for output in model.graph.output]}
 
 
+def _verilog(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """Verilog, its tables and a bench."""
+    source = verilog_source(subject.program, subject.lanes)
+    for name, text in source.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return source.facts
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
@@ -90,6 +101,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             Target("integers", _integers),
             Target("c", _c),
             Target("onnx", _onnx),
+            Target("verilog", _verilog),
         )
     }
 )

@@ -17,6 +17,7 @@ from spikewright.exports.folder import new_folder, write_manifest
 from spikewright.exports.lowering import lower
 from spikewright.exports.program import IntegerProgram
 from spikewright.exports.targets import TARGETS, Subject
+from spikewright.exports.verilog import LANES
 from spikewright.graph.ir import Inputs
 from spikewright.network import SpikingNetwork
 
@@ -69,6 +70,7 @@ def export(
     to: str,
     inputs: Inputs | Iterable[Any] | None = None,
     samples: int = SAMPLES,
+    lanes: int = LANES,
 ) -> Exported:
     """Write a network in integers for other tools; docs/exports.md says what is in the files.
 
@@ -76,11 +78,12 @@ def export(
         snn: A network that ``to_integer()`` returned: layered schedule, radix code, k = 2.
         folder: A folder that does not exist yet.
         to: ``"vectors"`` (the program, and every spike and potential for some inputs),
-            ``"integers"`` (the program alone), ``"c"`` (one C99 file) or ``"onnx"`` (integer
-            operators; with the extra ``onnx``).
+            ``"integers"`` (the program alone), ``"c"`` (one C99 file), ``"onnx"`` (integer
+            operators; with the extra ``onnx``) or ``"verilog"``.
         inputs: For golden vectors: inputs "batch *feature", or batches as a loader gives them, of
             which the first ``samples`` are taken.
         samples: How many inputs.
+        lanes: For Verilog: channels that a layer computes at once, at most.
 
     Returns:
         What was written.
@@ -97,9 +100,11 @@ def export(
     target = TARGETS[to]
     program = lower(snn)
     x = None if inputs is None else _first(inputs, samples)
+    if lanes < 1:
+        raise ConfigError(f"lanes: expected at least 1, got {lanes}.")
     path = Path(folder)
     with new_folder(path) as place:
-        facts = target.write(Subject(snn, program, x), place)
+        facts = target.write(Subject(snn, program, x, lanes), place)
         manifest = write_manifest(
             place,
             {

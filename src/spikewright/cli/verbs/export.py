@@ -30,7 +30,7 @@ def export(
     Args:
         snn: A saved network; one in floating point is rounded first, as convert --integer does.
         to: What to write: vectors (the integer program, and every spike and potential for some
-            inputs), integers (the program alone), c (one C99 file) or onnx.
+            inputs), integers (the program alone), c (one C99 file), onnx or verilog.
         output: Where to write; a folder that does not exist yet.
         data: Inputs of golden vectors, for --to vectors. random: noise of the right shape.
         samples: How many of them, evenly spread over the set. [default: 20]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spikewright.exports.program import IntegerProgram, Operation
 
-__all__ = ["Buffer", "Layer", "Plan", "c_type", "plan"]
+__all__ = ["Buffer", "Layer", "Plan", "c_type", "kept_values", "plan"]
 
 _ELEMENTWISE = ("scale", "bias", "add", "fire", "readout")
 _FROM_OUTSIDE = ("input", "encode")
@@ -67,7 +67,7 @@ class Plan:
 
 def plan(program: IntegerProgram) -> Plan:
     """Decide what is kept. Potentials never are: a neuron fires as soon as its sum is there."""
-    kept = _kept(program)
+    kept = kept_values(program)
     needs = {o.name: _needs(program, o, kept) for o in program.operations if o.name in kept}
     layers = [o for o in program.operations if o.name in kept and o.kind not in _FROM_OUTSIDE]
     position = {o.name: i for i, o in enumerate(layers)}
@@ -123,7 +123,7 @@ def c_type(low: int, high: int, least: int = 8) -> str:
     raise OverflowError(f"{low} to {high} do not fit into 64 bits")
 
 
-def _kept(program: IntegerProgram) -> set[str]:
+def kept_values(program: IntegerProgram) -> set[str]:
     """Return what has to lie in memory: trains, and what is read at other places or twice."""
     kept = {o.name for o in program.operations if o.is_train or o.kind in ("input", "readout")}
     readers = program.readers()
