@@ -71,15 +71,16 @@ def images(name: str, lengths: tuple[int, ...], ways: list[str], calibration: in
             snn = sw.convert(prepared, T=T, prepare=steps(way))
             seconds = time.perf_counter() - start
             result = sw.evaluate(snn, chosen.test(), reference=chosen.model)
-            ann, own = 100 * (result.reference_accuracy or 0.0), 100 * (result.accuracy or 0.0)
+            ann, last = 100 * (result.reference_accuracy or 0.0), result.lengths[-1]
+            own = 100 * (last.accuracy() or 0.0)
             aim = DROPS.get(name, {}).get(T) if way == "auto" else None
             met = aim is None or ann - own <= aim + 1e-6
             missed += not met
             rows.append(
                 [
                     *(name, f"{T}", way, f"{ann:.2f}", f"{own:.2f}", f"{ann - own:+.2f}"),
-                    f"{100 * (result.agreement or 0.0):.1f} %",
-                    f"{result.lengths[-1].spikes_per_neuron:.3f}",
+                    f"{100 * (last.agreement() or 0.0):.1f} %",
+                    f"{last.spikes_per_neuron:.3f}",
                     "" if aim is None else f"{aim} {'met' if met else 'MISSED'}",
                     f"{seconds:.0f}",
                 ]
