@@ -51,7 +51,7 @@ class Deep(nn.Module):
         return y
 
 
-SHAPES: dict[type[nn.Module], tuple[int, ...]] = {Wide: (2, 9, 8), Deep: (2, 12)}
+SHAPES: dict[str, tuple[int, ...]] = {"Wide": (2, 9, 8), "Deep": (2, 12), "Small": (2, 8, 7)}
 Made = Callable[..., tuple[SpikingNetwork, Tensor]]
 
 
@@ -61,7 +61,7 @@ def made() -> Made:
 
     def make(model: type[nn.Module], *, integer: bool = True, **options: object):  # noqa: ANN202
         torch.manual_seed(3)
-        x = torch.randn(24, *SHAPES[model])
+        x = torch.randn(24, *SHAPES[model.__name__])
         snn = sw.convert(model().eval(), calibration=x, **{"T": 5, **options})
         return (snn.to_integer() if integer else snn), x
 

@@ -147,7 +147,7 @@ def _as_conv(program: IntegerProgram, o: Operation) -> tuple[Tensor, dict[str, A
         raise NoForm(f"{o.place}: sums over other axes than rows and columns of maps")
     size = (before[0], 1 if len(before) == 2 else before[1], before[-1])
     spatial = {len(before) - 2 + k: k for k in (0, 1) if len(before) - 2 + k > 0}
-    kernel, stride, out = [1, 1], [1, 1], [size[1], size[2]]
+    kernel, stride, after = [1, 1], [1, 1], [size[1], size[2]]
     for axis in axes:
         matrix, k = role[f"axis{axis}"], spatial[axis]
         width, step = int(matrix[0].sum()), int(matrix[1].argmax()) if len(matrix) > 1 else 1
@@ -156,9 +156,9 @@ def _as_conv(program: IntegerProgram, o: Operation) -> tuple[Tensor, dict[str, A
             window[i, i * step : i * step + width] = 1
         if not torch.equal(window, matrix):
             raise NoForm(f"{o.place}: averages over windows that reach into padding or differ")
-        kernel[k], stride[k], out[k] = width, step, len(matrix)
+        kernel[k], stride[k], after[k] = width, step, len(matrix)
     weight = torch.ones(size[0], 1, *kernel, dtype=torch.int64)
-    maps = {"input": size, "output": (size[0], *out), "groups": size[0], "stride": tuple(stride)}
+    maps = {"input": size, "output": (size[0], *after), "groups": size[0], "stride": tuple(stride)}
     return weight, {**still, **maps}
 
 
