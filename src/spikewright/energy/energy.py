@@ -242,7 +242,7 @@ def _ann(
     receives = layer.kind in ("layer", "shortcut", "product")
     adds = layer.biases or layer.kind == "shortcut"
     return {
-        "multiply-adds": layer.macs * prices.multiply_add(bits),
+        "multiply-adds": layer.macs * prices.multiply_add(bits, both=layer.kind == "product"),
         "additions": layer.values * prices.addition if adds else 0.0,
         "comparisons": layer.compared * prices.comparison,
         "memory": layer.macs * (weight + read) + layer.values * write if receives else 0.0,

@@ -107,10 +107,15 @@ class EnergyModel:
     synaptic_operation: float | None = None
     memory: Memory | None = None
 
-    def multiply_add(self, bits: int | None = None) -> float:
-        """Return the price of a weight times an activation of so many bits, added up."""
+    def multiply_add(self, bits: int | None = None, *, both: bool = False) -> float:
+        """Return the price of a weight times an activation of so many bits, added up.
+
+        Args:
+            bits: Bits of the activation; full width if None.
+            both: Whether both factors are activations.
+        """
         share = 1.0 if bits is None else min(1.0, bits / self.multiplication_bits)
-        return self.multiplication * share + self.addition
+        return self.multiplication * (share * share if both else share) + self.addition
 
     def access(self, words: float, bits: float) -> float:
         """Return the price of a memory access; see :meth:`Memory.access`."""

@@ -3,11 +3,12 @@
 
 Counted are the operators on complete values: those of regions between populations, those in front
 of the network's first weights, and those behind its last read-outs. Weighted layers among them are
-multiply-adds and told by :mod:`spikewright.graph.tail`.
+multiply-adds and told by :mod:`spikewright.graph.tail`. A factor right in front of neurons is their
+threshold.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,12 +54,15 @@ def function_work(graph: Graph) -> dict[str, FunctionWork]:
         graph: A graph with sites.
     """
     values, fixed, behind = flow(graph), constants(graph), _neurons_behind(graph)
+    users = graph.users()
     found: dict[str, FunctionWork] = {}
     for node in graph:
         value = values[node.name]
         if not (value.tail or value.prefix) or node.name in fixed or not node.inputs:
             continue
         if ops.kind(node) in ("site", "weighted"):
+            continue
+        if _is_threshold(node, users[node.name]):
             continue
         operations, groups = _count(graph, node)
         if operations:
@@ -73,6 +77,11 @@ def function_work(graph: Graph) -> dict[str, FunctionWork]:
                 neurons=neurons,
             )
     return found
+
+
+def _is_threshold(node: Node, users: Sequence[Node]) -> bool:
+    """Tell whether a factor does nothing but choose the unit in which neurons compare."""
+    return node.op == ops.SCALE and bool(users) and all(u.op in ops.SPIKING_OPS for u in users)
 
 
 def _neurons_behind(graph: Graph) -> dict[str, tuple[str, ...]]:
