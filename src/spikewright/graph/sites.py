@@ -20,7 +20,7 @@ from spikewright.graph.constants import constants
 from spikewright.graph.function_units import is_function
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.place_functions import place_functions
-from spikewright.graph.regions import is_product, regions
+from spikewright.graph.regions import regions
 from spikewright.graph.staircase import find_staircases
 
 __all__ = [

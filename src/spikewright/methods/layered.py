@@ -2,7 +2,7 @@
 """What methods with the layered schedule share: accumulate a whole train, then fire one."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ class LayeredConfig(MethodConfig):
             spikes of the same code; negative inputs as ON/OFF pairs).
         analog_relays: Module paths, ``"re:…"`` patterns or ``"all"``: relays that stay analog.
     """
+
+    whole_trains: ClassVar[bool] = True
 
     T: int = 16
     scale: ScaleRule = field(default_factory=MinError)
