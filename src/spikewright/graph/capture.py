@@ -157,7 +157,11 @@ def _translate(program: Any, model: nn.Module, call: Call) -> Graph:  # noqa: AN
         elif fx.op == "placeholder" and isinstance(fx.meta.get("val"), Tensor):
             name = f"input_{len(inputs)}" if inputs else "input"
             inputs.append(name)
-            nodes[name] = Node(name=name, op="input", shape=_shape(fx, fx.meta["val"]))
+            dtype = fx.meta["val"].dtype
+            whole_numbers = {} if dtype.is_floating_point else {"dtype": dtype}
+            nodes[name] = Node(
+                name=name, op="input", kwargs=whole_numbers, shape=_shape(fx, fx.meta["val"])
+            )
             env[fx.name] = Ref(name)
         elif fx.op == "call_function" and _is_cast_to_itself(fx):
             env[fx.name] = _argument(fx.args[0], env)

@@ -3,7 +3,8 @@
 
 A wrong one would only be found while the network runs, in the middle of a batch. So of every value
 that is an index its range is known beforehand: it is a tensor of the graph's own, or the position
-of something that was sorted or searched for, or such a value with its elements moved.
+of something that was sorted or searched for, or such a value with its elements moved. Whole numbers
+that the user gives (tokens) are known when they are given; operators check them then.
 """
 
 import math
@@ -49,6 +50,7 @@ class IndexRanges:
         self._graph = graph
         self._tensors: dict[str, tuple[int, int] | None] = {}
         self._values: dict[str, tuple[int, int] | None] = {}
+        self._given: set[str] = set()
 
     def check(self, node: Node, values: Mapping[str, Any]) -> None:
         """Refuse indices of a node that may lie outside what they choose from.
@@ -62,12 +64,15 @@ class IndexRanges:
         """
         for index, size, negative in self._choices(node, values):
             found = self._range(index)
+            given = isinstance(index, Ref) and index.name in self._given
             row = _name(node) != "index_select" or len(self._shape(index, values)) == 1
             if self._type(index, values) not in _INDEX_TYPES[_name(node)] or not row:
                 raise FileFormatError(
                     f"graph node {node.name!r}: expected whole numbers as indices, in one row if "
                     "they select along an axis, got others. Convert the model again."
                 )
+            if given:
+                continue
             if found is None or found[0] < (-size if negative else 0) or found[1] >= size:
                 got = "others" if found is None else f"{found[0]} to {found[1]}"
                 raise FileFormatError(
@@ -84,6 +89,10 @@ class IndexRanges:
         """
         value = values[node.name]
         if not isinstance(value, Tensor) or value.is_floating_point():
+            return
+        tensors = [i for i in node.inputs if self._graph[i].shape is not None]
+        if node.op == ops.INPUT or (tensors and all(i in self._given for i in tensors)):
+            self._given.add(node.name)
             return
         source, element = node, node.pick
         if node.op == "operator.getitem":

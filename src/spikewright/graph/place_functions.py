@@ -15,8 +15,8 @@ def place_functions(graph: Graph) -> dict[str, Part]:
 
     A wire's complete value, read by functions, gets a read-out; a function's value that spikes
     must carry gets neurons, loaded with it. A product's right factor gets registers (which factor
-    is held can be changed later). A value that is read out and goes on as well goes on as spikes
-    of its own, so that it is accumulated once.
+    is held can be changed later). A value that is read out in the middle of the network and goes
+    on as well goes on as spikes of its own, so that it is accumulated once.
 
     Args:
         graph: A graph after :func:`find_activations`, with input neurons if it has any.
@@ -37,8 +37,9 @@ def place_functions(graph: Graph) -> dict[str, Part]:
     for name in tuple(graph.nodes):
         if name in parts and parts[name].state == "function":
             _encode(graph, parts, name)
+    inside = graph.ancestors(i for n in graph if ops.kind(n) == "site" for i in n.inputs)
     for name, readout in readouts.items():
-        if readout is not None and parts[name].weighted:
+        if readout is not None and readout in inside and parts[name].weighted:
             _carry(graph, name, readout)
     return parts
 

@@ -183,11 +183,13 @@ _LEVELS = Argument(
     name="levels", kind="int", optional=True, keyword=True, required=False, low=1, high=1 << 24
 )
 _OFFSET = Argument(name="offset", kind="float", keyword=True, required=False, low=-1.0, high=1.0)
+_DTYPE = Argument(name="dtype", kind="dtype", keyword=True, required=False)
+_BY = Argument(name="by", kind="text", keyword=True, pattern="mul|matmul")
 _WHOLE = Argument(name="value", kind="number", low=_ANY[0], high=_ANY[1])
 
 _OWN: Mapping[str, Signature] = MappingProxyType(
     {
-        ops.INPUT: Signature(()),
+        ops.INPUT: Signature((_DTYPE,)),
         ops.RECTIFY: _site(cap=_CAP, levels=_LEVELS, offset=_OFFSET),
         ops.RELAY: _site(cap=_CAP, levels=_LEVELS, offset=_OFFSET),
         ops.ANALOG_RELAY: _site(cap=_CAP),
@@ -195,6 +197,8 @@ _OWN: Mapping[str, Signature] = MappingProxyType(
         ops.INPUT_SITE: _site(cap=_CAP),
         ops.AFFINE: Signature((_tensor("x"), _tensor("gain"), _tensor("bias"))),
         ops.SCALE: Signature((_tensor("x"), _tensor("gain"))),
+        ops.HOLD: _site(),
+        ops.PRODUCT: Signature((_tensor("left"), _tensor("right"), _BY)),
         ops.WINDOW_SUM: Signature((_tensor("x"),), rest=_tensor("matrix")),
         "operator.neg": Signature((_WHOLE,)),
         **{

@@ -138,9 +138,10 @@ class _Trial:
         check_arguments(node, found, args, kwargs)
         check_weight(node, args)
         if node.op == ops.INPUT:
-            return torch.empty(
-                sizes(node.shape or (), self._batch), dtype=self._dtype, device="meta"
-            )
+            dtype = kwargs.get("dtype", self._dtype)
+            if "dtype" in kwargs and dtype.is_floating_point:
+                raise misfit(node, f"expected a type of whole numbers, got {dtype}")
+            return torch.empty(sizes(node.shape or (), self._batch), dtype=dtype, device="meta")
         if node.op in ops.SITE_OPS:
             return args[0]
         if any(a.name == "device" for a in found.arguments):

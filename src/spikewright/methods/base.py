@@ -22,8 +22,9 @@ from torch import Tensor
 from spikewright import __version__
 from spikewright.calibration import RULES, ScaleRule, SiteObserver, Statistics
 from spikewright.codes import Code
-from spikewright.errors import CalibrationError, ConfigError
+from spikewright.errors import CalibrationError, ConfigError, UnsupportedModuleError
 from spikewright.graph import ops, place_sites
+from spikewright.graph.complete import needs_whole_trains
 from spikewright.graph.ir import Graph, Node
 from spikewright.network import Schedule, Site, SpikingNetwork
 from spikewright.network.twin import check_equality
@@ -164,11 +165,14 @@ class MethodConfig:
         version: Changes when the meaning of the settings changes.
         anytime: Whether the network is the same whatever T is, so that one run at the largest T
             tells all shorter ones.
+        whole_trains: Whether populations have all of their input before they fire, so that the
+            method takes functions and products of values.
     """
 
     name: ClassVar[str | None] = None
     version: ClassVar[int] = 1
     anytime: ClassVar[bool] = False
+    whole_trains: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse choices that there are not; make tuples of lists of module paths.
@@ -215,12 +219,28 @@ class MethodConfig:
         return ()
 
     def placed(self, prepared: Prepared) -> Graph:
-        """Return the original network with the sites that the method gives it."""
-        return place_sites(
+        """Return the original network with the sites that the method gives it.
+
+        Raises:
+            UnsupportedModuleError: If it holds something that no method takes, or functions or
+                products of values, and the method does not take these.
+        """
+        graph = place_sites(
             prepared.graph,
             encode_input=self.input != "analog",
             analog_relays=self.analog_relays,
         )
+        complete = () if self.whole_trains else needs_whole_trains(graph)
+        if complete:
+            names = ", ".join(dict.fromkeys(map(ops.describe, complete)))
+            lines = "\n".join(f"  {n.where()}: {ops.describe(n)}" for n in complete)
+            raise UnsupportedModuleError(
+                f"model: got {len(complete)} operator(s) that {self.name} does not take ({names}), "
+                "expected linear layers, ReLU-like activations and pooling in front of the last "
+                f"neurons:\n{lines}\nThey need neurons that wait for whole trains. Convert with a "
+                "method of the layered schedule: spikeconverter or tsc."
+            )
+        return graph
 
     def network(
         self,

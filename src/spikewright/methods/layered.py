@@ -3,7 +3,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ class LayeredConfig(MethodConfig):
         prepare: What is done to weights and scales for short trains, without labels: steps or
             their names in order, ``"none"`` (default) or ``"auto"``, which chooses by T.
     """
+
+    whole_trains: ClassVar[bool] = True
 
     T: int = 16
     scale: ScaleRule = field(default_factory=MinError)

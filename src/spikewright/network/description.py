@@ -19,6 +19,7 @@ from spikewright.errors import ConfigError, FileFormatError, SpikewrightError
 from spikewright.functions import Function, functions
 from spikewright.graph import ops
 from spikewright.graph.batch import Shape
+from spikewright.graph.complete import needs_whole_trains
 from spikewright.graph.decode import decode_graph
 from spikewright.graph.validate import validate
 from spikewright.network.base import Network
@@ -200,6 +201,11 @@ def _check_dynamics(network: Network) -> None:
                 f"site {site.name!r}: expected what the {network.schedule.name} schedule can run, "
                 f"got {misfit}. Convert again."
             )
+    if not network.schedule.whole_trains and (complete := needs_whole_trains(network.graph)):
+        raise FileFormatError(
+            f"graph node {complete[0].name!r}: expected what the {network.schedule.name} schedule "
+            f"can run, got {ops.describe(complete[0])} of whole trains. Convert again."
+        )
     if not callable(getattr(known[network.gate], "step", None)):
         raise FileFormatError(f"gate: expected a max-pool gate, got {network.gate!r}.")
     try:

@@ -16,6 +16,7 @@ from torch import Tensor
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.batch import element_count
+from spikewright.graph.complete import needs_whole_trains
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.sites import Value, analog_inputs, flow
 from spikewright.graph.units import fold_units
@@ -128,6 +129,13 @@ def _check(network: Network, weight_bits: int, input_bits: int) -> None:
                 "got one that reads both side by side, whose weights would need more bits. "
                 'Convert with input="encoded".'
             )
+    if complete := needs_whole_trains(network.graph):
+        found = "; ".join(f"{n.where()}: {ops.describe(n)}" for n in complete)
+        raise ConfigError(
+            "to_integer: expected layers, ReLU-like activations and pooling between the input and "
+            f"the read-out, got functions or products of values: {found}. Keep this network in "
+            "floating point."
+        )
     bad = [
         f"{n.where()}: {ops.describe(n)}"
         for n in network.graph

@@ -56,6 +56,8 @@ class Schedule:
         simulators: Where its simulators are, the fastest first, the definition last.
         check: Where the function is that compares them.
         counting: In what pieces they tell of spikes.
+        whole_trains: Whether populations have all of their input before they fire, so that they
+            can fire any function of it, and products of it.
         version: Changes when the meaning of the settings changes.
     """
 
@@ -63,6 +65,7 @@ class Schedule:
     simulators: ClassVar[tuple[str, ...]] = ()
     check: ClassVar[str] = ""
     counting: ClassVar[Counting] = "steps"
+    whole_trains: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     def timing(self, graph: Graph, sites: Mapping[str, Site]) -> Timing:

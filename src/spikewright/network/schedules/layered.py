@@ -33,6 +33,7 @@ class Layered(Schedule):
     )
     check: ClassVar[str] = "spikewright.simulators.check_layered:check_layered"
     counting: ClassVar[Counting] = "trains"
+    whole_trains: ClassVar[bool] = True
 
     def timing(self, graph: Graph, sites: Mapping[str, Site]) -> "LayeredTiming":
         """Return when every population works."""

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a network needs whole trains: functions of complete values, products of two values."""
+
+from spikewright.graph import ops
+from spikewright.graph.ir import Graph, Node
+
+__all__ = ["needs_whole_trains"]
+
+
+def needs_whole_trains(graph: Graph) -> list[Node]:
+    """Return the operators that populations can do only when all of their input has come.
+
+    They are products of two values, and what function units compute between read-outs and the
+    neurons that they load.
+
+    Args:
+        graph: A graph with its sites.
+    """
+    complete: set[str] = set()
+    for node in graph:
+        before = any(i in complete for i in node.inputs)
+        if node.op == ops.READOUT or (before and ops.kind(node) != "site"):
+            complete.add(node.name)
+    loaded = [n for n in graph if ops.kind(n) == "site" and set(n.inputs) & complete]
+    units = graph.ancestors(i for n in loaded for i in n.inputs) & complete
+    found = [n for n in graph if n.name in units or ops.kind(n) == "product"]
+    named = [n for n in found if ops.kind(n) in ("analog", "product")]
+    return named or [n for n in found if ops.kind(n) not in ("site", "shape")] or loaded
