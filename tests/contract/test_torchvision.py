@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright._vision import torchvision
-from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import inspect_graph
 
 pytestmark = pytest.mark.slow
@@ -85,11 +84,11 @@ def test_with_more_steps_it_comes_close_to_the_network() -> None:
     assert float(gap) < 0.02
 
 
-def test_squeeze_and_excitation_is_refused_with_every_place() -> None:
+def test_squeeze_and_excitation_multiplies_spikes_in_every_block() -> None:
     model, x = build("RegNet with gates"), torch.randn(2, 3, SIZE, SIZE)
     blocks = [n for n, m in model.named_modules() if type(m).__name__ == "SqueezeExcitation"]
     assert blocks
-    with pytest.raises(UnsupportedModuleError) as error:
-        sw.convert(model, calibration=x)
-    for block in blocks:
-        assert f"  {block}" in str(error.value)
+    network = sw.convert(model, calibration=x, T=8)
+    products = [n.module for n in network.graph if ops.kind(n) == "product"]
+    assert products == blocks
+    assert sw.verify(network, x).agrees

@@ -73,6 +73,13 @@ _MOVES = _names(
     "vstack movedim moveaxis swapaxes tril triu type_as to _to_copy split unbind zeros_like "
     "ones_like full_like new_zeros new_ones new_full"
 )
+_JUMPS = _names(
+    "sign sgn ceil floor trunc frac round floor_divide remainder fmod eq ne lt le gt ge isfinite "
+    "isinf isnan threshold hardshrink heaviside logical_and logical_or logical_not logical_xor "
+    "bitwise_and bitwise_or bitwise_not bitwise_xor"
+)
+_PLACES = frozenset({"aten.max.dim", "aten.min.dim"})
+"""Largest values with their places; where these are not read, passes have written a maximum."""
 _GIVEN = _names(
     "embedding index gather take take_along_dim index_select index_put index_fill scatter "
     "slice_scatter select_scatter roll flip repeat_interleave one_hot arange full zeros ones"
@@ -162,8 +169,14 @@ def _name(node: Node) -> str:
 
 
 def is_function(node: Node) -> bool:
-    """Tell whether a function unit computes an operator."""
-    return _name(node) in _COSTS or _name(node) in _MOVES
+    """Tell whether a function unit computes an operator: continuous functions, elementwise or not.
+
+    A jump would make a whole step of a difference that is a matter of rounding, so what jumps
+    (rounding, signs, comparisons of the network's values) is no function here. Masks of the input
+    choose between values, which is one.
+    """
+    name = _name(node)
+    return not (name in _JUMPS or node.op in _PLACES) and (name in _COSTS or name in _MOVES)
 
 
 def operations_of(node: Node) -> Cost:

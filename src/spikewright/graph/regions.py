@@ -165,7 +165,7 @@ class _Regions:
         if ops.kind(node) == "site":
             return False
         live = [i for i in node.inputs if self.found[i].state != "prefix"]
-        one = len(set(live)) == 1
+        one = len(set(live)) == 1 and self._graph[live[0]].shape is not None
         if node.op in (ops.AFFINE, ops.SCALE) or ops.kind(node) == "add":
             return one and self.found[live[0]].weighted | (self.found[live[0]].state == "function")
         return ops.kind(node) in ("layout", "shape") and one
@@ -174,8 +174,8 @@ class _Regions:
 def _expectations(graph: Graph) -> set[str]:
     """Return the weighted layers that average by a softmax behind the last neurons.
 
-    No neurons and no products follow, so what they compute is part of the reading: the
-    distribution focal loss's expected distance, for one.
+    No neurons, no products and no further layers follow, so what they compute is part of the
+    reading: the distribution focal loss's expected distance, for one.
     """
     users = graph.users()
     found: set[str] = set()
@@ -188,8 +188,11 @@ def _expectations(graph: Graph) -> set[str]:
                 if user.name not in behind:
                     behind.add(user.name)
                     todo.append(user.name)
-        if not any(ops.kind(graph[b]) == "site" or is_product(graph[b]) for b in behind):
-            found |= {b for b in behind if ops.kind(graph[b]) == "weighted"}
+        layers = {b for b in behind if ops.kind(graph[b]) == "weighted"}
+        before = graph.ancestors(i for layer in layers for i in graph[layer].inputs)
+        last = layers.isdisjoint(before)
+        if last and not any(ops.kind(graph[b]) == "site" or is_product(graph[b]) for b in behind):
+            found |= layers
     return found
 
 

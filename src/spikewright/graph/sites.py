@@ -281,6 +281,8 @@ def place_sites(
     while (target := _next_relay(graph)) is not None:
         node = graph[target]
         pattern = next((p for p in analog_relays if _matches(p, node.module)), None)
+        if any(ops.kind(u) in ("product", "hold") for u in _behind_moves(graph, target)):
+            pattern = None  # a factor of a product is spikes, or what registers take in of them
         if pattern is not None:
             matched.add(pattern)
         relay = Node(
@@ -310,6 +312,19 @@ def place_sites(
             "nothing to convert."
         )
     return graph
+
+
+def _behind_moves(graph: Graph, name: str) -> list[Node]:
+    """Return what reads a value, looking through operators that only move elements."""
+    users = graph.users()
+    found, todo = list[Node](), [name]
+    while todo:
+        for user in users[todo.pop()]:
+            if ops.kind(user) == "layout":
+                todo.append(user.name)
+            else:
+                found.append(user)
+    return found
 
 
 def _split_pools(graph: Graph) -> None:

@@ -139,10 +139,16 @@ def test_addmm_is_one_layer_with_a_bias() -> None:
         lambda s, x: x * x.mean(1, keepdim=True),
     ],
 )
-def test_a_product_of_two_values_is_refused_as_such(middle: Middle) -> None:
-    model = nn.Sequential(Net(2, middle), nn.ReLU())
-    with pytest.raises(UnsupportedModuleError, match="not supported") as error:
-        sw.convert(model.eval(), calibration=inputs(2))
-    assert "product of two values" in str(error.value) or "computed from" in str(error.value)
-    assert "Multiply by constants only" in str(error.value)
-    assert "not linear" not in str(error.value)
+def test_a_product_of_two_values_holds_one_of_them(middle: Middle) -> None:
+    model, x = nn.Sequential(Net(2, middle), nn.ReLU()).eval(), inputs(2)
+    network = sw.convert(model, calibration=x, T=14)
+    assert [ops.kind(n) for n in network.graph if ops.kind(n) in ("hold", "product")] == [
+        "hold",
+        "product",
+    ]
+    assert sw.verify(network, x[:4]).agrees
+    with torch.no_grad():
+        wanted = model(x)
+    assert float((network(x) - wanted).norm() / wanted.norm()) < 3e-3
+    with pytest.raises(UnsupportedModuleError, match=r"does not take \(product of two values\)"):
+        sw.convert(model, "burst", calibration=x)

@@ -315,7 +315,7 @@ def test_signed_staircases_become_relays_with_levels(spelling: str, levels: int)
 
 
 INNER: dict[str, tuple[Fn, set[str]]] = {
-    "levels squared": (lambda x, t, n: qcfs(x, t, n).square(), {"square"}),
+    "levels squared": (lambda x, t, n: qcfs(x, t, n).square(), set()),
     "a wrinkle": (lambda x, t, n: qcfs(x, t, n) + 0.01 * torch.sign(x - 0.3), {"sign"}),
     "lifted": (lambda x, t, n: qcfs(x, t, n) + 0.1, set()),
     "upside down": (lambda x, t, n: t - qcfs(x, t, n), set()),

@@ -17,7 +17,7 @@ class Net(nn.Module):
         torch.manual_seed(3)
         self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 8)
         self.c, self.d = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.wide, self.half, self.out = nn.Linear(8, 16), nn.Linear(4, 8), nn.Linear(8, 5)
+        self.wide, self.narrow, self.out = nn.Linear(8, 16), nn.Linear(4, 8), nn.Linear(8, 5)
         self.both = nn.Linear(16, 8)
         self.norm, self.gain = nn.LayerNorm(8), nn.Parameter(torch.rand(8) + 0.5)
         self.fn = fn
@@ -107,7 +107,6 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "ELU": F.elu,
     "SELU": F.selu,
     "Hardswish": F.hardswish,
-    "Hardsigmoid": F.hardsigmoid,
     "Tanh": torch.tanh,
     "Sigmoid": torch.sigmoid,
     "Softplus": F.softplus,
@@ -136,23 +135,23 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     ),
     "SwiGLU of two layers": _swiglu,
     "SwiGLU of one layer": _chunked,
-    "GLU": lambda s, x: s.out(s.half(F.glu(s.b(F.relu(s.a(x)))))),
+    "GLU": lambda s, x: s.out(s.narrow(F.glu(s.b(F.relu(s.a(x)))))),
     "attention behind its norm": _attention,
     "attention in front of its norm": _post_norm,
     "three factors": _three,
     "a value by itself, moved": _gram,
     "residuals carried on": _carried,
     "a function of neurons": lambda s, x: s.out(torch.tanh(s.b(F.relu(s.a(x)).sqrt()))),
-    "a function, then max pool": lambda s, x: s.half(
+    "a function, then max pool": lambda s, x: s.narrow(
         F.max_pool1d(F.gelu(s.b(F.relu(s.a(x)))).unsqueeze(1), 2).squeeze(1)
     ),
     "a function, then max pool of maps": lambda s, x: s.out(
-        s.half(F.max_pool2d(F.silu(_maps(s, x)), (2, 1)).flatten(1))
+        s.narrow(F.max_pool2d(F.silu(_maps(s, x)), (2, 1)).flatten(1))
     ),
-    "a function, then average pool": lambda s, x: s.half(
+    "a function, then average pool": lambda s, x: s.narrow(
         F.avg_pool1d(F.gelu(s.b(F.relu(s.a(x)))).unsqueeze(1), 2).squeeze(1)
     ),
-    "max pool of currents, then a function": lambda s, x: s.half(
+    "max pool of currents, then a function": lambda s, x: s.narrow(
         F.gelu(F.max_pool1d(s.b(F.relu(s.a(x))).unsqueeze(1), 2).squeeze(1))
     ),
     "a function and its layers as outputs": lambda s, x: (
@@ -172,14 +171,14 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     "a function of the input joins": lambda s, x: s.out(
         F.gelu(s.a(x)) * torch.sigmoid(x.mean(1, keepdim=True))
     ),
-    "a sum with the input": lambda s, x: s.out(s.a(F.gelu(s.half(x[:, :4]))[:, :6] + x)),
+    "a sum with the input": lambda s, x: s.out(s.a(F.gelu(s.narrow(x[:, :4]))[:, :6] + x)),
     "a product at the end": lambda s, x: s.out(F.relu(s.a(x))) * s.out(s.b(F.relu(s.a(x)))),
     "a product of neurons": lambda s, x: s.out(F.relu(s.a(x)) * F.relu(s.b(F.relu(s.a(x))))),
     "a product, then ReLU": lambda s, x: s.out(
         F.relu(s.b(F.relu(s.a(x))) * s.c(F.relu(s.a(x))))
     ),
     "a product with a broadcast factor": lambda s, x: s.out(
-        s.b(F.relu(s.a(x))) * s.half(F.relu(s.a(x))[:, :4])[:, :1]
+        s.b(F.relu(s.a(x))) * s.narrow(F.relu(s.a(x))[:, :4])[:, :1]
     ),
     "gates of several depths": _gates_of_depths,
     "a shifted factor": lambda s, x: s.out(
@@ -209,7 +208,7 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     "product of a function and itself": lambda s, x: s.out(
         (lambda y: y.unsqueeze(2) @ y.unsqueeze(1))(torch.tanh(s.a(x))).mean(1)
     ),
-    "held behind a pool": lambda s, x: s.half(
+    "held behind a pool": lambda s, x: s.narrow(
         F.max_pool1d(F.relu(s.a(x)).unsqueeze(1), 2).squeeze(1)
         * F.max_pool1d(F.relu(s.b(F.relu(s.a(x)))).unsqueeze(1), 2).squeeze(1)
     ),

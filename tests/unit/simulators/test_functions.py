@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions and products of values: both simulators fire the same trains, near the network itself."""
+"""Functions and products of values: simulators fire the same trains, near the network itself."""
 
 from collections.abc import Callable
 from pathlib import Path
