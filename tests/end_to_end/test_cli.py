@@ -34,8 +34,8 @@ VERBS = (
 MODELS = """
 from torch import nn
 
-def gelu():
-    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU(), nn.Flatten(), nn.Linear(72, 10))
+def jump():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Threshold(1.0, 0.0), nn.Flatten(), nn.Linear(72, 10))
 
 def relu():
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
@@ -152,8 +152,8 @@ TRAINED = ("--model", "digits-cnn", "--calibration", "digits-train", "--calibrat
             "--calibration digits-train: expected inputs of shape 3,32,32 (from --shape), got 1",
         ),
         (
-            "convert --model nets.py:gelu --calibration digits-train --calibration-samples 8",
-            "GELU",
+            "convert --model nets.py:jump --calibration digits-train --calibration-samples 8",
+            "threshold",
         ),
         ("convert --config no.toml", "no.toml: expected a TOML file"),
         ("evaluate --snn x.safetensors", "--data: expected inputs to measure on, got none."),
@@ -175,7 +175,7 @@ def test_misuse(run: Command, line: str, message: str) -> None:
     assert outcome.out == ""
     assert outcome.err.startswith("error: ")
     assert message in outcome.err
-    assert outcome.err.count("\n") == 1 or "GELU" in message  # lists of places have lines
+    assert outcome.err.count("\n") == 1 or "threshold" in message  # lists of places have lines
 
 
 @pytest.mark.parametrize(
@@ -277,11 +277,11 @@ def test_an_interrupt_leaves_one_line_and_no_file(
 
 # Findings: exit code 1.
 def test_inspect_names_what_cannot_be_taken(run: Command) -> None:
-    outcome = run("inspect", "--model", "nets.py:gelu", "--shape", "1,8,8")
+    outcome = run("inspect", "--model", "nets.py:jump", "--shape", "1,8,8")
     assert outcome.code == 1
     assert "not convertible" in outcome.out
-    assert re.search(r"^1 +gelu +refused", outcome.out, re.MULTILINE | re.IGNORECASE)
-    found = run("inspect", "--model", "nets.py:gelu", "--shape", "1,8,8", "--json")
+    assert re.search(r"^1 +threshold +refused", outcome.out, re.MULTILINE | re.IGNORECASE)
+    found = run("inspect", "--model", "nets.py:jump", "--shape", "1,8,8", "--json")
     assert found.code == 1
     assert found.json["convertible"] is False
     assert found.json["shape"] == [1, 8, 8]

@@ -155,11 +155,11 @@ def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:
     values, left, functions = flow(graph), tail_macs(graph), function_work(graph)
     rows = []
     for node in graph:
-        work = functions.get(node.name)
+        work = None if node.name in refused else functions.get(node.name)
         found = _class_of(graph, node, values, refused)
         if node.name in left:
             found = "analog", f"behind the read-out: {left[node.name]:,} multiply-adds"
-        elif work is not None and work.kind == "function" and node.name not in refused:
+        elif work is not None and work.kind == "function":
             found = "function", _function(work)
         if found is not None:
             becomes, note = found

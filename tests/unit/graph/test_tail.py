@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.errors import UnsupportedModuleError, VerificationError
 from spikewright.graph import Graph, Node, ops
+from spikewright.graph.tail import tail_macs
 from spikewright.network.twin import check_equality
 from spikewright.simulators import settle
 from spikewright.training import conversion_ready

@@ -57,6 +57,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "extra_step": False,
         "input": "analog",
         "analog_relays": [],
+        "prepare": "none",
     },
     "stbp": {**RATE, "T": 4, "pool": "spike-max", "leak": 0.5, "threshold": 1.0},
     "threshold-relu": {
@@ -72,6 +73,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "rounding": False,
         "input": "encoded",
         "analog_relays": [],
+        "prepare": "none",
     },
 }
 FOR_EVERY_T = {"burst", "qcfs", "rmp", "rueckauer", "spike-norm"}

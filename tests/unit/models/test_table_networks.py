@@ -176,7 +176,7 @@ def takes(name: str, *shape: int) -> None:
 
 @pytest.mark.parametrize("name", [n for n in names() if n not in TORCHVISION])
 def test_inspect_takes_it(name: str) -> None:
-    takes(name, *((1, 8, 8) if name == "digits-cnn" else (3, 32, 32)))
+    takes(name, *{"digits-cnn": (1, 8, 8), "vit-mnist": (1, 28, 28)}.get(name, (3, 32, 32)))
 
 
 @pytest.mark.slow

@@ -200,7 +200,6 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     "softmax over tokens": lambda s, x: s.out(
         (s.b(_tokens(s, x)).softmax(1) * s.c(_tokens(s, x))).sum(1)
     ),
-    "clip behind a function": lambda s, x: s.out(F.gelu(s.a(x)).clamp(-0.1, 0.4)),
     "hardtanh behind a function": lambda s, x: s.out(torch.sin(s.a(x)).clamp(-0.4, 0.4)),
     "a function twice": lambda s, x: s.out(s.b(F.gelu(s.a(x))) + s.c(F.gelu(s.a(x)))),
     "norm behind ReLU": lambda s, x: s.out(s.norm(F.relu(s.a(x)))),
