@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright._vision import torchvision
-from spikewright.graph import inspect_graph
+from spikewright.graph import inspect_graph, ops
 
 pytestmark = pytest.mark.slow
 

@@ -35,7 +35,8 @@ MODELS = """
 from torch import nn
 
 def jump():
-    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Threshold(1.0, 0.0), nn.Flatten(), nn.Linear(72, 10))
+    act = nn.Threshold(1.0, 0.0)
+    return nn.Sequential(nn.Conv2d(1, 2, 3), act, nn.Flatten(), nn.Linear(72, 10))
 
 def relu():
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))

@@ -141,7 +141,7 @@ def test_bounds_and_slopes_of_every_channel(spelling: str) -> None:
     ("name", "fn"),
     [
         ("threshold", lambda y: F.threshold(y, 1.0, 0.0)),
-        ("where", F.hardshrink),
+        ("le", F.hardshrink),
         ("sign", torch.sign),
     ],
 )

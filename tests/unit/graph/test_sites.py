@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sites: every spelling of an activation, relays, and everything refused in one error."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -73,9 +74,9 @@ def test_every_operator_that_is_refused_is_named_with_module_and_line() -> None:
     assert [(r.module, r.operator) for r in refused] == [
         ("acts.0", "sign"),
         ("acts.1", "floor"),
-        ("", "where"),
+        ("", "le"),
     ]
-    assert all(r.source.startswith("test_sites.py:") for r in refused)
+    assert all(re.fullmatch(r"\w+\.py:\d+", r.source) for r in refused)
     assert not found.is_convertible
     with pytest.raises(UnsupportedModuleError) as error:
         sw.convert(model, calibration=x)

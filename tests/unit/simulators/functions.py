@@ -154,9 +154,9 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     "max pool of currents, then a function": lambda s, x: s.narrow(
         F.gelu(F.max_pool1d(s.b(F.relu(s.a(x))).unsqueeze(1), 2).squeeze(1))
     ),
-    "a function and its layers as outputs": lambda s, x: (
-        lambda y: (y, s.out(s.b(y)))
-    )(F.gelu(s.a(x))),
+    "a function and its layers as outputs": lambda s, x: (lambda y: (y, s.out(s.b(y))))(
+        F.gelu(s.a(x))
+    ),
     "a value read out and gone on": lambda s, x: (lambda y: (y.softmax(-1), s.out(F.relu(y))))(
         s.b(F.relu(s.a(x)))
     ),
@@ -174,9 +174,7 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     "a sum with the input": lambda s, x: s.out(s.a(F.gelu(s.narrow(x[:, :4]))[:, :6] + x)),
     "a product at the end": lambda s, x: s.out(F.relu(s.a(x))) * s.out(s.b(F.relu(s.a(x)))),
     "a product of neurons": lambda s, x: s.out(F.relu(s.a(x)) * F.relu(s.b(F.relu(s.a(x))))),
-    "a product, then ReLU": lambda s, x: s.out(
-        F.relu(s.b(F.relu(s.a(x))) * s.c(F.relu(s.a(x))))
-    ),
+    "a product, then ReLU": lambda s, x: s.out(F.relu(s.b(F.relu(s.a(x))) * s.c(F.relu(s.a(x))))),
     "a product with a broadcast factor": lambda s, x: s.out(
         s.b(F.relu(s.a(x))) * s.narrow(F.relu(s.a(x))[:, :4])[:, :1]
     ),
