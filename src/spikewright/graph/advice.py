@@ -22,13 +22,8 @@ class Why:
 
 
 _PRODUCT = Why(
-    "both factors depend on the input: not supported",
-    "Multiply by constants only (weights, gains, masks), leave gates such as those of "
-    "squeeze-and-excitation out, and train again.",
-)
-_ATTENTION = Why(
-    "it multiplies values with each other: not supported",
-    "Convert a network without attention, or the part in front of it.",
+    "both factors depend on the input, in a spelling that is not known",
+    "Write the product with matmul or mul.",
 )
 _RECURRENT = Why(
     "a recurrent layer: not supported",
@@ -37,10 +32,6 @@ _RECURRENT = Why(
 _NORM = Why(
     "its statistics are those of each input: not supported",
     "Use batch norm, which folds into the weights, and train again.",
-)
-_SMOOTH = Why(
-    "it is not made of straight lines",
-    "Train with ReLU, LeakyReLU, PReLU, Hardtanh or another clip in its place.",
 )
 _ROUNDING = Why(
     "a quantiser whose levels are not equal steps of slope 1",
@@ -55,7 +46,7 @@ _RANDOM = Why(
     "Pass training=self.training to dropout, and take random numbers out of the model.",
 )
 _EMBEDDING = Why(
-    "integer tokens are looked up: embeddings are not supported yet",
+    "rows are looked up by what the network computes: not supported",
     "Give the model its embedded tokens as input.",
 )
 _ORDER = Why(
@@ -69,22 +60,9 @@ _OTHER = Why(
 )
 
 _NAMES: dict[Why, str] = {
-    _PRODUCT: (
-        "mul matmul bmm mm mv dot addmm baddbmm einsum tensordot inner bilinear glu pow square "
-        "addcmul addcdiv div lerp linear"
-    ),
-    _ATTENTION: "scaled_dot_product_attention _native_multi_head_attention",
+    _PRODUCT: "mv dot addmm baddbmm addbmm einsum tensordot inner bilinear linear",
     _RECURRENT: "lstm gru rnn_relu rnn_tanh lstm_cell gru_cell",
-    _NORM: (
-        "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm "
-        "_fused_rms_norm linalg_vector_norm std var batch_norm _native_batch_norm_legit "
-        "native_batch_norm std_mean var_mean rsqrt"
-    ),
-    _SMOOTH: (
-        "gelu silu sigmoid tanh elu selu celu mish softplus hardswish softmax log_softmax "
-        "_softmax _log_softmax exp exp2 expm1 log log1p log2 log10 sqrt sin cos erf atan "
-        "log_sigmoid_forward log_sigmoid logsumexp reciprocal sinh cosh asinh atan2 softsign"
-    ),
+    _NORM: "batch_norm _native_batch_norm_legit native_batch_norm",
     _ROUNDING: "floor ceil round trunc floor_divide frac",
     _JUMP: (
         "gt ge lt le eq ne where masked_fill threshold sign sgn heaviside logical_and logical_or "
