@@ -112,7 +112,7 @@ def test_pictures_have_words() -> None:
 
 def test_tables_have_captions_and_scopes() -> None:
     tags = Tags(page(content(found(), MODELS)))
-    assert len(tags.named("table")) == len(tags.named("caption")) == 3
+    assert len(tags.named("table")) == len(tags.named("caption")) == 4
     assert {cell.get("scope") for cell in tags.named("th")} == {"col", "row"}
     assert all(box["tabindex"] == "0" for box in tags.named("div") if box.get("class") == "scroll")
 
