@@ -7,7 +7,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from spikewright.cli import options
-from spikewright.cli.machine import RUN, RunOptions
 from spikewright.cli.option_values import Whole
 
 __all__ = ["export"]
@@ -21,7 +20,7 @@ def export(
     data: options.Spec = None,
     samples: Whole = 20,
     images: options.DataOptions = options.IMAGES,
-    how: RunOptions = RUN,
+    common: options.CommonOptions = options.COMMON,
 ) -> int:
     """Write a network in integers for other tools, exactly or not at all.
 
@@ -35,7 +34,7 @@ def export(
         data: Inputs of golden vectors, for --to vectors. random: noise of the right shape.
         samples: How many of them, evenly spread over the set. [default: 20]
         images: How images become inputs.
-        how: Where it runs, and what every verb takes.
+        common: What every verb takes.
     """
     from spikewright.cli.items import batches, spread
     from spikewright.cli.networks import Subject
@@ -43,7 +42,7 @@ def export(
     from spikewright.exports import export as write
     from spikewright.network import load
 
-    terminal = how.terminal
+    terminal = common.terminal
     network = load(snn)
     network = network if network.integer else network.to_integer()
     x = None
