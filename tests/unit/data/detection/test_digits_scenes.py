@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes of digits: the same in every run, boxes around the ink, no scan in both parts."""
 
+import re
 from typing import Any
 
 import numpy as np
