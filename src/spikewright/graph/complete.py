@@ -4,7 +4,21 @@
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node
 
-__all__ = ["needs_whole_trains"]
+__all__ = ["complete_values", "needs_whole_trains"]
+
+
+def complete_values(graph: Graph) -> set[str]:
+    """Return the values that are complete: read-outs, and what is made of them before neurons.
+
+    Args:
+        graph: A graph with its sites.
+    """
+    complete: set[str] = set()
+    for node in graph:
+        reads = any(i in complete for i in node.inputs)
+        if node.op == ops.READOUT or (reads and ops.kind(node) != "site"):
+            complete.add(node.name)
+    return complete
 
 
 def needs_whole_trains(graph: Graph) -> list[Node]:
@@ -16,11 +30,7 @@ def needs_whole_trains(graph: Graph) -> list[Node]:
     Args:
         graph: A graph with its sites.
     """
-    complete: set[str] = set()
-    for node in graph:
-        before = any(i in complete for i in node.inputs)
-        if node.op == ops.READOUT or (before and ops.kind(node) != "site"):
-            complete.add(node.name)
+    complete = complete_values(graph)
     loaded = [n for n in graph if ops.kind(n) == "site" and set(n.inputs) & complete]
     units = graph.ancestors(i for n in loaded for i in n.inputs) & complete
     found = [n for n in graph if n.name in units or ops.kind(n) == "product"]

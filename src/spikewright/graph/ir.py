@@ -198,6 +198,26 @@ class Graph:
                 order.update((n.name, n) for n in nodes)
         self.nodes = order
 
+    def insert_behind(
+        self, name: str, op: str, suffix: str, kwargs: Mapping[str, Arg] | None = None
+    ) -> str:
+        """Insert an operator that reads one value and has its shape and place; return its name.
+
+        Nobody reads it yet.
+        """
+        node = self.nodes[name]
+        made = Node(
+            name=self.fresh_name(f"{name}/{suffix}"),
+            op=op,
+            args=(Ref(name),),
+            kwargs=kwargs or {},
+            module=node.module,
+            source=node.source,
+            shape=node.shape,
+        )
+        self.insert([made], after=name)
+        return made.name
+
     def redirect(self, old: str, new: str, *, only: Iterable[str] | None = None) -> None:
         """Make every reader of ``old`` (or those named) read ``new``; ``new`` itself excepted."""
         readers = self.nodes if only is None else only

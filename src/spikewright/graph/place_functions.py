@@ -71,19 +71,10 @@ def _read_out(graph: Graph, parts: dict[str, Part], name: str) -> str | None:
     ]
     if not readers:
         return None
-    node = graph[name]
-    readout = dataclasses.replace(
-        node,
-        name=graph.fresh_name(f"{name}/readout"),
-        op=ops.READOUT,
-        args=(Ref(name),),
-        kwargs={},
-        pick=None,
-    )
-    graph.insert([readout], after=name)
-    graph.redirect(name, readout.name, only=readers)
-    graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)
-    return readout.name
+    readout = graph.insert_behind(name, ops.READOUT, "readout")
+    graph.redirect(name, readout, only=readers)
+    graph.outputs = tuple(readout if o == name else o for o in graph.outputs)
+    return readout
 
 
 def _encode(graph: Graph, parts: dict[str, Part], name: str) -> None:
@@ -116,18 +107,8 @@ def _carry(graph: Graph, name: str, readout: str) -> None:
 
 
 def _relay(graph: Graph, name: str, readers: list[str], *, positive: bool) -> None:
-    node = graph[name]
-    relay = Node(
-        name=graph.fresh_name(f"{name}/neurons"),
-        op=ops.RECTIFY if positive else ops.RELAY,
-        args=(Ref(name),),
-        kwargs={"cap": None},
-        module=node.module,
-        source=node.source,
-        shape=node.shape,
-    )
-    graph.insert([relay], after=name)
-    graph.redirect(name, relay.name, only=readers)
+    op = ops.RECTIFY if positive else ops.RELAY
+    graph.redirect(name, graph.insert_behind(name, op, "neurons", {"cap": None}), only=readers)
 
 
 def _reads_spikes(parts: dict[str, Part], user: Node) -> bool:

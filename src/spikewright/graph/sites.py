@@ -285,17 +285,8 @@ def place_sites(
             pattern = None  # a factor of a product is spikes, or what registers take in of them
         if pattern is not None:
             matched.add(pattern)
-        relay = Node(
-            name=graph.fresh_name(f"{node.name}/relay"),
-            op=ops.RELAY if pattern is None else ops.ANALOG_RELAY,
-            args=(Ref(target),),
-            kwargs={"cap": None},
-            module=node.module,
-            source=node.source,
-            shape=node.shape,
-        )
-        graph.redirect(target, relay.name)
-        graph.insert([relay], after=target)
+        op = ops.RELAY if pattern is None else ops.ANALOG_RELAY
+        graph.redirect(target, graph.insert_behind(target, op, "relay", {"cap": None}))
     unmatched = [p for p in analog_relays if p not in matched]
     if unmatched:
         relays = [n.module for n in graph if n.op in (ops.RELAY, ops.ANALOG_RELAY)]
@@ -494,15 +485,6 @@ def _place_readouts(graph: Graph) -> None:
     """
     fixed = frozenset(constants(graph))
     while (name := _next_readout(graph, fixed)) is not None:
-        node = graph[name]
-        readout = Node(
-            name=graph.fresh_name(f"{name}/readout"),
-            op=ops.READOUT,
-            args=(Ref(name),),
-            module=node.module,
-            source=node.source,
-            shape=node.shape,
-        )
         values = flow(graph)
         network = {
             n.name
@@ -512,9 +494,9 @@ def _place_readouts(graph: Graph) -> None:
         }
         below = _leads_to(graph, network)
         behind = [u.name for u in graph.users()[name] if u.name not in below | network]
-        graph.redirect(name, readout.name, only=behind)
-        graph.outputs = tuple(readout.name if o == name else o for o in graph.outputs)
-        graph.insert([readout], after=name)
+        readout = graph.insert_behind(name, ops.READOUT, "readout")
+        graph.redirect(name, readout, only=behind)
+        graph.outputs = tuple(readout if o == name else o for o in graph.outputs)
 
 
 def _next_readout(graph: Graph, fixed: Collection[str]) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
+from spikewright.graph.complete import complete_values
 from spikewright.graph.ir import Graph, Node
 from spikewright.network.schedules.base import Counting, Schedule
 from spikewright.network.site import Site
@@ -248,15 +249,13 @@ def depths(graph: Graph) -> dict[str, int]:
 
 def loaded(graph: Graph) -> frozenset[str]:
     """Return the populations that take nothing in, but are loaded with a complete value."""
-    complete: set[str] = set()
-    found: set[str] = set()
-    for node in graph:
-        reads = any(i in complete for i in node.inputs)
-        if node.op == ops.READOUT or (reads and ops.kind(node) != "site"):
-            complete.add(node.name)
-        elif node.op == ops.INPUT_SITE or (reads and ops.kind(node) == "site"):
-            found.add(node.name)
-    return frozenset(found)
+    complete = complete_values(graph)
+    return frozenset(
+        n.name
+        for n in graph
+        if n.op == ops.INPUT_SITE
+        or (ops.kind(n) == "site" and n.op != ops.READOUT and not complete.isdisjoint(n.inputs))
+    )
 
 
 def code_of(graph: Graph, sites: Mapping[str, Site], source: str) -> Code:
