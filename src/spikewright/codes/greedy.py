@@ -10,7 +10,7 @@ from spikewright.errors import ConfigError
 
 __all__ = ["check_type", "flat_parts", "greedy_levels", "greedy_residual"]
 
-_CHUNK = 1 << 18  # elements that one part holds: temporaries stay small and in the cache
+_CHUNK = 1 << 16  # elements that one part holds: temporaries stay small and in the cache
 
 
 def greedy_residual(target: Tensor, weights: Sequence[float]) -> Tensor:

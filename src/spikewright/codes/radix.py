@@ -162,8 +162,7 @@ class Radix(TrainCode):
         top = self.max_value
         target.clamp_(-top if signed else 0.0, top)
         if self.k == 2.0:
-            # Through int32 and back: several times faster than trunc_ on the CPU.
-            return target.copy_(target.to(torch.int32)) if signed else target.floor_()
+            return target.trunc_() if signed else target.floor_()
         for part in flat_parts(target):
             sign = part.sign() if signed else None
             magnitude = part.abs_() if signed else part
@@ -222,7 +221,7 @@ class Radix(TrainCode):
         self.check_step(t)
         if self.k == 2.0:
             below = 2.0 ** (self.steps - t)
-            return (n / below).to(torch.int32).to(n.dtype).mul_(below)
+            return (n / below).trunc_().mul_(below)
         magnitude = n.abs()
         return magnitude.sub_(greedy_residual(magnitude, self.weights[:t])).mul_(n.sign())
 

@@ -2,6 +2,7 @@
 """What a site computes in the original network: the activation that it stands for."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -9,7 +10,7 @@ from spikewright.functions import Clip, Function, Identity, ReLU, Staircase
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Ref
 
-__all__ = ["activate", "activation_range", "between_layers", "function_of"]
+__all__ = ["activate", "activation_range", "behind_moves", "between_layers", "function_of"]
 
 
 def function_of(node: Node) -> Function:
@@ -98,3 +99,20 @@ def between_layers(graph: Graph, name: str) -> bool:
                 seen.add(user.name)
                 todo.append(user.name)
     return False
+
+
+def behind_moves(users: Mapping[str, Sequence[Node]], name: str) -> list[Node]:
+    """Return what reads a value, looking through operators that only move elements.
+
+    Args:
+        users: Who reads each node, see :meth:`Graph.users`.
+        name: The value.
+    """
+    found, todo = list[Node](), [name]
+    while todo:
+        for user in users[todo.pop()]:
+            if ops.kind(user) == "layout":
+                todo.append(user.name)
+            else:
+                found.append(user)
+    return found

@@ -199,21 +199,27 @@ class Graph:
         self.nodes = order
 
     def insert_behind(
-        self, name: str, op: str, suffix: str, kwargs: Mapping[str, Arg] | None = None
+        self,
+        name: str,
+        op: str,
+        suffix: str,
+        kwargs: Mapping[str, Arg] | None = None,
+        *,
+        place: str | None = None,
     ) -> str:
-        """Insert an operator that reads one value and has its shape and place; return its name.
+        """Insert an operator that reads one value and has its shape; return its name.
 
-        Nobody reads it yet.
+        Its name and place are those of the value, or of the node ``place``. Nobody reads it yet.
         """
-        node = self.nodes[name]
+        at = self.nodes[place or name]
         made = Node(
-            name=self.fresh_name(f"{name}/{suffix}"),
+            name=self.fresh_name(f"{at.name}/{suffix}"),
             op=op,
             args=(Ref(name),),
             kwargs=kwargs or {},
-            module=node.module,
-            source=node.source,
-            shape=node.shape,
+            module=at.module,
+            source=at.source,
+            shape=self.nodes[name].shape,
         )
         self.insert([made], after=name)
         return made.name

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import ops
-from spikewright.graph.activation import activation_range, between_layers
+from spikewright.graph.activation import activation_range, behind_moves, between_layers
 from spikewright.graph.build import Rewrite, Rule, shape_of
 from spikewright.graph.chains import chains, evaluate
 from spikewright.graph.ir import Graph, Node
@@ -127,13 +127,7 @@ def _among_functions(
     def stays(node: Node) -> bool:
         return ops.kind(node) == "analog" and node.op not in PRODUCTS
 
-    todo, readers = [end], list[Node]()
-    while todo:
-        for user in users[todo.pop()]:
-            if ops.kind(user) == "layout":
-                todo.append(user.name)
-            else:
-                readers.append(user)
+    readers = behind_moves(users, end)
     return stays(graph[source]) and bool(readers) and all(map(stays, readers))
 
 

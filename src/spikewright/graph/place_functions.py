@@ -46,21 +46,10 @@ def place_functions(graph: Graph) -> dict[str, Part]:
 
 def _write_product(graph: Graph, node: Node) -> None:
     left, right = (arg.name for arg in node.args[:2])
-    held = graph[right]
-    hold = Node(
-        name=graph.fresh_name(f"{node.name}/held"),
-        op=ops.HOLD,
-        args=(Ref(right),),
-        module=node.module,
-        source=node.source,
-        shape=held.shape,
-    )
-    graph.insert([hold], after=right)
+    hold = graph.insert_behind(right, ops.HOLD, "held", place=node.name)
     by = "mul" if node.op == "aten.mul.Tensor" else "matmul"
     graph.update(
-        dataclasses.replace(
-            node, op=ops.PRODUCT, args=(Ref(left), Ref(hold.name)), kwargs={"by": by}
-        )
+        dataclasses.replace(node, op=ops.PRODUCT, args=(Ref(left), Ref(hold)), kwargs={"by": by})
     )
 
 

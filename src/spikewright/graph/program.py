@@ -6,7 +6,7 @@ that nobody else needs, so that a run takes no more memory than the model's own 
 """
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spikewright.errors import FileFormatError
 from spikewright.graph import kernels, ops
+from spikewright.graph.function_units import is_function, operations_of
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 
 __all__ = ["Program", "SiteFunction", "resolve_operator", "run_node", "visit"]
@@ -33,6 +34,10 @@ def _affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
 
 def _scale(x: Tensor, gain: Tensor) -> Tensor:
     return x * gain
+
+
+def _scale_(x: Tensor, gain: Tensor) -> Tensor:
+    return x.mul_(gain) if x.is_floating_point() else x * gain
 
 
 def _hold(x: Tensor) -> Tensor:
@@ -105,7 +110,8 @@ class Program:
         params: Tensors that replace the graph's own, by name.
         pools: Whether max pools are handed to ``site`` too.
         fast: Whether convolutions may run through faster kernels, whose results can differ from
-            the model's in the last bit.
+            the model's in the last bit, and factors be multiplied in place, which gradients do not
+            survive. Read-outs then pass on the memory that they are given.
     """
 
     def __init__(
@@ -134,12 +140,11 @@ class Program:
         for node in nodes:
             for name in node.inputs:
                 readers.setdefault(name, []).append(node)
-        kept = set(self.outputs)
-        free = {
-            n.name
-            for n in nodes
-            if ops.kind(n) in _FRESH and len(readers.get(n.name, ())) == 1 and n.name not in kept
-        }
+        kept, free = set(self.outputs), set[str]()
+        for node in nodes:
+            alone = len(readers.get(node.name, ())) == 1 and node.name not in kept
+            if alone and (ops.kind(node) in _FRESH or (self._fast and _is_fresh(node, free))):
+                free.add(node.name)
         fused = {
             n.name: n
             for n in nodes
@@ -161,6 +166,8 @@ class Program:
                 step.overwrite = node.inputs[0] in free
             elif _is_sum(node):
                 step.call = self._sum(graph, node, free, fused)
+            elif self._fast and node.op == ops.SCALE and node.inputs[0] in free:
+                step.fn = _scale_
             elif not (self._fast and self._plan_fast(graph, node, step)):
                 step.fn = resolve_operator(node.op)
             steps.append(step)
@@ -306,6 +313,13 @@ def run_node(graph: Graph, node: Node, env: Mapping[str, Any]) -> Any:  # noqa: 
     kwargs = {k: value(v) for k, v in node.kwargs.items()}
     result = resolve_operator(node.op)(*(value(a) for a in node.args), **kwargs)
     return result if node.pick is None else result[node.pick]
+
+
+def _is_fresh(node: Node, free: Collection[str]) -> bool:
+    """Tell whether a function or a product, or a read-out of one, has memory of its own."""
+    if node.op == ops.READOUT:
+        return node.inputs[0] in free
+    return ops.kind(node) == "product" or (is_function(node) and bool(operations_of(node).element))
 
 
 def _is_sum(node: Node) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
-from spikewright.graph.activation import activation_range
+from spikewright.graph.activation import activation_range, behind_moves
 from spikewright.graph.advice import is_random, why_refused
 from spikewright.graph.batch import is_plain
 from spikewright.graph.constants import constants
@@ -281,7 +281,7 @@ def place_sites(
     while (target := _next_relay(graph)) is not None:
         node = graph[target]
         pattern = next((p for p in analog_relays if _matches(p, node.module)), None)
-        if any(ops.kind(u) in ("product", "hold") for u in _behind_moves(graph, target)):
+        if any(ops.kind(u) in ("product", "hold") for u in behind_moves(graph.users(), target)):
             pattern = None  # a factor of a product is spikes, or what registers take in of them
         if pattern is not None:
             matched.add(pattern)
@@ -303,19 +303,6 @@ def place_sites(
             "nothing to convert."
         )
     return graph
-
-
-def _behind_moves(graph: Graph, name: str) -> list[Node]:
-    """Return what reads a value, looking through operators that only move elements."""
-    users = graph.users()
-    found, todo = list[Node](), [name]
-    while todo:
-        for user in users[todo.pop()]:
-            if ops.kind(user) == "layout":
-                todo.append(user.name)
-            else:
-                found.append(user)
-    return found
 
 
 def _split_pools(graph: Graph) -> None:

@@ -112,16 +112,8 @@ def _swap(graph: Graph, name: str) -> None:
     """Hold the other factor of a product, in place."""
     node = graph[name]
     old, streams = _factors(graph, node)
-    hold = Node(
-        name=graph.fresh_name(f"{name}/held"),
-        op=ops.HOLD,
-        args=(Ref(streams),),
-        module=node.module,
-        source=node.source,
-        shape=graph[streams].shape,
-    )
-    graph.insert([hold], after=streams)
-    now = {old: graph[old].inputs[0], streams: hold.name}
+    hold = graph.insert_behind(streams, ops.HOLD, "held", place=name)
+    now = {old: graph[old].inputs[0], streams: hold}
     args = tuple(Ref(now[arg.name]) for arg in node.args[:2])
     graph.update(dataclasses.replace(node, args=args))
     graph.prune()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.codes import Code
+from spikewright.codes.greedy import flat_parts
 from spikewright.neurons.base import Accumulating
 from spikewright.shapes import Current, Potential, Spikes
 
@@ -80,7 +81,9 @@ def begin_fire_(v: Potential, pre_bias: float | Tensor, signed: bool = False) ->
         return v.add_(pre_bias)
     if isinstance(pre_bias, Tensor):
         return v.addcmul_(v.sign(), pre_bias)
-    return v.add_(v.sign(), alpha=pre_bias)
+    for part in flat_parts(v):
+        part.add_(part.sign(), alpha=pre_bias)
+    return v
 
 
 def fire_(
