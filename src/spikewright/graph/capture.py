@@ -19,6 +19,7 @@ from spikewright.errors import SpikewrightError, UnsupportedModuleError
 from spikewright.graph.batch import Merged, Shape
 from spikewright.graph.calls import Call, call_of, doubled, positional_names
 from spikewright.graph.export_errors import explained, is_a_detector
+from spikewright.graph.exported_form import needs_opening, out_of_place, viewed_as
 from spikewright.graph.fake_quantise import elementary_quantisers
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.kept import kept
@@ -88,7 +89,8 @@ def _exported(model: nn.Module, call: Call) -> Graph:
                     dynamic_shapes=_dynamic(model, call),
                     strict=False,
                 )
-                program = program.run_decompositions(dict(OPENED))
+                if needs_opening(program):
+                    program = program.run_decompositions(dict(OPENED))
         except SpikewrightError:
             raise
         except Exception as error:
@@ -248,8 +250,8 @@ def _as_reshape(node: Node) -> Node:
 
 
 def _node(fx: Any, env: dict[str, Arg], nodes: dict[str, Node]) -> Node | None:  # noqa: ANN401
-    op = _operator_name(fx.target)
-    module = _module_path(fx)
+    op, module, sizes = _operator_name(fx), _module_path(fx), viewed_as(fx)
+    args, kwargs = (fx.args, fx.kwargs) if sizes is None else ((fx.args[0], sizes), {})
     if op.startswith(("aten.sym_constrain_range", "aten._assert")):
         return None
     name, number = f"{module or 'model'}/{op.split('.')[1]}".removeprefix("model/"), 1
@@ -259,10 +261,10 @@ def _node(fx: Any, env: dict[str, Arg], nodes: dict[str, Node]) -> Node | None: 
     return Node(
         name=name,
         op=op,
-        args=tuple(_argument(a, env) for a in fx.args),
+        args=tuple(_argument(a, env) for a in args),
         kwargs={
             k: _argument(v, env)
-            for k, v in fx.kwargs.items()
+            for k, v in kwargs.items()
             if k not in ("device", "pin_memory", "layout", "memory_format")
         },
         module=module,
@@ -284,10 +286,11 @@ def _is_whole(value: Any) -> bool:  # noqa: ANN401 - fake tensor or number
     return isinstance(value, Tensor) and not value.is_floating_point()
 
 
-def _operator_name(target: Any) -> str:  # noqa: ANN401 - operator overload or builtin
-    if isinstance(target, torch._ops.OpOverload):
-        return str(target)
-    return f"operator.{getattr(target, '__name__', target)}"
+def _operator_name(fx: Any) -> str:  # noqa: ANN401 - fx node
+    target = fx.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return f"operator.{getattr(target, '__name__', target)}"
+    return "aten.view.default" if viewed_as(fx) is not None else str(out_of_place(fx) or target)
 
 
 def _argument(value: Any, env: dict[str, Arg]) -> Arg:  # noqa: ANN401 - fx argument

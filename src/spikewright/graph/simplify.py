@@ -122,6 +122,9 @@ def _infer_batch(graph: Graph, node: Node) -> None:
 def _use_plain_name(graph: Graph, node: Node) -> None:
     if node.op in _PLAIN_NAMES:
         graph.update(dataclasses.replace(node, op=_PLAIN_NAMES[node.op]))
+    elif node.op == "aten.batch_norm.default":
+        args = (*node.args[:5], *node.args[6:8])
+        graph.update(dataclasses.replace(node, op=_BATCH_NORM, args=args, pick=0))
 
 
 def _pick_first(graph: Graph, node: Node) -> None:
