@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from _boxes import compared, flat, nested, percent
 from _coco import Coco
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import ConcatDataset
 
 import spikewright as sw
 from spikewright.detection import Detections
@@ -31,12 +31,12 @@ IMITATION_AIM = {8: 12.0, 16: 14.5}
 OTHERWISE = 0.05
 """Weight of the relative error of whole maps."""
 RECIPE = TrainConfig(
-    epochs=10,
+    epochs=1,  # twice over train and once over the other pictures
     batch_size=8,
     lr=3e-4,
     optimizer="adamw",
     weight_decay=0.0,
-    warmup=0.5,
+    warmup=0.05,
     augment="flip",
 )
 
@@ -71,7 +71,7 @@ def imitation(
     annotations = [a for _, images in batches for a in images]
     ann = [d for x, images in batches for d in coco.boxes(coco.original(x), images)]
     few = batches[0][0][:TICKED].double()
-    images = TensorDataset(torch.stack([coco.train[i][0] for i in range(len(coco.train))]))
+    pictures = ConcatDataset([coco.train, coco.train, coco.others])
     rows, missed = [], 0
     for Q in levels:
         aim = IMITATION_AIM[Q]
@@ -79,7 +79,7 @@ def imitation(
         refitted = sw.convert(prepared, "casc", T=Q, prepare="refit", per_channel=True)
         trained = sw.train(
             trainable(refitted),
-            images,
+            pictures,
             objective=Imitation(coco.model, loss=seen),
             config=RECIPE,
         )
