@@ -2,7 +2,6 @@
 """YOLO-FastestV2 and its COCO images, in the folder that SPIKEWRIGHT_DATA names.
 
 ``val`` are 67 images of val2017, ``train`` 128 of train2017, on which conversions are calibrated.
-Imitation, which needs no labels, also looks at 1,000 pictures of ImageNet.
 """
 
 from typing import Literal
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import spikewright as sw
-from spikewright.data import Preprocess, loader, open_pictures
+from spikewright.data import Preprocess, loader
 from spikewright.data.detection import open_detection
 from spikewright.detection import Annotations, Detections, decoder
 from spikewright.models import resolve
@@ -33,7 +32,6 @@ class Coco:
             open_detection(root / f"coco_{part}.json", preprocess=_SEEN)
             for part in ("train_128", "val_dev")
         )
-        self.others = open_pictures(root / "imagenet_sample_1000.npz", preprocess=_SEEN)
         self.model = resolve("yolo-fastest-v2", weights=root / "coco_yolo_fastestv2.safetensors")
         self.classes = self.val.classes
         self.decode = decoder("yolo-fastestv2")
