@@ -9,6 +9,7 @@ from spikewright.evaluation.fixed_work import fixed_work_of as fixed_work_of
 from spikewright.evaluation.gather import gather as gather
 from spikewright.evaluation.layer_count import LayerCount as LayerCount
 from spikewright.evaluation.length import LengthResult as LengthResult
+from spikewright.evaluation.length_counts import LengthCounts as LengthCounts
 from spikewright.evaluation.rasters import Example as Example
 from spikewright.evaluation.rasters import Picture as Picture
 from spikewright.evaluation.rasters import Track as Track

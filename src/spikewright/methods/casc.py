@@ -22,6 +22,7 @@ from spikewright.methods.base import Prepared, check_counts
 from spikewright.methods.synchronous import ScaledConfig
 from spikewright.network import Schedule
 from spikewright.network import WakeSleep as WakeSleepSchedule
+from spikewright.preparation import Preparation, Step, preparation_of, ways_of
 
 __all__ = ["CASC", "settling_bound"]
 
@@ -47,6 +48,9 @@ class CASC(ScaledConfig):
             mean back to the original network's, given what arrives from the layers in front as
             they are quantised; see :func:`adaptive_thresholds`.
         samples: Calibration inputs that ``adapt`` looks at.
+        prepare: What is done to weights and scales where training left levels open, without
+            labels: steps or their names in order, ``"none"`` (default) or ``"auto"``, which
+            chooses by the bits of T. Ours; instead of ``adapt``.
 
     References:
         CASC, 2024: consistent ANN-SNN conversion, official code.
@@ -61,6 +65,7 @@ class CASC(ScaledConfig):
     v_init: float = 0.5
     adapt: bool = False
     samples: int = 128
+    prepare: Preparation = "none"
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -72,6 +77,16 @@ class CASC(ScaledConfig):
                 )
             WakeSleep(T=self.T, sleep=self.sleep)
         check_counts(self, "samples")
+        object.__setattr__(self, "prepare", preparation_of(self.prepare))
+        if self.adapt and self.prepare != "none":
+            raise ConfigError(
+                "casc: expected adapt or prepare, got both. Leave adapt out: step 'bias' of "
+                "prepare corrects means, too."
+            )
+
+    def ways(self) -> tuple[tuple[Step, ...], ...]:
+        """Return the steps that ``prepare`` names, or those that ``"auto"`` chooses from."""
+        return ways_of(self.prepare, self.T.bit_length())
 
     def schedule(self) -> Schedule:
         """Return the wake-sleep schedule."""

@@ -49,7 +49,7 @@ def best_way(
 
     Args:
         graph: The original network with its sites.
-        sites: Site name to population, of the layered schedule.
+        sites: Site name to population, of the layered or the wake-sleep schedule.
         inputs: Calibration inputs, "batch *feature" each; with fewer than two nothing is done.
         ways: Steps to try; none at all is always tried.
         progress: Whether to show progress.

@@ -11,7 +11,6 @@ from spikewright.graph.units import fold_units
 from spikewright.network.base import Network
 from spikewright.network.site import Site
 from spikewright.preparation.judge import Judged
-from spikewright.preparation.trains import unit_of
 
 __all__ = ["with_draft"]
 
@@ -22,7 +21,7 @@ def with_draft(network: N, judged: Judged, inputs: int) -> N:
     """Return a network with the weights and scales of the way that was taken.
 
     Args:
-        network: As it was converted without preparation, in the layered schedule.
+        network: As it was converted without preparation.
         judged: What preparation has made of its original.
         inputs: Calibration inputs that it looked at.
     """
@@ -42,7 +41,7 @@ def with_draft(network: N, judged: Judged, inputs: int) -> N:
     )
     if not judged.steps:
         return network
-    units = {n: _unit(draft.graph, s) for n, s in draft.sites.items() if s.neuron}
+    units = {n: _unit(network, draft.graph, s) for n, s in draft.sites.items() if s.neuron}
     return dataclasses.replace(
         network,
         graph=fold_units(draft.graph, units),
@@ -51,8 +50,8 @@ def with_draft(network: N, judged: Judged, inputs: int) -> N:
     )
 
 
-def _unit(graph: Graph, site: Site) -> Tensor:
-    """Return what a unit stands for, shaped to broadcast with the population's value."""
+def _unit(network: Network, graph: Graph, site: Site) -> Tensor:
+    """Return what a unit on a wire stands for, shaped to broadcast with the population's value."""
     ndim = len(graph[site.name].shape or ())
-    unit = unit_of(site, ndim)
+    unit = site.broadcast(site.scale, ndim) / network.full(site.name)
     return unit[0] if unit.ndim == ndim and ndim and site.channel_axis > 0 else unit

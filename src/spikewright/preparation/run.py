@@ -32,7 +32,7 @@ def prepare(
 
     Args:
         graph: The original network with its sites, in its own numbers; it is not changed.
-        sites: Site name to population, of the layered schedule.
+        sites: Site name to population, of the layered or the wake-sleep schedule.
         inputs: Calibration inputs, "batch *feature" each, in the graph's type; no labels.
         steps: What to do, in this order at every place.
         progress: Whether to show a progress bar.

@@ -3,6 +3,7 @@
 
 from torch import Tensor
 
+from spikewright.codes import WakeSleep
 from spikewright.network.site import Site
 from spikewright.neurons.inverse_lif import begin_fire_
 
@@ -15,10 +16,10 @@ def unit_of(site: Site, ndim: int) -> Tensor:
 
 
 def sent(site: Site, y: Tensor, unit: Tensor | None = None) -> Tensor:
-    """Return u·n for a population of the layered schedule, n the decoded train of f(y)/u.
+    """Return u·n, n the decoded train of f(y)/u; for a wake-sleep population, its total at rest.
 
     Args:
-        site: The population, its threshold one unit.
+        site: A population of the layered or the wake-sleep schedule, its threshold one unit.
         y: All that has entered, "batch *neuron", in the original network's numbers.
         unit: Another u than the population's, broadcastable with ``y``.
     """
@@ -26,5 +27,5 @@ def sent(site: Site, y: Tensor, unit: Tensor | None = None) -> Tensor:
     v = y / unit
     if not site.function.by_firing:
         v = site.function.in_units(v, unit)
-    begin_fire_(v, site.pre_bias.to(y.dtype), site.signed)
+    begin_fire_(v, site.pre_bias.to(y.dtype), site.signed and not isinstance(site.code, WakeSleep))
     return site.code.quantise_(v, signed=site.signed).mul_(unit)

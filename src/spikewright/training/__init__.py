@@ -4,6 +4,7 @@
 from spikewright.training.checkpoint import load_trained as load_trained
 from spikewright.training.config import TrainConfig as TrainConfig
 from spikewright.training.fit import train as train
+from spikewright.training.from_spikes import trainable as trainable
 from spikewright.training.network import TrainableNetwork as TrainableNetwork
 from spikewright.training.objectives import Classification as Classification
 from spikewright.training.objectives import Detection as Detection

@@ -34,7 +34,7 @@ from spikewright.training.network import TrainableNetwork
 from spikewright.training.observe import observe
 from spikewright.training.settings import ActivationSettings
 
-__all__ = ["normalised"]
+__all__ = ["named", "normalised"]
 
 _KINDS = (ops.RECTIFY, ops.RELAY)
 
@@ -76,7 +76,7 @@ def normalised(
     sites = {n.name: settings.site(n, 1.0 if n.name in units else whole[n.name]) for n in nodes}
     for site in sites.values():
         site.to(graph.dtype)
-    folded = _named(folded)
+    folded = named(folded)
     state = dict(folded.params)
     network = TrainableNetwork(folded, sites, state, dict.fromkeys(state, True), settings.to_dict())
     if calibration is not None:
@@ -160,7 +160,7 @@ def _shaped(top: Tensor, axis: int | None, node: Node) -> Tensor:
     return top.reshape(size[1:] if axis > 0 else size)
 
 
-def _named(graph: Graph) -> Graph:
+def named(graph: Graph) -> Graph:
     """Return the graph with tensors that are named after the module that reads them."""
     graph = graph.copy()
     names: dict[str, str] = {}

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.methods.casc import settling_bound
+from spikewright.methods.casc import CASC, settling_bound
 from spikewright.network import load
+from spikewright.preparation.trains import sent
 from spikewright.simulators import SynchronousReference, Timefold, settle
 from spikewright.simulators.tick_plan import TickPlan
 from tests.networks import totals
@@ -260,3 +261,36 @@ def test_relays_of_plain_networks_round_to_nearest() -> None:
         wanted = (model[0](x) / snn.sites[relay.name].scale.double() * 16 + 0.5).floor()
     assert torch.equal(total, wanted.clamp(-16, 16))
     assert bool((total < 0).any())
+
+
+def test_preparation_takes_neurons_for_what_they_settle_on_and_brings_outputs_nearer() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    ).double()
+    x, others = torch.randn(2, 256, 8).double()
+    prepared = sw.calibrate(model, x)
+    plain, *changed = (
+        sw.convert(prepared, "casc", T=6, per_channel=True, prepare=way)
+        for way in ("none", "bias", "refit")
+    )
+    counts = settle(plain, x).counts
+    (relay,) = [n for n in plain.graph if n.op == ops.RELAY]
+    front = next(n for n in counts if n != relay.name)
+    site = plain.sites[front]
+    read = counts[front] * site.scale.double() / 6
+    with torch.no_grad():
+        found = sent(plain.sites[relay.name], model[2](read))
+        wanted = model(others)
+    assert torch.allclose(found, counts[relay.name] * plain.sites[relay.name].scale.double() / 6)
+    assert bool((found < 0).any())
+    errors = [float((snn(others) - wanted).square().mean()) for snn in (plain, *changed)]
+    assert max(errors[1:]) < errors[0], errors
+    for snn, step in zip(changed, ("bias", "refit"), strict=True):
+        assert snn.prepared_by == (step,)
+        assert sw.verify(snn, others[:8]).agrees
+
+
+def test_means_are_corrected_in_one_way() -> None:
+    with pytest.raises(ConfigError, match="expected adapt or prepare, got both"):
+        CASC(adapt=True, prepare="bias")

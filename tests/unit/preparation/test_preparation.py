@@ -66,6 +66,7 @@ METHODS = {
     "spikeconverter, k = 1.5, one scale a layer": {"T": 4, "k": 1.5, "per_channel": False},
     "spikeconverter, encoded input": {"T": 2, "input": "encoded"},
     "tsc": {"T": 6},
+    "casc": {"T": 4, "per_channel": True},
 }
 
 

@@ -208,6 +208,25 @@ def test_batch_norms_keep_what_the_original_knows() -> None:
     assert not torch.equal(state["body.1.weight"], before["body.1.weight"])
 
 
+def test_a_loss_of_ones_own_says_which_outputs_matter() -> None:
+    x = torch.randn(128, 3, generator=torch.Generator().manual_seed(0))
+    model = nested().eval()
+    ready = conversion_ready(model, x[:2], "casc", 4, calibration=x)
+
+    def first(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+        return (found[0] - wanted[0]).square().mean()
+
+    objective = Imitation(model, loss=first)
+    result = train(ready, TensorDataset(x), objective=objective, config=config(epochs=20))
+    with torch.no_grad():
+        wanted = [model(x)["all"], *model(x)["parts"]]
+        before, after = (list(n(x)) for n in (ready, result.model))
+    assert first(after, wanted) < 0.8 * first(before, wanted)
+    assert result.history[0].loss == pytest.approx(float(first(before, wanted)), rel=0.5)
+    assert "first" in str(objective.to_dict()["loss"])
+    assert "loss" not in Imitation(model).to_dict()
+
+
 def test_the_original_is_copied() -> None:
     model = nested().train()
     objective = Imitation(model)

@@ -2,6 +2,7 @@
 """Imitate the original network: neither labels nor a loss of the task are needed."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,12 +34,15 @@ class Imitation(Objective):
         Σ_o ||S_o(x) - O_o(x)||² / ||O_o(x)||²
 
     for each input of the batch. The figure is what it leaves of 1 per output: 100 % is equality.
-    Batch norms keep the statistics of the original.
+    Batch norms keep the statistics of the original. Of outputs of which only some parts matter,
+    such as the maps of a detector, a ``loss`` of one's own says which.
 
     Args:
         original: The network to imitate; copied, run in evaluation mode.
         sizes: Sides of square inputs; every batch is resized to one of them at random. Empty: as
             they are. Smaller ones are faster; the network must take them.
+        loss: What is minimised instead, given the outputs of the network and those of the
+            original, one after the other: a scalar, the mean over the batch. The figure stays.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -49,6 +53,7 @@ class Imitation(Objective):
 
     original: nn.Module
     sizes: tuple[int, ...] = ()
+    loss: Callable[[list[Tensor], list[Tensor]], Tensor] | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, and take a copy of the original."""
@@ -86,11 +91,13 @@ class Imitation(Objective):
             wanted = tree_leaves(engine.run(self.original.to(x.device, x.dtype), x))
         found = tree_leaves(engine.run(network, x, config.precision))
         error = relative_error(found, wanted)
-        return Verdict(error * len(x), len(x) * (1.0 - float(error.detach()) / len(wanted)))
+        loss = error if self.loss is None else self.loss(found, wanted)
+        return Verdict(loss * len(x), len(x) * (1.0 - float(error.detach()) / len(wanted)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return name and settings as JSON-able data."""
-        return {"name": self.name, "sizes": list(self.sizes)}
+        own = {} if self.loss is None else {"loss": getattr(self.loss, "__qualname__", "own")}
+        return {"name": self.name, "sizes": list(self.sizes), **own}
 
 
 def relative_error(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
