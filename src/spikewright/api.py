@@ -421,7 +421,7 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None, *, progress: boo
 
 def verify(
     snn: SpikingNetwork,
-    x: Inputs,
+    x: Inputs | Mapping[str, Any],
     *,
     reference: nn.Module | None = None,
     progress: bool = False,
@@ -435,7 +435,7 @@ def verify(
 
     Args:
         snn: The converted network; an integer one must agree bit for bit.
-        x: Inputs, "batch *feature", or a tuple of all inputs.
+        x: Inputs, "batch *feature", a tuple of all inputs, or a dictionary of keyword arguments.
         reference: The original network, for a converted one that was read from a file.
         progress: Whether to show what is being done.
 
@@ -445,16 +445,16 @@ def verify(
     Raises:
         ShapeError: If the input has another shape than the network takes.
     """
-    original = _against_original(snn, x, reference, progress)
+    given = snn.check_input(x)
+    original = _against_original(snn, given, reference, progress)
     with working("running both simulators", show=progress):
-        return verify_network(snn, x, original)
+        return verify_network(snn, given, original)
 
 
 def _against_original(
     snn: SpikingNetwork, x: Inputs, reference: nn.Module | None, progress: bool
 ) -> AgainstOriginal:
     """Check the equality law on some inputs, or say why that cannot be done."""
-    snn.check_input(x)
     if snn.integer:
         return AgainstOriginal(None, said="integer weights are rounded on purpose")
     if snn.prepared_by:
@@ -491,12 +491,17 @@ def _before_preparation(snn: SpikingNetwork, x: Inputs) -> AgainstOriginal:
     return dataclasses.replace(found, said=f"before its weights were changed on purpose ({by})")
 
 
-def simulate(snn: SpikingNetwork, x: Inputs, *, simulator: SimulatorName | None = None) -> Any:  # noqa: ANN401 - as the model
+def simulate(
+    snn: SpikingNetwork,
+    x: Inputs | Mapping[str, Any],
+    *,
+    simulator: SimulatorName | None = None,
+) -> Any:  # noqa: ANN401 - as the model
     """Run a batch through the network and return what the model returns.
 
     Args:
         snn: The converted network.
-        x: Input, "batch *feature", or a tuple of all inputs.
+        x: Input, "batch *feature", a tuple of all inputs, or a dictionary of keyword arguments.
         simulator: See :func:`evaluate`; the spikes are the same whichever it is.
 
     Returns:
@@ -550,17 +555,35 @@ def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
         if left is None:
             yield batch
             continue
-        size = inputs_of(batch).shape[0]
-        if size > left:
-            batch = (
-                batch[:left]
-                if isinstance(batch, Tensor)
-                else tuple(b[:left] if isinstance(b, Tensor) else b for b in batch)
-            )
-        yield batch
+        size = _size(batch)
+        yield batch if size <= left else _first(batch, left)
         left -= min(size, left)
         if left == 0:
             return
+
+
+def _size(batch: Any) -> int:  # noqa: ANN401 - whatever a loader yields
+    """Return how many inputs a batch holds: as many as its first tensor has rows."""
+    while not isinstance(batch, Tensor):
+        inner = list(batch.values()) if isinstance(batch, Mapping) else batch
+        nested = isinstance(inner, tuple | list) and bool(inner)
+        batch = inner[0] if nested else inputs_of(batch)
+    return int(batch.shape[0])
+
+
+def _first(batch: Any, count: int) -> Any:  # noqa: ANN401 - whatever a loader yields
+    """Return the first inputs of a batch, with what stands beside them."""
+    if isinstance(batch, Tensor):
+        return batch[:count]
+    if isinstance(batch, Mapping):
+        return {k: v[:count] if isinstance(v, Tensor) else v for k, v in batch.items()}
+    if not isinstance(batch, tuple | list):
+        return batch
+    inputs, *beside = batch
+    return (
+        _first(inputs, count),
+        *(b[:count] if isinstance(b, Tensor) else b for b in beside),
+    )
 
 
 def runner(model: Callable[..., Any], graph: Graph | None = None) -> Callable[[Inputs], Any]:

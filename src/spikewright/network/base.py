@@ -2,7 +2,7 @@
 """The converted network as data: a graph in units of spikes, its populations, its schedule."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -13,6 +13,7 @@ from spikewright.codes import Code
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
 from spikewright.graph.batch import batch_of, element_count
+from spikewright.graph.calls import inputs_for
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.network.schedules import Layered, Schedule
 from spikewright.network.schedules.base import Timing
@@ -183,14 +184,20 @@ class Network:
             for n in self.spiking_nodes()
         }
 
-    def check_input(self, x: Inputs) -> Inputs:
+    def check_input(self, x: Inputs | Mapping[str, Any]) -> Inputs:
         """Return the input (or inputs) in the network's type, on its device, maps channels last.
 
         Convolutions are up to half as slow again with channels first (CPU).
 
+        Args:
+            x: The input, a tuple of all inputs, or a dictionary of keyword arguments.
+
         Raises:
             ShapeError: If its shape is not the one that the network was captured with.
         """
+        if isinstance(x, Mapping):
+            named = inputs_for(self.graph, **x)
+            x = named if len(named) > 1 else named[0]
         advice = "Resize the input, or convert again with an example of this size."
         self.graph.check_input(x, "input", advice)
         found = tuple(self._as_own(value) for value in as_inputs(x))

@@ -2,7 +2,7 @@
 """Where a network can be cut so that one value passes, and the blocks between such places."""
 
 from spikewright.graph import ops
-from spikewright.graph.ir import Node
+from spikewright.graph.ir import Graph, Node
 from spikewright.graph.sites import flow
 from spikewright.preparation.walk import Walk
 
@@ -21,8 +21,9 @@ def blocks(walk: Walk, least: int) -> list[tuple[Node, ...]]:
     """
     graph = walk.draft.graph
     values, found, current, layers = flow(graph), list[tuple[Node, ...]](), list[Node](), 0
+    inside = _inside(graph)
     for node in graph:
-        if values[node.name].tail and node.op != ops.READOUT:
+        if values[node.name].tail and node.op != ops.READOUT and node.name not in inside:
             continue
         current.append(node)
         layers += ops.kind(node) == "weighted"
@@ -37,8 +38,14 @@ def blocks(walk: Walk, least: int) -> list[tuple[Node, ...]]:
 
 
 def ends(walk: Walk, block: tuple[Node, ...]) -> tuple[str, ...]:
-    """Return the values of a block that are read behind it, and its read-outs."""
+    """Return the values of a block that are read behind it, and the network's read-outs in it."""
+    inside = _inside(walk.draft.graph)
     live = walk.live(walk.place(block[-1].name) + 1)
     own = {n.name for n in block}
-    readouts = (n.name for n in block if n.op == ops.READOUT)
+    readouts = (n.name for n in block if n.op == ops.READOUT and n.name not in inside)
     return tuple(dict.fromkeys((*(n for n in live if n in own), *readouts)))
+
+
+def _inside(graph: Graph) -> set[str]:
+    """Return the values that neurons are computed from, functions of complete values too."""
+    return graph.ancestors(n.name for n in graph if n.op in ops.SPIKING_OPS)

@@ -48,7 +48,7 @@ def _forced(reference: LayeredReference, x: Inputs, seen: dict[str, Tensor]) -> 
     network, plan = reference.network, reference.plan
     constant = dict(zip(plan.inputs, plan.prefix(*as_inputs(x)), strict=True))
     sizes = Stages(absolute(network), tick=False)
-    size_of = {name: value.abs() for name, value in constant.items()}
+    size_of = {name: _size(value) for name, value in constant.items()}
     checks = [_check_gate(network, plan, n, seen) for n in _gates(plan)]
     held = {h: p(*(seen[g] for g in p.given))[0] for h, p in plan.holds.items()}
     size_of.update({name: value.abs() for name, value in held.items()})
@@ -87,12 +87,17 @@ def _forced(reference: LayeredReference, x: Inputs, seen: dict[str, Tensor]) -> 
                 checks.append(_check_site(reference, target, potential, n, size))
         for name, value in plan.load(stage.depth, potentials, x, constant).items():
             if name not in seen:
-                constant[name], size_of[name] = value, value.abs()
+                constant[name], size_of[name] = value, _size(value)
                 continue
             size = _size_of_function(plan, stage.depth, name, potentials, spread, x, constant)
             size = size / max(_rounding(network, value, window.length), 1e-300) + value.abs()
             checks.append(_check_site(reference, network.graph[name], value, seen[name], size))
     return checks
+
+
+def _size(value: Tensor) -> Tensor:
+    """Return the size of what is added up; masks choose between values, and have none."""
+    return value if value.dtype == torch.bool else value.abs()
 
 
 def _size_of_function(

@@ -6,8 +6,9 @@ when it starts to accumulate and gives it back when it has fired, so a schedule 
 is an error here, not a wrong number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ class _Occupancy:
 
 def run_pipelined(
     network: SpikingNetwork,
-    inputs: Sequence[Inputs],
+    inputs: Sequence[Inputs | Mapping[str, Any]],
     *,
     membranes: int = 2,
     ticks_per_input: int | None = None,
@@ -69,7 +70,8 @@ def run_pipelined(
 
     Args:
         network: A converted network with the layered schedule.
-        inputs: Batches, each "batch *feature"; each is one item of the stream.
+        inputs: Batches, each "batch *feature", a tuple of all inputs, or a dictionary of keyword
+            arguments; each is one item of the stream.
         membranes: Membranes per neuron, 1 or 2.
         ticks_per_input: Ticks between inputs; the schedule's own by default.
 
