@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
+from spikewright.errors import CalibrationError
+
 __all__ = ["Interrupts", "track", "working"]
 
 
@@ -32,9 +34,13 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    def nothing_done(self, error: Exception) -> Exception | KeyboardInterrupt:
-        """Return what to raise where nothing was done: the interrupt, or else this error."""
-        return KeyboardInterrupt() if self.requested else error
+    def nothing_done(self, verb: str, unit: str = "batch") -> BaseException:
+        """Return what to raise where nothing was done: the interrupt, or else that nothing came."""
+        if self.requested:
+            return KeyboardInterrupt()
+        return CalibrationError(
+            f"{verb}: expected at least one {unit}, got none. Check the loader."
+        )
 
     def _on_interrupt(self, *_: object) -> None:
         if self.requested:

@@ -27,7 +27,7 @@ from spikewright.diagnosis.diagnosis import Diagnosis
 from spikewright.diagnosis.full_scale import full_scale
 from spikewright.diagnosis.layer_error import Kind, LayerDiagnosis, Part
 from spikewright.diagnosis.split_error import split_error
-from spikewright.errors import CalibrationError, ConfigError, VerificationError
+from spikewright.errors import ConfigError, VerificationError
 from spikewright.graph import Graph, Node, Program, ops
 from spikewright.graph.activation import activate
 from spikewright.graph.batch import batch_of, element_count, sizes
@@ -240,8 +240,7 @@ def diagnose(
             if interrupts.requested:
                 break
     if not comparison.samples:
-        said = "diagnose: expected at least one batch, got none. Check the loader."
-        raise interrupts.nothing_done(CalibrationError(said))
+        raise interrupts.nothing_done("diagnose")
     return Diagnosis(
         layers=comparison.layers(),
         samples=comparison.samples,

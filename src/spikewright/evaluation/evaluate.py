@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.collect import read_inputs
-from spikewright.errors import CalibrationError
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.rasters import Example, look_at
 from spikewright.evaluation.result import Result
@@ -149,8 +148,7 @@ def evaluate(
             if interrupts.requested:
                 break
     if not counters or not counters[0].samples:
-        said = "evaluate: expected at least one batch, got none. Check the loader."
-        raise interrupts.nothing_done(CalibrationError(said))
+        raise interrupts.nothing_done("evaluate")
     right, known = counters[0].answers.reference
     return Result(
         lengths=tuple(c.result() for c in counters),

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from spikewright import api
 from spikewright.calibration.collect import classes_of
-from spikewright.errors import CalibrationError
 from spikewright.evaluation import Counter, Result
 from spikewright.models.text_rnn import TextRNN, check_lengths
 from spikewright.progress import Interrupts
@@ -75,8 +74,7 @@ def evaluate(
             if interrupts.requested:
                 break
     if not counter.samples:
-        said = "evaluate: expected at least one text, got none. Check the loader."
-        raise interrupts.nothing_done(CalibrationError(said))
+        raise interrupts.nothing_done("evaluate", "text")
     return Result(
         lengths=(dataclasses.replace(counter.result(), unit="token"),),
         reference_correct=answers.reference[0],
