@@ -78,14 +78,7 @@ def test_the_demo_of_detection_writes_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With few scenes, so that nothing is learnt; what must hold holds all the same."""
-    for name, value in {
-        "SCENES": 32,
-        "TUNED": 16,
-        "TESTED": 8,
-        "TICKED": 2,
-        "EXAMPLES": 1,
-        "SIDE": 32,
-    }.items():
+    for name, value in {"SCENES": 32, "TESTED": 8, "TICKED": 2, "EXAMPLES": 1, "SIDE": 32}.items():
         monkeypatch.setattr(demo_detection, name, value)
     folder = tmp_path / "out"
     options: list[Any] = ["demo", "--task", "detection", "--epochs", "1", "-o", str(folder)]
