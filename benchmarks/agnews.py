@@ -178,7 +178,14 @@ def trained(
     if stage.start is not None:
         weights = before[stage.start].state_dict()
         model.load_state_dict({**model.state_dict(), **weights})
-    fit(model, stage, train)
+    fit(
+        model,
+        train,
+        name=stage.name,
+        epochs=stage.epochs,
+        peak_rate=stage.peak_rate,
+        unknown=stage.network.unknown,
+    )
     write(path, safetensors.torch.save(model.state_dict(), metadata=stage.facts()))
     return model.eval()
 
@@ -193,20 +200,20 @@ def stored_facts(path: Path) -> dict[str, str] | None:
         return None
 
 
-def fit(model: TextRNN, stage: Stage, train: Articles) -> None:
+def fit(
+    model: nn.Module, train: Articles, *, name: str, epochs: int, peak_rate: float, unknown: float
+) -> None:
     """Train in place with AdamW and one cycle of the learning rate; print a line per epoch."""
     generator = torch.Generator().manual_seed(SEED)
-    optimiser = torch.optim.AdamW(model.parameters(), stage.peak_rate)
+    optimiser = torch.optim.AdamW(model.parameters(), peak_rate)
     batches = -(-len(train.labels) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, stage.peak_rate, stage.epochs * batches
-    )
-    for epoch in range(1, stage.epochs + 1):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak_rate, epochs * batches)
+    for epoch in range(1, epochs + 1):
         start, loss_sum = time.perf_counter(), 0.0
         for chosen in torch.randperm(len(train.labels), generator=generator).split(BATCH):
             lengths = train.lengths[chosen]
             words = train.tokens[chosen, : int(lengths.max())]
-            hidden = torch.rand(words.shape, generator=generator) < stage.network.unknown
+            hidden = torch.rand(words.shape, generator=generator) < unknown
             loss = F.cross_entropy(
                 model(words.masked_fill(hidden, UNKNOWN), lengths), train.labels[chosen]
             )
@@ -217,7 +224,7 @@ def fit(model: TextRNN, stage: Stage, train: Articles) -> None:
             schedule.step()
             loss_sum += float(loss.detach()) * len(chosen)
         print(
-            f"{stage.name}, epoch {epoch}/{stage.epochs}: loss {loss_sum / len(train.labels):.3f}, "
+            f"{name}, epoch {epoch}/{epochs}: loss {loss_sum / len(train.labels):.3f}, "
             f"{time.perf_counter() - start:.1f} s",
             flush=True,
         )

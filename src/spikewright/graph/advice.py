@@ -26,8 +26,9 @@ _PRODUCT = Why(
     "Write the product with matmul or mul.",
 )
 _RECURRENT = Why(
-    "a recurrent layer: not supported",
-    "Use convolutions over time, or a recurrent network of spikewright.recurrent.",
+    "a recurrent layer, which runs once a token: not part of one run",
+    "Convert a classifier of texts with spikewright.recurrent.convert_recurrent(model, "
+    "(tokens, lengths)), or (x, None) for a model of x alone.",
 )
 _NORM = Why(
     "its statistics are those of each input: not supported",

@@ -55,6 +55,13 @@ def explained(error: Exception, model: nn.Module, call: Call) -> UnsupportedModu
     for path, part in model.named_modules():
         if detector_family(part):
             return is_a_detector(part, inside=f"{title}.{path}")
+        if isinstance(part, nn.RNNBase):
+            return UnsupportedModuleError(
+                f"{title}.{path} ({type(part).__name__}): expected layers that work in one run, "
+                "got one that runs once a token. Convert a classifier of texts with "
+                "spikewright.recurrent.convert_recurrent(model, (tokens, lengths)), or (x, None) "
+                "for a model of x alone."
+            )
     if _depends_on_data(error):
         return UnsupportedModuleError(
             f"{head}: expected the same operators for every input, got control flow that depends "

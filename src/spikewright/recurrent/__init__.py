@@ -10,3 +10,4 @@ from spikewright.recurrent.files import load as load
 from spikewright.recurrent.files import save as save
 from spikewright.recurrent.network import RecurrentSNN as RecurrentSNN
 from spikewright.recurrent.network import TextRun as TextRun
+from spikewright.recurrent.sequence import SequenceSNN as SequenceSNN

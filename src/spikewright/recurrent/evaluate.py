@@ -14,14 +14,16 @@ from itertools import chain, islice
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikewright import api
 from spikewright.calibration.collect import classes_of
 from spikewright.evaluation import Counter, Result
-from spikewright.models.text_rnn import TextRNN, check_lengths
 from spikewright.progress import Interrupts
+from spikewright.recurrent.account import evaluate_sequence, verify_sequence
 from spikewright.recurrent.network import RecurrentSNN
+from spikewright.recurrent.parts import Texts, lengths_of
+from spikewright.recurrent.sequence import SequenceSNN
 from spikewright.simulators import Verification
 from spikewright.simulators import simulator as compiled
 from spikewright.tasks import Beside
@@ -29,15 +31,15 @@ from spikewright.tasks.classification import Decided
 
 __all__ = ["Labelled", "evaluate", "verify"]
 
-Labelled = tuple[tuple[Tensor, Tensor], Tensor | None]
+Labelled = tuple[Texts, Tensor | None]
 """((tokens "batch length", lengths "batch"), classes "batch" or None)."""
 
 
 def evaluate(
-    snn: RecurrentSNN,
+    snn: RecurrentSNN | SequenceSNN,
     batches: Iterable[Labelled],
     *,
-    reference: TextRNN | None = None,
+    reference: nn.Module | None = None,
     simulator: str | None = None,
     counting: bool = True,
 ) -> Result:
@@ -53,19 +55,24 @@ def evaluate(
     Returns:
         What energy models and reports take. Its samples are tokens: spikes, additions,
         multiply-adds and ticks are those of one. Decisions are those of texts, after each step of
-        their last token. The linear head, which runs once a text, is left out on both sides;
-        :meth:`RecurrentSNN.measure` counts it.
+        their last token, or of the head of an LSTM, GRU or RNN. The head, which runs once a text,
+        is left out on both sides; :meth:`RecurrentSNN.measure` counts it, or
+        ``spikewright.evaluate(snn.head, …)``.
 
     Raises:
         CalibrationError: If there is no text.
         ShapeError: If a length is below 1 or above that of its tokens.
         ConfigError: If labels are no classes, or there is no such simulator.
     """
+    if isinstance(snn, SequenceSNN):
+        return evaluate_sequence(
+            snn, batches, reference=reference, simulator=simulator, counting=counting
+        )
     answers = _Texts(snn)
     counter = Counter(compiled(snn.network, simulator), answers, counting=counting)
     with Interrupts() as interrupts, torch.no_grad():
-        for index, ((tokens, lengths), labels) in enumerate(batches):
-            check_lengths(tokens, lengths)
+        for index, ((tokens, given), labels) in enumerate(batches):
+            lengths = lengths_of(tokens, given)
             target = None if labels is None else classes_of(labels, len(tokens), index)
             wanted = None if reference is None else reference(tokens, lengths).argmax(1)
             answers.begin(lengths, target, wanted)
@@ -86,24 +93,28 @@ def evaluate(
 
 
 def verify(
-    snn: RecurrentSNN,
-    tokens: Int64[Tensor, "batch length"],
-    lengths: Int64[Tensor, " batch"],
+    snn: RecurrentSNN | SequenceSNN,
+    tokens: Tensor,
+    lengths: Int64[Tensor, " batch"] | None = None,
     *,
     most: int = 64,
 ) -> Verification:
-    """Compare the simulators of the cell on what it is given in texts; see ``spikewright.verify``.
+    """Compare the simulators of the cells on what these are given in texts.
+
+    See ``spikewright.verify``. Of an LSTM, GRU or RNN it is done for every cell and for the head.
 
     Args:
         snn: The network.
         tokens: See :meth:`RecurrentSNN.run`.
-        lengths: See :meth:`RecurrentSNN.run`.
-        most: Runs that are compared, in the order in which they come.
+        lengths: See :meth:`RecurrentSNN.run`; all tokens by default.
+        most: Runs of a cell that are compared, in the order in which they come.
 
     Raises:
         ShapeError: If a length is below 1 or above that of ``tokens``.
     """
-    rows = chain.from_iterable(snn.cell_inputs(tokens, lengths))
+    if isinstance(snn, SequenceSNN):
+        return verify_sequence(snn, tokens, lengths, most=most)
+    rows = chain.from_iterable(snn.cell_inputs(tokens, lengths_of(tokens, lengths)))
     return api.verify(snn.network, torch.stack(list(islice(rows, most))))
 
 
