@@ -320,7 +320,9 @@ def at_lengths(snn: SpikingNetwork, code_lengths: Sequence[int]) -> list[Spiking
         raise ConfigError("code_lengths: expected at least one T, got none.")
     prepared, config = snn.source.prepared, snn.source.config
     return [
-        snn if T == snn.T else prepared.convert(dataclasses.replace(config, T=T))
+        snn
+        if getattr(config, "T", snn.T) == T
+        else prepared.convert(dataclasses.replace(config, T=T))
         for T in dict.fromkeys(code_lengths)
     ]
 

@@ -13,6 +13,8 @@ from spikewright.calibration.scales import MinError as MinError
 from spikewright.calibration.scales import Percentile as Percentile
 from spikewright.calibration.scales import ScaleRule as ScaleRule
 from spikewright.calibration.search import search_k as search_k
+from spikewright.calibration.spike_price import priced_thresholds as priced_thresholds
+from spikewright.calibration.spike_price import spikes_of as spikes_of
 from spikewright.calibration.statistics import Statistics as Statistics
 from spikewright.codes.lookup import Lookup, classes_in
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from spikewright.calibration.binning import LOWEST_EXPONENT
 from spikewright.calibration.coding_error import SquaredError
 from spikewright.calibration.histogram import RangeHistogram
+from spikewright.calibration.spike_price import price_of, spikes_of
 from spikewright.codes import Code, from_plain, to_plain
 from spikewright.errors import ConfigError
 
@@ -158,9 +159,11 @@ class MinError(ScaleRule):
         unseen: How much a value counts that calibration has not seen, against one that it has;
             1 follows from probability alone, less gives short codes finer steps. With 0, λ never
             exceeds the maximum.
+        price: What a spike costs in squared errors, as a share of the mean square of all values:
+            with a price, values are written that take fewer spikes.
 
     Raises:
-        ConfigError: If ``candidates`` is below 2 or ``unseen`` is negative.
+        ConfigError: If ``candidates`` is below 2, or ``unseen`` or ``price`` is negative.
 
     References:
         F. Liu et al., SpikeConverter, AAAI 2022, choose the threshold by minimising a conversion
@@ -169,6 +172,7 @@ class MinError(ScaleRule):
 
     candidates: int = 56
     unseen: float = 1 / 32
+    price: float = 0.0
 
     name: ClassVar[str] = "min-error"
 
@@ -181,6 +185,10 @@ class MinError(ScaleRule):
         if not self.unseen >= 0.0:
             raise ConfigError(
                 f"min-error rule: expected unseen ≥ 0, got {self.unseen}. 0 leaves it out."
+            )
+        if not 0.0 <= self.price < math.inf:
+            raise ConfigError(
+                f"min-error rule: expected a price of spikes ≥ 0, got {self.price}. 0 is none."
             )
 
     def _choose(self, at: _Site) -> Tensor:
@@ -200,8 +208,11 @@ class MinError(ScaleRule):
         seen = SquaredError(histogram, code, rounding)
         unseen = _unseen(histogram)
 
+        price, half = price_of(histogram, self.price), 0.5 if rounding else 0.0
+
         def error(scale: Tensor) -> Tensor:
-            return seen(scale) + self.unseen * unseen(scale) if self.unseen else seen(scale)
+            errors = seen(scale) + self.unseen * unseen(scale) if self.unseen else seen(scale)
+            return errors + price * spikes_of(histogram, code, scale, half) if price else errors
 
         last = self.candidates - 1
         reach = _REACH * (_HEADROOM if self.unseen else 1.0)

@@ -13,7 +13,17 @@ from spikewright.methods.setting_values import settings_of
 __all__ = ["DEFAULT_METHOD", "method_config"]
 
 DEFAULT_METHOD = "spikeconverter"
-_SAME_NAME = ("T", "per_channel", "rounding", "extra_step", "input")
+_SAME_NAME = (
+    "T",
+    "per_channel",
+    "rounding",
+    "extra_step",
+    "input",
+    "code",
+    "spike_price",
+    "spikes",
+    "mixed",
+)
 
 
 def method_config(options: MethodOptions) -> MethodConfig:

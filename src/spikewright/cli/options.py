@@ -161,6 +161,15 @@ class MethodOptions:
     """Whether the input is a constant current or enters as (regular, random) spikes."""
     analog_relay: Annotated[tuple[str, ...], Parameter(metavar="PATH", negative="")] = ()
     """Module path, re:PATTERN or all: a relay that stays analog. Repeatable."""
+    code: Literal["radix", "signed-radix"] | None = None
+    """Whether spikes have one sign, or two, which takes fewer of them. [default: radix]"""
+    spike_price: Number = None
+    """What a spike costs, as a share of a population's mean square value: fewer spikes for larger
+    errors. [default: 0]"""
+    spikes: Number = None
+    """Spikes a neuron to come out with on the calibration data, instead of a price."""
+    mixed: Literal["none", "steps", "spikes", "ticks"] | None = None
+    """T by layer, within the mean, the spikes or the ticks that T for all would take."""
     prepare: Annotated[tuple[str, ...], Parameter(metavar="STEP", negative="")] = ()
     """For short trains: a step that changes weights or scales without labels (bias, refit …), all
     of them repeatable, or auto, which chooses by T. [default: none]"""

@@ -12,6 +12,7 @@ from spikewright.codes.plain import from_plain as from_plain
 from spikewright.codes.plain import to_plain as to_plain
 from spikewright.codes.radix import Radix as Radix
 from spikewright.codes.rate import Rate as Rate
+from spikewright.codes.signed_radix import SignedRadix as SignedRadix
 from spikewright.codes.switch import Switch as Switch
 from spikewright.codes.tally import Tally as Tally
 from spikewright.codes.wake_sleep import WakeSleep as WakeSleep

@@ -25,6 +25,7 @@ class Code(Protocol):
             inverse-LIF neuron emits it.
         holds: Whether the receiver keeps the weights that are switched on and adds their sum to its
             potential in every step, instead of adding a weight for each spike.
+        both_signs: Whether the train of a value may hold spikes of both signs.
         pool_base: Base in which the max-pool gate reads a train as a number that orders like its
             value.
     """
@@ -32,6 +33,7 @@ class Code(Protocol):
     name: ClassVar[str]
     greedy: ClassVar[bool]
     holds: ClassVar[bool]
+    both_signs: ClassVar[bool]
     pool_base: ClassVar[float]
 
     @property

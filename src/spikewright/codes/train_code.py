@@ -21,6 +21,7 @@ class TrainCode:
 
     name: ClassVar[str]
     holds: ClassVar[bool] = False
+    both_signs: ClassVar[bool] = False
 
     @property
     def steps(self) -> int:

@@ -19,7 +19,7 @@ from spikewright.graph import Graph, Node, ops
 from spikewright.graph.batch import element_count
 from spikewright.graph.windows import pool_members
 from spikewright.network import LayeredTiming, SpikingNetwork
-from spikewright.neurons import Neuron, Stepping, neurons
+from spikewright.neurons import Accumulating, Neuron, Stepping, neurons
 from spikewright.neurons.base import Effort
 from spikewright.simulators.stages import Stages
 
@@ -93,7 +93,7 @@ def fixed_work_of(network: SpikingNetwork) -> dict[str, FixedWork]:
     known = neurons()  # looked up once
     found: dict[str, FixedWork] = {}
     for node in graph:
-        bits = 2 if node.name in emitters and plan.is_signed(node.name) else 1
+        bits = 2 if node.name in emitters and plan.sends_signs(node.name) else 1
         delayed = delays.get(node.name, 0) * element_count(node.shape) * bits
         if node.name in emitters and ops.kind(node) == "pool":
             found[node.name] = _gate(network, node, known, delayed)
@@ -139,7 +139,9 @@ def _site(
     values, fires = element_count(node.shape), node.op in ops.SPIKING_OPS
     neuron = known[site.neuron] if fires else None
     if neuron is None or not issubclass(neuron, Stepping):
-        effort = Effort(comparisons=(2 if site.signed else 1) if fires else 0, per_spike=int(fires))
+        own = neuron.comparators if neuron and issubclass(neuron, Accumulating) else 1
+        each = max(2 if site.signed else 1, own) if fires else 0
+        effort = Effort(comparisons=each, per_spike=int(fires))
         kept = 1
     else:
         effort, kept = neuron.effort(network.firing(node.name)), len(neuron.states)

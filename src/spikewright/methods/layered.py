@@ -68,20 +68,33 @@ class LayeredConfig(MethodConfig):
         """
         graph = self.placed(prepared)
         observers = {n.name: observer_of(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
-        code = self.choose_code(graph, observers)
-        sites, units = {}, {}
-        for node in graph:
-            if ops.kind(node) == "site":
-                site = self._site(node, observers.get(node.name), code, prepared)
-                sites[node.name] = site
-                if node.op in ops.SPIKING_OPS:
-                    units[node.name] = shaped(site.scale, site.channel_axis, node) / code.max_value
+        sites = self.choose_sites(graph, observers, prepared)
+        units = {
+            name: shaped(site.scale, site.channel_axis, graph[name]) / site.code.max_value
+            for name, site in sites.items()
+            if name in observers
+        }
         graph, streams = choose_streams(graph, sites, units, observers)
         network = self.network(prepared, fold_units(graph, units), sites, Layered())
         if not streams:
             return network
         chosen = [dataclasses.asdict(stream) for stream in streams]
         return dataclasses.replace(network, provenance={**network.provenance, "products": chosen})
+
+    def choose_sites(
+        self, graph: Graph, observers: dict[str, SiteObserver], prepared: Prepared
+    ) -> dict[str, Site]:
+        """Return every site with its code and its scales; by default all have one code."""
+        code = self.choose_code(graph, observers)
+        return {
+            node.name: self._site(node, observers.get(node.name), code, prepared)
+            for node in graph
+            if ops.kind(node) == "site"
+        }
+
+    def neuron(self, code: Code, *, signed: bool) -> str:
+        """Return the name of the neuron model of a population."""
+        return "inverse-lif" if code.greedy else "encoder"
 
     def _site(
         self,
@@ -102,12 +115,13 @@ class LayeredConfig(MethodConfig):
                 rounding=self.rounding,
                 cap=node.kwargs.get("cap"),
             )
+        signed = node.op == ops.RELAY or node.name in prepared.signed_inputs
         return Site(
             name=node.name,
             code=code,
-            neuron="inverse-lif" if code.greedy else "encoder",
+            neuron=self.neuron(code, signed=signed),
             function=function_of(node),
-            signed=node.op == ops.RELAY or node.name in prepared.signed_inputs,
+            signed=signed,
             channel_axis=1 if axis is None else axis,
             scale=scale,
             threshold=torch.tensor(1.0),

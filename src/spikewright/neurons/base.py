@@ -79,10 +79,15 @@ class Accumulating:
     A subclass gives ``name`` and ``fire_``, and where they differ ``states`` and ``emits``; it
     holds no state itself. Its potential has been accumulated, with pre-bias and function, when
     firing begins.
+
+    Attributes:
+        comparators: Thresholds that an unsigned neuron compares with in a step; signed ones have
+            two in any case.
     """
 
     name: ClassVar[str]
     states: ClassVar[Mapping[str, float]] = {"v": 0.0}
+    comparators: ClassVar[int] = 1
 
     @staticmethod
     def emits(code: Code) -> bool:

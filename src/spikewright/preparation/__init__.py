@@ -20,6 +20,7 @@ from spikewright.preparation.refit import Refit as Refit
 from spikewright.preparation.result import with_draft as with_draft
 from spikewright.preparation.run import prepare as prepare
 from spikewright.preparation.scales import Scales as Scales
+from spikewright.preparation.sensitivity import sensitivity as sensitivity
 
 ENTRY_POINTS = "spikewright.preparation"
 

@@ -14,7 +14,7 @@ from spikewright.preparation.draft import Draft
 from spikewright.preparation.run import prepare
 from spikewright.preparation.walk import Walk
 
-__all__ = ["HELD_OUT", "Judged", "best_way", "outputs_error"]
+__all__ = ["HELD_OUT", "Judged", "best_way", "lost", "outputs_error", "products"]
 
 HELD_OUT = 8
 """One calibration input of so many judges the ways and is not used by any."""
@@ -84,10 +84,15 @@ def outputs_error(draft: Draft, inputs: Sequence[Tensor]) -> float:
     for known, own in Walk(draft, inputs).pairs(*names):
         for name, wanted, found in zip(names, known, own, strict=True):
             if wanted.is_floating_point() and wanted.numel():
-                sums[name] = sums.get(name, torch.zeros(3)) + _products(wanted, found)
+                sums[name] = sums.get(name, torch.zeros(3)) + products(wanted, found)
+    return lost(draft.graph, sums)
+
+
+def lost(graph: Graph, sums: Mapping[str, Tensor]) -> float:
+    """Return the mean error of outputs from their :func:`products`, summed over inputs."""
     shares = []
     for name, (wanted, both, found) in ((n, s.tolist()) for n, s in sums.items()):
-        if len(draft.graph[name].shape or ()) == 2:
+        if len(graph[name].shape or ()) == 2:
             left = wanted - both * both / max(found, 1e-30)
         else:
             left = wanted - 2.0 * both + found
@@ -95,7 +100,7 @@ def outputs_error(draft: Draft, inputs: Sequence[Tensor]) -> float:
     return float(sum(shares)) / max(1, len(shares))
 
 
-def _products(wanted: Tensor, found: Tensor) -> Tensor:
+def products(wanted: Tensor, found: Tensor) -> Tensor:
     """Return Σ wanted², Σ wanted·found and Σ found², scores of an input less their mean."""
     one, two = wanted.double(), found.double()
     if one.ndim == 2 and one.shape[1] > 1:

@@ -192,9 +192,9 @@ def _check_site(
     rounding = _rounding(network, v, ticks)
     allowed = (size / threshold + 1.0) * rounding
     tolerance = allowed[differ]
-    if site.function.by_firing:
+    if site.function.by_firing and not site.code.both_signs:
         distance = _distance(in_units[differ], n[differ], expected[differ])
-    else:  # an edge of the function lies between the potential and one as far off as allowed
+    else:  # an edge (of function or code) lies between the potential and one as far off as allowed
         around = [_fired(reference, node, v + s * allowed * threshold)[0] for s in (-1.0, 1.0)]
         low, high = torch.minimum(*around)[differ], torch.maximum(*around)[differ]
         within = (low <= expected[differ]) & (expected[differ] <= high)

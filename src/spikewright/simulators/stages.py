@@ -261,6 +261,10 @@ class Stages:
             node = self.graph[node.inputs[0]]
         return self.network.sites[node.name].signed
 
+    def sends_signs(self, source: str) -> bool:
+        """Tell whether a population, or a gate behind it, sends spikes of both signs."""
+        return self.is_signed(source) or self.network.code_of(source).both_signs
+
     def pre_bias(self, name: str) -> float | Tensor:
         """Return the pre-bias of a site, as a number where it is one."""
         return plain(self.network.sites[name].pre_bias)

@@ -56,6 +56,11 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
         ({"set": ("extra-step=true", "k=none")}, SpikeConverter(extra_step=True, k=None)),
         ({"prepare": ("auto",)}, SpikeConverter(prepare="auto")),
         ({"prepare": ("bias", "refit")}, SpikeConverter(prepare=(Bias(), Refit()))),
+        (
+            {"code": "signed-radix", "spike_price": 0.01, "mixed": "spikes", "T": 4},
+            SpikeConverter(code="signed-radix", spike_price=0.01, mixed="spikes", T=4),
+        ),
+        ({"spikes": 0.6}, SpikeConverter(spikes=0.6)),
         ({"set": ("prepare=['bias', 'refit']",)}, SpikeConverter(prepare=(Bias(), Refit()))),
         ({"set": ("analog_relays=['a']",)}, SpikeConverter(analog_relays=("a",))),
         ({"set": ("input=encoded", "k=2")}, SpikeConverter(input="encoded", k=2.0)),

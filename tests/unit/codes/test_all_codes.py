@@ -10,14 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikewright.codes import Code, Radix, Rate, Switch, WakeSleep, codes
+from spikewright.codes import Code, Radix, Rate, SignedRadix, Switch, WakeSleep, codes
 from spikewright.codes.train_code import TrainCode
 from spikewright.codes.uniform import UniformCode
 from spikewright.errors import ConfigError, UnknownNameError
 
 UNIFORM = [Rate, Switch, WakeSleep]
-ALL = [Radix, *UNIFORM]
-OTHERS = {Radix: {"k": 1.5, "extra_step": False}, WakeSleep: {"sleep": 0}}
+ALL = [Radix, SignedRadix, *UNIFORM]
+OTHERS = {
+    Radix: {"k": 1.5, "extra_step": False},
+    SignedRadix: {"rise": (), "fall": ()},
+    WakeSleep: {"sleep": 0},
+}
 """Settings beside T, with which a train has T steps and no rule has an exception."""
 
 
@@ -52,7 +56,7 @@ def test_every_step_weighs_one(cls: type[UniformCode]) -> None:
 def test_other_number_types_are_refused(cls: type[TrainCode], dtype: torch.dtype) -> None:
     code, values = made(cls, 2), torch.ones(2, 3).to(dtype)
     calls = [code.encode, code.decode, code.quantise_]
-    calls += [code.count, lambda n: code.prefix(n, 1)] if cls is Radix else []
+    calls += [code.count, lambda n: code.prefix(n, 1)] if cls in (Radix, SignedRadix) else []
     for call in calls:
         with pytest.raises(ConfigError, match="expected float32 or float64, got"):
             call(values)
@@ -105,7 +109,14 @@ def test_a_train_decodes_to_the_quantised_target_at_every_step(
 
 
 @pytest.mark.parametrize(
-    ("cls", "wrong"), [(Radix, "radx"), (Rate, "rat"), (Switch, "swich"), (WakeSleep, "wake-slep")]
+    ("cls", "wrong"),
+    [
+        (Radix, "radx"),
+        (SignedRadix, "signed-radx"),
+        (Rate, "rat"),
+        (Switch, "swich"),
+        (WakeSleep, "wake-slep"),
+    ],
 )
 def test_it_is_a_code_found_by_name(cls: type[TrainCode], wrong: str) -> None:
     assert codes()[cls.name] is cls
