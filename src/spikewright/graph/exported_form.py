@@ -66,7 +66,7 @@ def out_of_place(fx: Any) -> Any:  # noqa: ANN401 - fx node; operator
     op = fx.target
     if not op._schema.is_mutable:
         return op
-    name, target = op._schema.name.removeprefix("aten::"), fx.args[0] if fx.args else None
+    name, target = op._schema.name.removeprefix("aten::"), fx.args[0]
     twin = getattr(getattr(_aten, name.removesuffix("_"), None), op._overloadname, None)
     others = [a for a in op._schema.arguments[1:] if a.alias_info is not None]
     if not name.endswith("_") or twin is None or others or not _is_fresh(target):

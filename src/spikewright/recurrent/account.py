@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from spikewright import api
 from spikewright.calibration.collect import classes_of
-from spikewright.errors import CalibrationError
 from spikewright.evaluation import Counter, Result
 from spikewright.evaluation.layer_count import LayerCount
 from spikewright.evaluation.length import LengthResult
@@ -97,8 +96,7 @@ def evaluate_sequence(
             if interrupts.requested:
                 break
     if not head.samples:
-        said = "evaluate: expected at least one text, got none. Check the loader."
-        raise interrupts.nothing_done(CalibrationError(said))
+        raise interrupts.nothing_done("evaluate", "text")
     right, known = head.answers.reference
     return Result(
         lengths=(_by_token(snn, [c.result() for c in cells.counters], head.result()),),
