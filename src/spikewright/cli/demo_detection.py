@@ -45,7 +45,7 @@ SIDE, SCENES, TESTED, TICKED, EXAMPLES = 64, 3000, 120, 8, 3
 PASTED: dict[str, Any] = {"most": 9, "scales": (1.5, 2.6)}
 BOX_WEIGHT = 2.0  # most of the work is to tell the digits apart
 BATCH = 16
-RATE, TUNING_RATE = 3e-3, 1e-3
+RATE, TUNING_RATE = 3e-3, 2e-3
 SEED = 0
 OBJECTIVE = training.Detection(stride=STRIDE, box_weight=BOX_WEIGHT)
 
