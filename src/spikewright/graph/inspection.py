@@ -150,8 +150,8 @@ def support_table() -> str:
     for kind, meaning in SUPPORT.items():
         names = sorted({name.split(".")[1].rstrip("_") for name in ops.operators(kind)})
         lines.append(f"| {_listed(names)} | {kind} | {meaning} |")
-    for reach, names in functions_by_reach().items():
-        lines.append(f"| {_listed(names)} | {reach} | {COMPLETE[reach]} |")
+    for reach, computed in functions_by_reach().items():
+        lines.append(f"| {_listed(computed)} | {reach} | {COMPLETE[reach]} |")
     products = sorted(name.split(".")[1] for name in PRODUCTS)
     lines.append(f"| {_listed(products)} of two values | product | {_PRODUCT} |")
     lines += ["", "| also taken | written as |", "| --- | --- |"]
