@@ -21,6 +21,7 @@ from spikewright.models import from_graph_json, load_state
 from spikewright.network import SpikingNetwork, files
 from tests.fuzz import boxes, others
 from tests.fuzz.edits import edit_json, edit_tensors
+from tests.property.random_functions import TokenNet
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,14 @@ class Rows(nn.Module):
         return scores.log_softmax(1), scores.gather(1, order[:, :2])
 
 
+NETWORKS = 10
+
+
 def _networks() -> Sequence[SpikingNetwork]:
     torch.manual_seed(0)
     maps, rows = Maps().eval(), Rows().eval()
     x, w = torch.rand(8, 2, 9, 9), torch.rand(8, 2, 9)
+    tokens, y = TokenNet(("gate", "attention", "residual", "softmax"), 0).build()
     plain = nn.Sequential(nn.Flatten(), nn.Linear(18, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
     return (
         layered := sw.convert(maps, calibration=[x], T=4),
@@ -96,6 +101,7 @@ def _networks() -> Sequence[SpikingNetwork]:
         sw.convert(plain, "casc", calibration=[w], T=4),
         sw.convert(plain, "stbp", calibration=[w], T=4),
         sw.convert(plain, "spike-norm", calibration=[w], T=8),
+        sw.convert(tokens.float(), calibration=[y.float()], T=4),
     )
 
 
@@ -111,7 +117,7 @@ def _parts(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _edit_network(folder: Path, draw: random.Random) -> tuple[Path, str]:
-    path = folder / f"{draw.randrange(9)}.safetensors"
+    path = folder / f"{draw.randrange(NETWORKS)}.safetensors"
     tensors, metadata = _parts(path)
     data = json.loads(metadata["network"])
     places = [n["name"] for n in data["graph"]["nodes"]]

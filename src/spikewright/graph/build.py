@@ -188,22 +188,21 @@ class Rewrite:
 
     def scale(self, x: Node, gain: Tensor | float) -> Node:
         """Multiply by constants that do not make the value larger."""
-        gain = torch.as_tensor(gain)
+        gain = _number(gain)
         if bool((gain == 1).all()):
             return x
-        return self.call(ops.SCALE, x, self.param("gain", _number(gain)), shape=shape_of(x))
+        return self.call(ops.SCALE, x, self.param("gain", gain), shape=shape_of(x))
 
     def shift(self, x: Node, bias: Tensor | float) -> Node:
         """Add constants that do not make the value larger; infinity as a mask becomes ``FAR``."""
-        bias = torch.as_tensor(bias)
-        bias = bias.clamp(min=FAR) if bias.is_floating_point() else bias
+        bias = _number(bias).clamp(min=FAR)
         if not bool(bias.any()):
             return x
         if self._takes_bias(x, bias):
-            own = self.param("bias", _number(bias).expand(shape_of(x)[-1]))
+            own = self.param("bias", bias.expand(shape_of(x)[-1]))
             self._new[-1] = dataclasses.replace(x, args=(*x.args, own))
             return self._new[-1]
-        return self.call("aten.add.Tensor", x, self.param("bias", _number(bias)), shape=shape_of(x))
+        return self.call("aten.add.Tensor", x, self.param("bias", bias), shape=shape_of(x))
 
     def _takes_bias(self, x: Node, bias: Tensor) -> bool:
         """Tell whether constants can be the bias of the linear layer that was written last."""
@@ -259,8 +258,10 @@ def shape_of(x: Node) -> tuple[Any, ...]:
     return x.shape or ()
 
 
-def _number(value: Tensor) -> Tensor:
-    return value if value.is_floating_point() else value.to(torch.get_default_dtype())
+def _number(value: Tensor | float) -> Tensor:
+    """Return constants as they are written, whatever type the graph rounds them to."""
+    found = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float64)
+    return found if found.is_floating_point() else found.double()
 
 
 Rule = Callable[[Rewrite], bool]

@@ -13,7 +13,14 @@ from typing import Literal
 from spikewright.graph import ops
 from spikewright.graph.ir import Node, Param, Ref
 
-__all__ = ["OPERATIONS", "Cost", "Operation", "is_function", "operations_of"]
+__all__ = [
+    "OPERATIONS",
+    "Cost",
+    "Operation",
+    "functions_by_reach",
+    "is_function",
+    "operations_of",
+]
 
 Operation = Literal["evaluation", "multiplication", "addition", "division", "comparison"]
 OPERATIONS: tuple[Operation, ...] = (
@@ -71,7 +78,7 @@ def _names(text: str) -> frozenset[str]:
 _MOVES = _names(
     "clone detach alias contiguous positive broadcast_to expand_as narrow tile concat hstack "
     "vstack movedim moveaxis swapaxes tril triu type_as to _to_copy split unbind zeros_like "
-    "ones_like full_like new_zeros new_ones new_full"
+    "ones_like full_like new_zeros new_ones new_full index index_select gather take_along_dim"
 )
 _JUMPS = _names(
     "sign sgn ceil floor trunc frac round floor_divide remainder fmod eq ne lt le gt ge isfinite "
@@ -81,7 +88,7 @@ _JUMPS = _names(
 _PLACES = frozenset({"aten.max.dim", "aten.min.dim"})
 """Largest values with their places; where these are not read, passes have written a maximum."""
 _GIVEN = _names(
-    "embedding index gather take take_along_dim index_select index_put index_fill scatter "
+    "embedding take index_put index_fill scatter "
     "slice_scatter select_scatter roll flip repeat_interleave one_hot arange full zeros ones"
 )
 """Operators that no function unit has but analog work may use: they only move elements."""
@@ -162,6 +169,15 @@ _ANALOG = MappingProxyType(
     }
 )
 """What no function unit computes, but analog work at a network's end does."""
+
+
+def functions_by_reach() -> dict[str, tuple[str, ...]]:
+    """Return the names of what function units compute: of one value, and of a group of values."""
+    found: dict[str, list[str]] = {"function": [], "function of a group": []}
+    for name in sorted(set(_COSTS) - _JUMPS):
+        if not name.startswith(("_", "native")):
+            found["function of a group" if _COSTS[name].over else "function"].append(name)
+    return {reach: tuple(names) for reach, names in found.items()}
 
 
 def _name(node: Node) -> str:

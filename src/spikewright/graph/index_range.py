@@ -2,8 +2,9 @@
 """Between which bounds the whole numbers lie that choose elements of other values.
 
 A wrong one would only be found while the network runs, in the middle of a batch. So of every value
-that is an index its range is known beforehand: it is a tensor of the graph's own, or the position
-of something that was sorted or searched for, or such a value with its elements moved. Whole numbers
+that is an index its range is known beforehand: it is a tensor of the graph's own, a count from 0,
+or the position of something that was sorted or searched for, or such a value with its elements
+moved. Whole numbers
 that the user gives (tokens) are known when they are given; operators check them then.
 """
 
@@ -100,6 +101,8 @@ class IndexRanges:
         name = _name(source)
         if name in _CONSTANTS:
             self._values[node.name] = _CONSTANTS[name], _CONSTANTS[name]
+        elif source.op == "aten.arange.default":
+            self._values[node.name] = 0, value.numel() - 1
         elif name in _POSITIONS or (name in _WITH_POSITIONS and element == 1):
             self._values[node.name] = 0, self._searched(source, name, values) - 1
         elif ops.kind(node) == "layout" and "pad" not in node.op:

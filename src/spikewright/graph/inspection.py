@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
+from spikewright.graph.function_units import functions_by_reach
 from spikewright.graph.function_work import FunctionWork, function_work
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.normalise import SPELLINGS
+from spikewright.graph.products import PRODUCTS
 from spikewright.graph.sites import flow, place_sites, refusals
 from spikewright.graph.tail import tail_macs
 from spikewright.text import counted, table
@@ -38,7 +40,15 @@ SUPPORT: dict[str, str] = {
     "add": "currents that add up",
     "layout": "wires that lead elsewhere",
 }
-"""What becomes of each class of operators; every other one is refused between weighted layers."""
+"""What becomes of each class of operators."""
+
+COMPLETE: dict[str, str] = {
+    "function": "function units in front of neurons that are loaded with the result",
+    "function of a group": "function units whose members exchange sums first",
+}
+"""What becomes of functions of complete values, by the methods of the layered schedule alone."""
+
+_PRODUCT = "spikes of one factor add values of the other, held in registers (layered schedule)"
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,10 @@ def support_table() -> str:
     for kind, meaning in SUPPORT.items():
         names = sorted({name.split(".")[1].rstrip("_") for name in ops.operators(kind)})
         lines.append(f"| {_listed(names)} | {kind} | {meaning} |")
+    for reach, computed in functions_by_reach().items():
+        lines.append(f"| {_listed(computed)} | {reach} | {COMPLETE[reach]} |")
+    products = sorted(name.split(".")[1] for name in PRODUCTS)
+    lines.append(f"| {_listed(products)} of two values | product | {_PRODUCT} |")
     lines += ["", "| also taken | written as |", "| --- | --- |"]
     for meaning, rules in SPELLINGS.items():
         names = sorted({name.split(".")[1] for name in rules if name.startswith("aten.")})
@@ -163,7 +177,7 @@ def _rows(graph: Graph, refused: dict[str, str]) -> list[InspectionRow]:
             found = "function", _function(work)
         if found is not None:
             becomes, note = found
-            named = _operator(graph, node, work)
+            named = _operator(graph, node, work, values)
             rows.append(InspectionRow(node.module, named, becomes, note, node.source))
     return rows
 
@@ -175,7 +189,7 @@ def _function(work: FunctionWork) -> str:
     return "function unit of groups of neurons, which exchange sums"
 
 
-def _operator(graph: Graph, node: Node, work: FunctionWork | None) -> str:
+def _operator(graph: Graph, node: Node, work: FunctionWork | None, values: dict[str, Any]) -> str:
     if work is not None and work.neurons:
         more = " …" if work.neurons[1:] else ""
         return f"{ops.describe(node)} for {work.neurons[0]}{more}"
@@ -188,6 +202,8 @@ def _operator(graph: Graph, node: Node, work: FunctionWork | None) -> str:
         cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
         if levels is not None:
             return f"{counted(levels, 'level')} up to {cap:.4g}"
+        if values[node.inputs[0]].tail:  # loaded with a function's value, which has no sign
+            return "neurons" if cap is None else f"neurons, capped at {cap:g}"
         return "ReLU" if cap is None else f"ReLU, capped at {cap:g}"
     return ops.describe(node)
 

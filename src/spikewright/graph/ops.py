@@ -319,7 +319,7 @@ def kind(node: Node) -> Kind:
         return "shape"
     if op in (SCALE, WINDOW_SUM) or op in _MIXING:
         return "mixing"
-    if op in _LAYOUT and not _is_nonzero_pad(node):
+    if op in _LAYOUT and not (_is_nonzero_pad(node) or _is_chosen(node)):
         return "layout"
     if op in _ADD:
         return "add"
@@ -328,6 +328,14 @@ def kind(node: Node) -> Kind:
     if op in _SHAPE:
         return "shape"
     return "analog"
+
+
+def _is_chosen(node: Node) -> bool:
+    """Tell whether a value of the network says which elements are taken."""
+    if node.op not in ("aten.index.Tensor", "aten.index_select.default"):
+        return False
+    given = node.args[1] if node.op == "aten.index.Tensor" else node.args[2:3]
+    return any(isinstance(index, Ref) for index in given)
 
 
 def _is_nonzero_pad(node: Node) -> bool:

@@ -35,6 +35,7 @@ MAX_KINKS = 8
 _FAR = 1e6  # the outer lines are those found here
 _CLOSE = 1e-7
 _SAME = 1e-9
+_EXACT = 1e-12
 _SNAP = 2.5e-7  # a slope this near to a whole number is that number, spoilt by float32 constants
 _MOST_TRIES = 600
 
@@ -229,13 +230,27 @@ def _on_line(x: Tensor, value: Tensor, slope: float, shift: float) -> bool:
 
 
 def _as_lines(at: _At, kinks: Sequence[float]) -> Lines:
-    kinks = [0.0 if abs(k) < _SAME else k for k in kinks]
-    ends = [-2 * _FAR, *kinks, 2 * _FAR]
-    middles = [a + 0.4871 * (b - a) for a, b in pairwise(ends)]
-    _, slopes = at(torch.tensor(middles, dtype=torch.float64))
-    value, _ = at(torch.tensor([kinks[0] if kinks else 0.0], dtype=torch.float64))
+    """Return the lines between kinks that are known about; values say exactly where they meet.
+
+    Slopes are gradients, but for operators whose gradient holds constants of single precision.
+    """
+    around = max(1.0, kinks[-1] - kinks[0]) if kinks else 1.0
+    first, last = (kinks[0], kinks[-1]) if kinks else (0.0, 0.0)
+    spans = list(pairwise([first - around, *kinks, last + around]))
+    x = torch.tensor(
+        [[a + q * (b - a) for q in (0.25, 0.75)] for a, b in spans], dtype=torch.float64
+    )
+    y, gradients = (t.reshape_as(x) for t in at(x.flatten()))
+    found = (y[:, 1] - y[:, 0]) / (x[:, 1] - x[:, 0])
+    slopes = torch.where((gradients[:, 0] - found).abs() <= _EXACT, gradients[:, 0], found)
     exact = [round(s) if abs(s - round(s)) < _SNAP else s for s in slopes.tolist()]
-    return Lines(tuple(kinks), tuple(float(s) for s in exact), float(value))
+    shifts = [v - s * p for v, s, p in zip(y[:, 0].tolist(), exact, x[:, 0].tolist(), strict=True)]
+    met = [
+        (d - c) / (s - t) for (s, t), (c, d) in zip(pairwise(exact), pairwise(shifts), strict=True)
+    ]
+    met = [0.0 if abs(k) < _SAME else k for k in met]
+    value, _ = at(torch.tensor([met[0] if met else 0.0], dtype=torch.float64))
+    return Lines(tuple(met), tuple(float(s) for s in exact), float(value))
 
 
 def _written(w: Rewrite, x: Node, lines: Lines) -> Node:

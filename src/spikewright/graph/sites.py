@@ -277,22 +277,23 @@ def place_sites(
         )
     place_functions(graph)
     _split_pools(graph)
-    matched: set[str] = set()
+    matched, open_relays = set[str](), list[str]()
     while (target := _next_relay(graph)) is not None:
         node = graph[target]
         pattern = next((p for p in analog_relays if _matches(p, node.module)), None)
         if any(ops.kind(u) in ("product", "hold") for u in behind_moves(graph.users(), target)):
             pattern = None  # a factor of a product is spikes, or what registers take in of them
+        else:
+            open_relays.append(node.module)
         if pattern is not None:
             matched.add(pattern)
         op = ops.RELAY if pattern is None else ops.ANALOG_RELAY
         graph.redirect(target, graph.insert_behind(target, op, "relay", {"cap": None}))
     unmatched = [p for p in analog_relays if p not in matched]
     if unmatched:
-        relays = [n.module for n in graph if n.op in (ops.RELAY, ops.ANALOG_RELAY)]
         raise ConfigError(
             f"analog_relays: expected module paths of relays, got {unmatched} which match none. "
-            f"Relays of this network: {', '.join(relays) or 'none'}."
+            f"Relays of this network that may stay analog: {', '.join(open_relays) or 'none'}."
         )
     _place_readouts(graph)
     if not any(n.op in ops.SPIKING_OPS and n.op != ops.INPUT_SITE for n in graph):

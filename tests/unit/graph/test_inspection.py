@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import spikewright as sw
+from spikewright.graph import support_table
 from tests.unit.evaluation.transformers import Norms, TwoTokens
 
 
@@ -38,3 +39,14 @@ def test_summary_names_functions_and_products() -> None:
     said = sw.convert(plain, T=4, calibration=torch.rand(8, 3)).summary()
     assert "functions" not in said
     assert "products" not in said
+
+
+def test_neurons_that_send_a_function_are_no_relu_and_functions_are_in_the_support_table() -> None:
+    layers = nn.Linear(4, 6), nn.Sigmoid(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3)
+    model = nn.Sequential(*layers)
+    rows = [r.operator for r in sw.inspect(model, torch.rand(2, 4)).rows if r.becomes == "spiking"]
+    assert rows == ["neurons", "ReLU"]
+    table = support_table()
+    assert "`silu`" in table.split("| function |")[0].splitlines()[-1]
+    assert "`layer_norm`" in table.split("| function of a group |")[0].splitlines()[-1]
+    assert "| `matmul`, `mul` of two values | product |" in table

@@ -288,3 +288,22 @@ def test_lines_are_taken_in_front_of_whatever_becomes_a_layer(
     network = sw.convert(model, calibration=x, T=12)
     with torch.no_grad():
         torch.testing.assert_close(network(x), model(x), rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.hardsigmoid,
+        lambda x: F.hardsigmoid(torch.sin(x)),
+        lambda x: x.clamp(-0.3, 0.7),
+        lambda x: F.gelu(x).clamp(-0.1, 1 / 3),
+        lambda x: F.leaky_relu(torch.sin(x), 0.1),
+    ],
+    ids=["hardsigmoid", "of a sine", "odd bounds", "odd bounds of a GELU", "leaky"],
+)
+def test_double_precision_stays_double(function: Callable[[Tensor], Tensor]) -> None:
+    """Hardsigmoid's own gradient is 1/6 in single precision."""
+    x = torch.rand(24, 6, dtype=torch.float64) * 8 - 4
+    model = nn.Sequential(nn.Linear(6, 8), Call(function, "f"), nn.Linear(8, 3)).double().eval()
+    snn = sw.convert(model, T=6, calibration=x)
+    assert snn.provenance["equality"]["difference"] < 1e-14

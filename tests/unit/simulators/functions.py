@@ -80,6 +80,13 @@ def _tokens(s: Net, x: Tensor) -> Tensor:
     return F.relu(s.a(torch.stack([x, x.roll(1, 1), x.roll(3, 1)], 1)))
 
 
+def _cosine(s: Net, x: Tensor) -> Tensor:
+    """Attention by the angle between queries and keys, as Swin's second version has it."""
+    y = _tokens(s, x)
+    q, k = F.normalize(s.b(y), dim=-1), F.normalize(s.c(y), dim=-1)
+    return s.out((2.5 * q @ k.transpose(-1, -2)).softmax(-1) @ s.d(y)).mean(1)
+
+
 def _gram(s: Net, x: Tensor) -> Tensor:
     y = s.b(_tokens(s, x))
     return s.out((y @ y.transpose(-1, -2) @ s.c(y)).mean(1))
@@ -125,6 +132,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "GroupNorm": lambda x: F.group_norm(x, 2),
     "standardised": lambda x: (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-3),
     "unit length": lambda x: F.normalize(x, dim=-1),
+    "local response norm": lambda x: F.local_response_norm(x[..., None], 3, 0.5).squeeze(-1),
     "largest share": lambda x: x / (x.abs().amax(-1, keepdim=True) + 0.1),
 }
 
@@ -138,6 +146,7 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Any]] = {
     "GLU": lambda s, x: s.out(s.narrow(F.glu(s.b(F.relu(s.a(x)))))),
     "attention behind its norm": _attention,
     "attention in front of its norm": _post_norm,
+    "attention by cosines": _cosine,
     "three factors": _three,
     "a value by itself, moved": _gram,
     "residuals carried on": _carried,
