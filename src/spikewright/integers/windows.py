@@ -3,8 +3,8 @@
 
 from typing import Any
 
-from spikewright.exports.errors import NoForm
-from spikewright.exports.layouts import own_shape
+from spikewright.integers.errors import NoForm
+from spikewright.integers.layouts import own_shape
 from spikewright.graph.batch import is_plain
 from spikewright.graph.ir import Graph, Node
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoded trains as bytes, "batch side channel …": an ON/OFF pair has its OFF side behind ON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["from_numbers", "gathered", "joined", "numbers", "pooled", "reshaped", "sides"]
+
+
+def sides(x: Tensor, count: int, shape: Sequence[int]) -> Tensor:
+    """Return bytes "batch (side channel) …" as "batch side *shape"."""
+    return x.reshape(len(x), count, *shape)
+
+
+def _together(x: Tensor) -> Tensor:
+    """Undo :func:`sides`: sides of channels one behind the other, maps channels last."""
+    x = x.flatten(1, 2) if x.ndim > 2 else x
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x.contiguous()
+
+
+def numbers(x: Tensor, signed: bool, shape: Sequence[int]) -> Tensor:
+    """Return the whole numbers that bytes stand for, float64, "batch *shape"."""
+    if not signed:
+        return x.to(torch.float64).reshape(len(x), *shape)
+    on, off = sides(x, 2, shape).unbind(1)
+    return on.to(torch.float64).sub_(off)
+
+
+def from_numbers(n: Tensor, signed: bool) -> Tensor:
+    """Return whole numbers up to 255, "batch *shape", as bytes."""
+    if not signed:
+        return _together(n.to(torch.uint8).unsqueeze(1))
+    return _together(torch.stack((n.clamp(min=0), (-n).clamp(min=0)), 1).to(torch.uint8))
+
+
+def reshaped(x: Tensor, count: int, shape: Sequence[int]) -> Tensor:
+    """Return the same elements in another shape, on every side."""
+    return _together(sides(x, count, shape))
+
+
+def gathered(x: Tensor, count: int, index: Tensor) -> Tensor:
+    """Return elements of flattened bytes, on every side; -1 is 0."""
+    flat = x.reshape(len(x), count, -1)
+    moved = flat[:, :, index.flatten().clamp(min=0)]
+    if bool((index < 0).any()):
+        moved = moved * (index.flatten() >= 0)
+    return _together(moved.reshape(len(x), count, *index.shape))
+
+
+def joined(
+    parts: Sequence[tuple[Tensor, int, Sequence[int]]], count: int, shape: Sequence[int]
+) -> Tensor:
+    """Put bytes one behind the other, each (bytes, sides, shape); a missing side is silent."""
+    if count == 1 and all(len(own) == 3 and own[1:] == shape[1:] for _, _, own in parts):
+        return torch.cat([x for x, _, _ in parts], 1)
+    flat = []
+    for x, own, _ in parts:
+        value = x.reshape(len(x), own, -1)
+        flat.append(value if own == count else F.pad(value, (0, 0, 0, count - own)))
+    return _together(torch.cat(flat, 2).reshape(len(flat[0]), count, *shape))
+
+
+def pooled(x: Tensor, count: int, how: Mapping[str, Any]) -> Tensor:
+    """Return the largest of each window: bytes order like their trains.
+
+    Args:
+        x: "batch (side channel) …".
+        count: Sides; where all of a window are negative, the least OFF side passes.
+        how: Settings of a ``max``.
+
+    Returns:
+        "batch (side channel) row column".
+    """
+    channels, rows, columns = how["input"]
+    maps = x.reshape(len(x), count * channels, rows, columns)
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    if count == 1:
+        return _largest(maps, how)
+    on, off = maps[:, :channels], maps[:, channels:]
+    return torch.cat((_largest(on, how), 255 - _largest(255 - off, how)), 1)
+
+
+def _largest(x: Tensor, how: Mapping[str, Any]) -> Tensor:
+    """Return maxima over windows, along rows and then along columns, by shifted copies."""
+    for axis in (0, 1):
+        kernel, stride, dilation = (how[w][axis] for w in ("kernel", "stride", "dilation"))
+        before, after = how["padding"][axis]
+        if before or after:
+            x = F.pad(x, (0, 0, before, after) if axis == 0 else (before, after))
+        count = how["output"][1 + axis]
+        views = []
+        for k in range(kernel):
+            start = k * dilation
+            cut = slice(start, start + (count - 1) * stride + 1, stride)
+            views.append(x[:, :, cut] if axis == 0 else x[:, :, :, cut])
+        best = views[0]
+        for view in views[1:]:
+            best = torch.maximum(best, view)
+        x = best
+    return x
