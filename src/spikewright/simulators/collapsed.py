@@ -30,7 +30,7 @@ __all__ = ["Collapsed", "Observe"]
 PART_ELEMENTS = 700_000
 """Elements of an average population and part of a batch at which a run was fastest on CPUs."""
 
-PART_BYTES = 2_000_000
+PART_BYTES = 700_000
 """The same where trains are bytes."""
 
 Observe = Callable[[str, Tensor], None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Populations whose whole input is computed on bytes: from bytes to bytes in one go, or in float32."""
+"""Populations whose whole input is computed on bytes: in one go, or added up in floating point."""
 
 from collections.abc import Callable, Mapping
 
@@ -76,10 +76,10 @@ def layer_on_bytes(
     def run(x: Tensor) -> Tensor:
         x = x.reshape(len(x), count * channels, height, width)
         if groups > 1 and count == 2:
-            x = x.unflatten(1, (2, groups, -1)).transpose(1, 2).flatten(1, 3)
+            x = x.reshape(len(x), 2, groups, -1, height, width).transpose(1, 2).flatten(1, 3)
         y = convolve(x)
         if groups > 1 and mirrored:
-            y = y.unflatten(1, (groups, 2, -1)).transpose(1, 2).flatten(1, 3)
+            y = y.reshape(len(y), groups, 2, -1, down, right).transpose(1, 2).flatten(1, 3)
             y = y.contiguous(memory_format=torch.channels_last)
         shape = (sides * across, down, right)
         return y if len(o.shape) == 3 else y.reshape(len(y), *shape).flatten(2)
@@ -94,14 +94,13 @@ def _by_group(value: Tensor | None, groups: int, sides: int) -> Tensor | None:
     return value.reshape(sides, groups, -1).transpose(0, 1).flatten().contiguous()
 
 
-def fused(
-    program: IntegerProgram, fire: Operation, found: Sum
-) -> Callable[[Environment], Tensor]:
+def fused(program: IntegerProgram, fire: Operation, found: Sum) -> Callable[[Environment], Tensor]:
     """Return what computes a population's trains as bytes; ``found`` says what enters it."""
     signed, top = fire.settings["signed"], (1 << program.steps) - 1
     theta, terms = found.threshold, found.terms
     start = (found.pre_bias + 0.5) / theta
-    if len(terms) == 1 and terms[0].layer is not None:
+    one = len(terms) == 1 and found.scaled and found.type == torch.float32
+    if one and terms[0].layer is not None:
         term, scale, own = terms[0], terms[0].gain / theta, found.bias / theta
         scale = scale * _stands_for(program, term)
         bias = own + start - 0.5
@@ -114,7 +113,7 @@ def fused(
         if top == 255:
             return lambda env: layer(env[name])
         return lambda env: layer(env[name]).clamp_max_(top)
-    return _summed(program, fire, found, start)
+    return _summed(program, fire, found)
 
 
 def _stands_for(program: IntegerProgram, term: Term) -> int:
@@ -123,43 +122,65 @@ def _stands_for(program: IntegerProgram, term: Term) -> int:
 
 
 def _summed(
-    program: IntegerProgram, fire: Operation, found: Sum, start: Tensor
+    program: IntegerProgram, fire: Operation, found: Sum
 ) -> Callable[[Environment], Tensor]:
-    """Return a population that several layers and wires enter, added up in float32."""
-    signed, top, theta = fire.settings["signed"], (1 << program.steps) - 1, found.threshold
+    """Return a population that several layers and wires enter, added up in floating point.
+
+    Scaled, y is the quotient; otherwise the whole number v, exact in its type, and then divided.
+    """
+    signed, top, kind = fire.settings["signed"], (1 << program.steps) - 1, found.type
     form = (-1, *(1 for _ in fire.shape[1:])) if found.axis == 0 else (-1,)
-    constant = (found.bias / theta + (0 if signed else start)).float()
-    off = start.float().reshape(form)
-    steps: list[tuple[str, Callable[[Tensor], Tensor]]] = []
+    by = found.threshold if found.scaled else torch.ones_like(found.threshold)
+    start = (found.pre_bias + 0.5) / by if found.scaled else found.pre_bias
+    constant = (found.bias / by + (0 if signed else start)).to(kind)
+    wide, off = constant.reshape(form), start.to(kind).reshape(form)
+    divisor = None if found.scaled else found.threshold.to(kind).reshape(form)
+    layers: list[tuple[str, Callable[[Tensor], Tensor], Tensor | None]] = []
     wires: list[tuple[str, Tensor, int]] = []
     for term in found.terms:
-        factor = (term.gain / theta * _stands_for(program, term)).float()
+        factor = term.gain / by * _stands_for(program, term)
         if term.layer is None:
             sides = 2 if program[term.source].low < 0 else 1
-            wires.append((term.source, factor.reshape(form), sides))
-            continue
-        bias = None if steps else constant
-        steps.append((term.source, layer_on_bytes(program, term, scale=factor, bias=bias)))
+            wires.append((term.source, factor.to(kind).reshape(form), sides))
+        elif kind == torch.float32 and (found.scaled or bool((factor == 1).all())):
+            bias = None if layers else constant
+            layer = layer_on_bytes(program, term, scale=factor.float(), bias=bias)
+            layers.append((term.source, layer, None))
+        else:
+            own = factor.reshape(form)
+            layers.append((term.source, layer_on_bytes(program, term), own))
 
-    def run(env: Environment) -> Tensor:
+    def added(env: Environment) -> Tensor:
         y: Tensor | None = None
-        for name, layer in steps:
+        for name, layer, factor in layers:
             value = layer(env[name])
-            y = value if y is None else y.add_(value)
-        for name, factor, sides in wires:
-            wire = env[name]
-            wire = wire.reshape(len(wire), -1, *fire.shape[1:])
+            if factor is not None:
+                value = value.to(kind).mul_(factor)
+                y = value.add_(wide) if y is None else y.add_(value)
+            else:
+                y = value if y is None else y.add_(value)
+        for name, gain, sides in wires:
+            wire = env[name].reshape(len(env[name]), -1, *fire.shape[1:])
             for side, part in enumerate(wire.chunk(sides, 1)):
-                number = part.float()
+                number = part.to(kind)
                 if y is None:
-                    y = number.mul_(factor).add_(constant.reshape(form))
+                    y = number.mul_(gain).add_(wide)
                 else:
-                    y.addcmul_(number, factor, value=-1.0 if side else 1.0)
+                    y.addcmul_(number, gain, value=-1.0 if side else 1.0)
         if y is None:
             raise RuntimeError(f"{fire.name}: nothing enters it.")
-        if not signed:
-            return y.clamp_(0, top).to(torch.uint8)
-        sent = (y + off).clamp_(0, top).to(torch.uint8)
-        return torch.cat((sent, (off - y).clamp_(0, top).to(torch.uint8)), 1)
+        return y
 
-    return run
+    def sent(y: Tensor) -> Tensor:
+        y = y if divisor is None else y.div_(divisor)
+        return y.clamp_(0, top).to(torch.uint8)
+
+    if not signed:
+        return lambda env: sent(added(env))
+
+    def pair(env: Environment) -> Tensor:
+        y = added(env)
+        on = sent(y + off)
+        return torch.cat((on, sent(torch.sub(off, y, out=y))), 1)
+
+    return pair

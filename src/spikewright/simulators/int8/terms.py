@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What enters a population as a sum of layers and wires, each with a factor of its channel.
 
-Let v be what has entered a neuron, θ its threshold, b its pre-bias. Its train is n = floor((v + b)/θ),
-which for whole numbers is also floor((v + b + 1/2)/θ), and that lies at least 1/(2θ) from the next
-whole number. So all factors may be divided by θ beforehand, and the sum be taken in float32, as
-long as it is off by less than 1/(2θ) wherever n is within its limits.
+Let v be what has entered a neuron, θ its threshold, b its pre-bias. Its train is
+n = floor((v + b)/θ), which for whole numbers is also floor((v + b + 1/2)/θ), and that lies at least
+1/(2θ) from the next whole number. So all factors may be divided by θ beforehand, and the sum be
+taken in float32, as long as it is off by less than 1/(2θ) wherever n is within its limits:
+``scaled``. Where it may be off by more, v + b is computed as a whole number, exact in float32 up to
+2^24, and divided by θ: a quotient rounded to the nearest float32 never becomes a whole number n
+that v + b < nθ ≤ 2^24 does not reach, since n − 1/θ is farther from n than half a step. Larger sums
+are scaled in float64.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from spikewright.integers import IntegerProgram, Operation
+from spikewright.simulators.int8.kernels import EXACT
 
 __all__ = ["Sum", "Term", "Unfused", "sum_of"]
 
-_ROUNDING = 2.0**-24
-"""Relative error of one operation in float32."""
+_ROUNDING = {torch.float32: 2.0**-24, torch.float64: 2.0**-53}
+"""Relative error of one operation."""
 
 
 class Unfused(Exception):  # noqa: N818 - never reaches a user
@@ -50,6 +55,8 @@ class Sum:
         bias: All constants of v, "out", float64, not divided.
         threshold: θ, "out", float64.
         pre_bias: b, "out", float64.
+        scaled: Whether θ is divided by beforehand, in ``type``; else v is exact in it.
+        type: Numbers in which terms are added, float32 or float64.
     """
 
     terms: tuple[Term, ...]
@@ -57,11 +64,11 @@ class Sum:
     bias: Tensor
     threshold: Tensor
     pre_bias: Tensor
+    scaled: bool = True
+    type: torch.dtype = torch.float32
 
 
-def sum_of(
-    program: IntegerProgram, fire: Operation, readable: Callable[[Operation], bool]
-) -> Sum:
+def sum_of(program: IntegerProgram, fire: Operation, readable: Callable[[Operation], bool]) -> Sum:
     """Write a population's input as layers and wires.
 
     Args:
@@ -70,7 +77,7 @@ def sum_of(
         readable: Tells whether a term's layer (or the wire itself) runs on bytes.
 
     Raises:
-        Unfused: If it is none, or float32 could tip a train.
+        Unfused: If it is none, or a layer's sums leave the numbers that are exact.
     """
     axis = -1 if _rows(program, fire) > 1 else 0
     channels = fire.shape[axis]
@@ -113,8 +120,7 @@ def sum_of(
 
     walk(fire.inputs[0], torch.ones(channels, dtype=torch.float64))
     found = Sum(tuple(terms), axis, bias, own(fire, "threshold"), own(fire, "pre_bias"))
-    _check(program, fire, found)
-    return found
+    return _proved(program, fire, found)
 
 
 def _rows(program: IntegerProgram, operation: Operation) -> int:
@@ -128,8 +134,8 @@ def _rows(program: IntegerProgram, operation: Operation) -> int:
     return 1
 
 
-def _check(program: IntegerProgram, fire: Operation, found: Sum) -> None:
-    """Raise unless float32 is proved not to tip a train.
+def _proved(program: IntegerProgram, fire: Operation, found: Sum) -> Sum:
+    """Say in which numbers a sum may be taken.
 
     With W the largest sizes of the terms, B of the constants, all divided by θ, each term is
     rounded three times (its sum, its factor, their product) and each of n additions once. The
@@ -141,21 +147,26 @@ def _check(program: IntegerProgram, fire: Operation, found: Sum) -> None:
         ((found.pre_bias >= 0) & (found.pre_bias < theta)).all()
     ):
         raise Unfused("a pre-bias beyond the threshold")
-    sizes = []
+    sizes, widest = [], 0.0
     for term in found.terms:
         source, most = program[term.source], torch.ones_like(theta)
         if term.layer is not None:
             weight = program.tensors[term.layer.tensors["weight"]].double()
             most = weight.flatten(1).abs().sum(1)
-            if float(most.max()) * 256 >= 1 << 31:
-                raise Unfused("sums beyond 32 bits")
-        sizes.append(most * term.gain.abs() * max(source.high, -source.low) / theta)
-    constant = (found.bias.abs() + found.pre_bias.abs() + 1) / theta
-    limit = top + 2
-    for i in range(len(sizes)):
-        rest = sum((s for j, s in enumerate(sizes) if j != i), constant)
-        sizes[i] = torch.minimum(sizes[i], limit + rest)
-    reach = sum(sizes, constant) + limit
-    error = _ROUNDING * (4 + len(sizes)) * reach
-    if not bool((error * 2 * theta < 1).all()):
-        raise Unfused("sums too fine for float32")
+            widest = max(widest, float(most.max()) * 256)
+        sizes.append(most * term.gain.abs() * max(source.high, -source.low))
+    constant = found.bias.abs() + found.pre_bias.abs() + 1
+    whole = float(sum(sizes, constant).max())
+    bounds, limit = [size / theta for size in sizes], top + 2
+    for i in range(len(bounds)):
+        rest = sum((s for j, s in enumerate(bounds) if j != i), constant / theta)
+        bounds[i] = torch.minimum(bounds[i], limit + rest)
+    reach = 2 * theta * (4 + len(bounds)) * (sum(bounds, constant / theta) + limit)
+    safe = {kind: bool((reach * error < 1).all()) for kind, error in _ROUNDING.items()}
+    if widest < 1 << 31 and safe[torch.float32]:
+        return found
+    if widest < EXACT and whole < EXACT:
+        return replace(found, scaled=False)
+    if widest < EXACT and safe[torch.float64]:
+        return replace(found, type=torch.float64)
+    raise Unfused("sums beyond 2^24, too fine for float32")

@@ -8,7 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["from_numbers", "gathered", "joined", "numbers", "pooled", "reshaped", "sides"]
+__all__ = [
+    "from_numbers",
+    "gathered",
+    "joined",
+    "moved",
+    "moves",
+    "numbers",
+    "pooled",
+    "reshaped",
+    "sides",
+]
 
 
 def sides(x: Tensor, count: int, shape: Sequence[int]) -> Tensor:
@@ -49,6 +59,54 @@ def gathered(x: Tensor, count: int, index: Tensor) -> Tensor:
     if bool((index < 0).any()):
         moved = moved * (index.flatten() >= 0)
     return _together(moved.reshape(len(x), count, *index.shape))
+
+
+Move = tuple[slice, int, int]
+"""What is taken along an axis, and how many zeros come before and behind it."""
+
+
+def moves(index: Tensor, shape: Sequence[int]) -> tuple[Move, ...] | None:
+    """Write elements of a map that are taken as slices with zeros around them.
+
+    Args:
+        index: Where each element comes from in the flattened map; -1 is 0.
+        shape: "channel row column" of the map.
+
+    Returns:
+        One move for each axis; None if it is no such thing.
+    """
+    if index.ndim != 3 or len(shape) != 3 or not bool((index >= 0).any()):
+        return None
+    taken = index >= 0
+    rest, places = index, []
+    for size in reversed(shape):
+        places.append(torch.where(taken, rest % size, -1))
+        rest = torch.div(rest, size, rounding_mode="floor")
+    found: list[Move] = []
+    rebuilt, known = torch.zeros_like(index), torch.ones_like(taken)
+    for axis, place in enumerate(reversed(places)):
+        others = [a for a in range(3) if a != axis]
+        own = place.amax(others)
+        inside = torch.nonzero(own >= 0).flatten()
+        first, last = int(inside[0]), int(inside[-1])
+        step = int(own[first + 1] - own[first]) if last > first else 1
+        start = int(own[first])
+        count = last - first + 1
+        if step < 1 or own[first : last + 1].tolist() != [start + i * step for i in range(count)]:
+            return None
+        cut = slice(start, start + (count - 1) * step + 1, step)
+        found.append((cut, first, len(own) - 1 - last))
+        form = [-1 if a == axis else 1 for a in range(3)]
+        rebuilt = rebuilt * shape[axis] + own.reshape(form).clamp(min=0)
+        known = known & (own.reshape(form) >= 0)
+    return tuple(found) if torch.equal(torch.where(known, rebuilt, -1), index) else None
+
+
+def moved(x: Tensor, axes: Sequence[Move]) -> Tensor:
+    """Return slices of maps, "batch channel row column", with zeros around them."""
+    x = x[:, axes[0][0], axes[1][0], axes[2][0]]
+    sides = [n for _, before, behind in reversed(axes) for n in (before, behind)]
+    return F.pad(x, sides) if any(sides) else x
 
 
 def joined(
