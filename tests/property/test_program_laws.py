@@ -49,3 +49,4 @@ def test_the_reader_finds_every_bit_of_any_network_that_is_not_refused(
         except UnsupportedModuleError:
             reject()
         assert replay.main(Path(folder) / "v") == 0
+    assert sw.verify(snn, x[:4]).agrees  # on bytes, where there are any, and tick by tick

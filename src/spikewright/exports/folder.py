@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spikewright.errors import ConfigError, FileFormatError
-from spikewright.exports.program import smallest
+from spikewright.integers.program import smallest
 
 __all__ = ["MANIFEST", "new_folder", "write_json", "write_manifest", "write_tensors"]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spikewright import __version__
 from spikewright.errors import ConfigError, UnsupportedModuleError
-from spikewright.exports.program import IntegerProgram, Operation
+from spikewright.integers.program import IntegerProgram, Operation
 
 __all__ = ["OPSET", "onnx_model"]
 

@@ -10,10 +10,10 @@ from typing import Any
 from spikewright.errors import ConfigError
 from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
-from spikewright.exports.program import IntegerProgram
 from spikewright.exports.vectors import golden_vectors
 from spikewright.exports.verilog import LANES, verilog_source
 from spikewright.graph.ir import Inputs
+from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
 
 __all__ = ["TARGETS", "Subject", "Target"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConfigError
-from spikewright.exports.program import IntegerProgram, Operation, smallest
 from spikewright.graph.ir import Inputs, as_inputs
+from spikewright.integers.program import IntegerProgram, Operation, smallest
 from spikewright.network import SpikingNetwork
 from spikewright.simulators import LayeredReference
 from spikewright.simulators.layered import Membranes

@@ -14,11 +14,11 @@ from torch import Tensor
 from spikewright import __version__
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.exports.folder import new_folder, write_manifest
-from spikewright.exports.lowering import lower
-from spikewright.exports.program import IntegerProgram
 from spikewright.exports.targets import TARGETS, Subject
 from spikewright.exports.verilog import LANES
 from spikewright.graph.ir import Inputs
+from spikewright.integers.lowering import lower
+from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
 
 __all__ = ["SAMPLES", "Exported", "export"]

@@ -2,7 +2,7 @@
 """The same network in integers: int8 weights, integer biases, thresholds and potentials.
 
 What a chip computes, with nothing left to rounding: every simulator must give the same spikes, bit
-for bit. Sums are held in float64, where integers below 2^53 are exact.
+for bit. Sums are held in float64, where integers below 2^53 are exact; simulators may use bytes.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ def to_integer(network: N, *, weight_bits: int = 8, input_bits: int = 8) -> N:
             that was seen in calibration.
 
     Returns:
-        The integer network; simulated in float64.
+        The integer network; simulated in float64, or in 8-bit integers where that is exact.
 
     Raises:
         ConfigError: If k is not 2, a relay is analog, an operator has no integer form, or sums

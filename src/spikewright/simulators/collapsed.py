@@ -16,9 +16,11 @@ from spikewright.graph.batch import batch_of
 from spikewright.graph.ir import Graph, Inputs, Node, as_inputs
 from spikewright.graph.program import Program
 from spikewright.graph.sites import flow
+from spikewright.integers import NoForm
 from spikewright.network import SpikingNetwork, plain
 from spikewright.neurons.inverse_lif import begin_fire_
 from spikewright.simulators.base import Count, Probe
+from spikewright.simulators.int8 import Engine, OutOfRange
 from spikewright.simulators.micro_batches import join, split_for_cache
 from spikewright.simulators.readout import LayeredReadOut
 from spikewright.simulators.stages import Stages
@@ -27,6 +29,9 @@ __all__ = ["Collapsed", "Observe"]
 
 PART_ELEMENTS = 700_000
 """Elements of an average population and part of a batch at which a run was fastest on CPUs."""
+
+PART_BYTES = 700_000
+"""The same where trains are bytes."""
 
 Observe = Callable[[str, Tensor], None]
 """Called with a site's or gate's name and its decoded trains n, in units, "batch *neuron"."""
@@ -50,7 +55,8 @@ class Collapsed:
         outputs: Iterable[str] | None = None,
         fold: bool = True,
     ) -> None:
-        self.network = network
+        self.network, self._wanted = network, outputs if outputs is None else tuple(outputs)
+        outputs = self._wanted
         self._code = {n: s.code for n, s in network.sites.items()}
         self._functions = {n for n, s in network.sites.items() if not s.function.by_firing}
         self._batch = {n.name: batch_of(n.shape) for n in network.graph}
@@ -115,6 +121,13 @@ class Collapsed:
         Returns:
             The outputs.
         """
+        if self._probe is None and self.engine is not None:
+            try:
+                if observe is not None:
+                    return self.engine(x, observe)
+                return join(self.network, [self.engine(part) for part in self.split(x)])
+            except OutOfRange:
+                pass  # float64 takes any input
         if observe is None:
             return join(self.network, [self._program(*as_inputs(part)) for part in self.split(x)])
         self._observe = observe
@@ -125,7 +138,32 @@ class Collapsed:
 
     def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch into parts whose populations stay in the processor's cache."""
-        return split_for_cache(self.network, x, PART_ELEMENTS)
+        return split_for_cache(self.network, x, PART_BYTES if self.engine else PART_ELEMENTS)
+
+    @property
+    def engine(self) -> Engine | None:
+        """What runs the network on bytes; None where it runs in floating point."""
+        return self._compiled[0]
+
+    @property
+    def arithmetic(self) -> str:
+        """What numbers it computes with, and why not with others, as text."""
+        engine, reason = self._compiled
+        if not self.network.integer:
+            return str(self.network.dtype).removeprefix("torch.")
+        if engine is None:
+            return f"float64, exact whole numbers ({reason})"
+        slow = "; ".join(f"{name}: {why}" for name, why in engine.slow.items())
+        return f"8-bit integers{f' (in float64: {slow})' if slow else ''}"
+
+    @cached_property
+    def _compiled(self) -> tuple[Engine | None, str]:
+        if not self.network.integer:
+            return None, ""
+        try:
+            return Engine(self.network, self._wanted), ""
+        except NoForm as reason:
+            return None, str(reason)
 
     @cached_property
     def _plan(self) -> Stages:

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 import spikewright as sw
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.exports import lower
-from spikewright.exports.program import bits_of
-from spikewright.exports.ranges import weighted
+from spikewright.integers.program import bits_of
+from spikewright.integers.ranges import weighted
 from tests.unit.exports.conftest import Deep, Made, Wide
 
 CASES: list[tuple[type[nn.Module], dict[str, Any]]] = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.exports.c.plan import Buffer, Plan
-from spikewright.exports.program import IntegerProgram, Operation, smallest
+from spikewright.integers.program import IntegerProgram, Operation, smallest
 
 __all__ = ["Writer"]
 

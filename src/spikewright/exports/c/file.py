@@ -7,7 +7,7 @@ from typing import Any
 
 from spikewright.exports.c.expressions import Writer
 from spikewright.exports.c.plan import Plan, plan
-from spikewright.exports.program import IntegerProgram
+from spikewright.integers.program import IntegerProgram
 
 __all__ = ["CSource", "c_source"]
 

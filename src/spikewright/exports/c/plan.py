@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spikewright.exports.program import IntegerProgram, Operation
+from spikewright.integers.program import IntegerProgram, Operation
 
 __all__ = ["Buffer", "Layer", "Plan", "c_type", "kept_values", "plan"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.exports.c.plan import kept_values
-from spikewright.exports.errors import NoForm
-from spikewright.exports.program import IntegerProgram, Operation, bits_of
 from spikewright.exports.verilog.layer import layer_of, signed_bits
 from spikewright.exports.verilog.text import gate_text, layer_text
+from spikewright.integers.errors import NoForm
+from spikewright.integers.program import IntegerProgram, Operation, bits_of
 
 __all__ = ["LANES", "VerilogSource", "verilog_source"]
 

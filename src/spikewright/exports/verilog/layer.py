@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.exports.errors import NoForm
-from spikewright.exports.program import IntegerProgram, Operation
+from spikewright.integers.errors import NoForm
+from spikewright.integers.program import IntegerProgram, Operation
 
 __all__ = ["Layer", "Term", "layer_of", "signed_bits"]
 

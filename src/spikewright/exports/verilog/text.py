@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from spikewright.exports.program import IntegerProgram, Operation
 from spikewright.exports.verilog.layer import Layer, Term, signed_bits
+from spikewright.integers.program import IntegerProgram, Operation
 
 __all__ = ["gate_text", "hex_words", "layer_text"]
 

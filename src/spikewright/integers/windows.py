@@ -3,10 +3,10 @@
 
 from typing import Any
 
-from spikewright.exports.errors import NoForm
-from spikewright.exports.layouts import own_shape
 from spikewright.graph.batch import is_plain
 from spikewright.graph.ir import Graph, Node
+from spikewright.integers.errors import NoForm
+from spikewright.integers.layouts import own_shape
 
 __all__ = ["conv_windows", "map_shape", "pool_windows"]
 

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 
 from spikewright.errors import UnsupportedModuleError
-from spikewright.exports import ranges
-from spikewright.exports.building import Builder, whole
-from spikewright.exports.errors import NoForm
-from spikewright.exports.front import Front, moved_front
-from spikewright.exports.layouts import own_shape, sources, where_from
-from spikewright.exports.program import IntegerProgram, Kind, Operation
-from spikewright.exports.windows import conv_windows, pool_windows
 from spikewright.graph import ops
 from spikewright.graph.batch import batch_axis, is_plain
 from spikewright.graph.ir import Node, Param
+from spikewright.integers import ranges
+from spikewright.integers.building import Builder, whole
+from spikewright.integers.errors import NoForm
+from spikewright.integers.front import Front, moved_front
+from spikewright.integers.layouts import own_shape, sources, where_from
+from spikewright.integers.program import IntegerProgram, Kind, Operation
+from spikewright.integers.windows import conv_windows, pool_windows
 from spikewright.network import LayeredTiming, SpikingNetwork
 
 __all__ = ["lower"]

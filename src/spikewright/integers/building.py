@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.exports import ranges
-from spikewright.exports.check import check_network
-from spikewright.exports.errors import NoForm
-from spikewright.exports.front import Front
-from spikewright.exports.layouts import own_shape
-from spikewright.exports.program import Kind, Operation
 from spikewright.graph.batch import is_plain
 from spikewright.graph.ir import Node
 from spikewright.graph.sites import flow
+from spikewright.integers import ranges
+from spikewright.integers.check import check_network
+from spikewright.integers.errors import NoForm
+from spikewright.integers.front import Front
+from spikewright.integers.layouts import own_shape
+from spikewright.integers.program import Kind, Operation
 from spikewright.network import SpikingNetwork, depths
 
 __all__ = ["Builder", "whole"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikewright.exports.errors import NoForm
-from spikewright.exports.layouts import own_shape, sources, where_from
 from spikewright.graph.ir import Graph, Node
+from spikewright.integers.errors import NoForm
+from spikewright.integers.layouts import own_shape, sources, where_from
 
 __all__ = ["Front", "moved_front"]
 
