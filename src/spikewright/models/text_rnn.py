@@ -4,9 +4,8 @@
 Q. V. Le, N. Jaitly and G. E. Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified
 Linear Units", arXiv:1504.00941, 2015: where U starts as the identity, states last over many tokens.
 
-Cells with gates (LSTM, GRU) are left out on purpose: they multiply values that both depend on the
-text, and a synapse multiplies a spike with a fixed weight, so such a product has no spiking form
-here.
+Cells with gates (LSTM, GRU) multiply values that both depend on the text, which function units do:
+``spikewright.recurrent`` converts models that hold them.
 """
 
 from collections.abc import Iterator
