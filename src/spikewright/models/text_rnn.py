@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from spikewright.errors import ConfigError, ShapeError
@@ -165,7 +165,9 @@ class TextRNN(nn.Module):
             yield active, h
 
 
-def check_lengths(tokens: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]) -> None:
+def check_lengths(
+    tokens: Shaped[Tensor, "batch length *vector"], lengths: Int64[Tensor, " batch"]
+) -> None:
     """Refuse lengths that do not fit their tokens.
 
     Raises:
