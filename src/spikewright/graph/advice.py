@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spikewright.graph.ir import Node, Param
 
-__all__ = ["Why", "is_random", "why_refused"]
+__all__ = ["Why", "is_random", "is_recurrent", "why_refused"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,11 @@ def is_random(node: Node) -> bool:
         place = 3 if name == "rrelu" else 2
         return bool(node.args[place] if len(node.args) > place else node.kwargs.get("train", False))
     return name in _DRAWS.split()
+
+
+def is_recurrent(node: Node) -> bool:
+    """Tell whether an operator is a whole recurrent layer, which is no analog work either."""
+    return _BY_NAME.get(_name(node)) is _RECURRENT
 
 
 def why_refused(node: Node) -> Why:

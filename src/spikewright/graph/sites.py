@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.graph import ops
 from spikewright.graph.activation import activation_range, behind_moves
-from spikewright.graph.advice import is_random, why_refused
+from spikewright.graph.advice import is_random, is_recurrent, why_refused
 from spikewright.graph.batch import is_plain
 from spikewright.graph.constants import constants
 from spikewright.graph.function_units import is_function
@@ -222,7 +222,7 @@ def refusals(graph: Graph) -> list[Refusal]:
     """List every operator that cannot be taken: neither linear, nor a function of neurons' values.
 
     Behind the last neurons any operator is analog work, and so is one in front of all weights.
-    Random operators, and embeddings of what is no input, are refused anywhere.
+    Random operators, recurrent layers, and embeddings of what is no input, are refused anywhere.
     """
     parts, fixed = regions(graph), constants(graph)
     layers = _leads_to(
@@ -233,7 +233,8 @@ def refusals(graph: Graph) -> list[Refusal]:
         why, part = why_refused(node), parts[node.name]
         if node.name in fixed and not is_random(node):
             continue
-        if is_random(node) or (node.op == EMBEDDING and part.state == "function"):
+        unfit = node.op == EMBEDDING and part.state == "function"
+        if is_random(node) or is_recurrent(node) or unfit:
             found.append(Refusal(node, why.reason, why.advice))
         elif part.state == "function" and node.name in layers:
             if ops.kind(node) == "analog" and not is_function(node):

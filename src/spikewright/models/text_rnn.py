@@ -4,16 +4,15 @@
 Q. V. Le, N. Jaitly and G. E. Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified
 Linear Units", arXiv:1504.00941, 2015: where U starts as the identity, states last over many tokens.
 
-Cells with gates (LSTM, GRU) are left out on purpose: they multiply values that both depend on the
-text, and a synapse multiplies a spike with a fixed weight, so such a product has no spiking form
-here.
+Cells with gates (LSTM, GRU) multiply values that both depend on the text, which function units do:
+``spikewright.recurrent`` converts models that hold them.
 """
 
 from collections.abc import Iterator
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from spikewright.errors import ConfigError, ShapeError
@@ -166,7 +165,9 @@ class TextRNN(nn.Module):
             yield active, h
 
 
-def check_lengths(tokens: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]) -> None:
+def check_lengths(
+    tokens: Shaped[Tensor, "batch length *vector"], lengths: Int64[Tensor, " batch"]
+) -> None:
     """Refuse lengths that do not fit their tokens.
 
     Raises:

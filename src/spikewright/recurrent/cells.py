@@ -11,8 +11,8 @@ computes (the reset gate behind U). What is done about the state here is ours:
   membrane potential is, never on a wire and never rounded. So does the GRU's h where z·h leaks it.
   That is read and written once a token, and counted with what the function unit computes.
 
-With a train for c as well it would be rounded once a token, a unit would need two more populations
-and four stages, and no weight would see less than it does now.
+With a train for c it would be rounded at every token, and cost populations and stages, for nobody:
+no weight reads it.
 """
 
 from collections.abc import Sequence

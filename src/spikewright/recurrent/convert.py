@@ -112,10 +112,9 @@ def convert_recurrent(
         **options: The method's settings. ``T`` is the activation's Q unless given.
 
     Raises:
-        ConfigError: If the activation is not quantised, or a setting does not fit.
+        ConfigError: If the activation is not quantised, or method or setting do not fit.
         CalibrationError: If there are no calibration texts.
-        UnsupportedModuleError: If a model of your own has other parts, or the method takes no
-            gates.
+        UnsupportedModuleError: If a model of your own has other parts.
         VerificationError: If its parts do not compute what it returns.
 
     Example:

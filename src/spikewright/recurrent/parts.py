@@ -103,7 +103,7 @@ def parts_of(model: nn.Module, texts: Iterable[Texts]) -> Parts:
     """
     parts, worst, count = None, 0.0, 0
     with evaluation_mode(model), torch.no_grad():
-        for x, given in texts:
+        for index, (x, given) in enumerate(texts):
             lengths, seen = lengths_of(x, given), _Seen(model)
             with seen:
                 scores = model(x) if given is None else model(x, given)
@@ -113,7 +113,7 @@ def parts_of(model: nn.Module, texts: Iterable[Texts]) -> Parts:
             if worst > TOLERANCE:
                 raise VerificationError(
                     f"{type(model).__name__}: expected its parts ({parts.reading} state, head) to "
-                    f"compute its scores on calibration batch {count}, got a difference of "
+                    f"compute its scores on calibration batch {index}, got a difference of "
                     f"{worst:.1e} of the largest one. What it does must not depend on the text "
                     "but through its tokens; pack padded texts."
                 )

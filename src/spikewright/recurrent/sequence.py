@@ -12,8 +12,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from spikewright import api
-from spikewright.errors import UnsupportedModuleError
-from spikewright.methods import MethodConfig
+from spikewright.errors import ConfigError
+from spikewright.methods import MethodConfig, configure
 from spikewright.network import SpikingNetwork
 from spikewright.recurrent.cells import Layout
 from spikewright.recurrent.parts import Texts, lengths_of, parts_of
@@ -179,8 +179,14 @@ def convert_sequence(
         UnsupportedModuleError: If the model is built otherwise; see :func:`parts_of`.
         VerificationError: If its parts do not compute what it returns.
         CalibrationError: If there are no texts.
-        ConfigError: If a setting is unknown or does not fit.
+        ConfigError: If the method is not layered, or a setting is unknown or does not fit.
     """
+    config = configure(method, **options)
+    if not config.whole_trains:
+        raise ConfigError(
+            f"convert_recurrent: expected a layered method for {type(model).__name__}, whose gates "
+            f"are functions of complete values, got {config.name}. Use spikeconverter or tsc."
+        )
     texts = list(calibration)
     parts = parts_of(model, texts)
     seen = _Recorder(lambda cell, given: parts.cells[cell](*given), len(parts.cells))
@@ -188,19 +194,13 @@ def convert_sequence(
         read = torch.cat([parts.run(x, lengths_of(x, given), seen) for x, given in texts])
     cells = []
     for index, rows in enumerate(seen.inputs(CALIBRATION_ROWS)):
-        try:
-            network = api.convert(
-                parts.cells[index], method, calibration=[rows], example=rows, **options
-            )
-        except UnsupportedModuleError as error:
-            said = f"{type(model).__name__}, cell {parts.layout.title(index)}: {error}"
-            raise UnsupportedModuleError(said) from error
-        cells.append(network)
+        cell = parts.cells[index]
+        cells.append(api.convert(cell, config, calibration=[rows], example=rows))
     head = Head(parts.cells[-1].sent, parts.head).eval()
     table = parts.embedding
     return SequenceSNN(
         cells=tuple(cells),
-        head=api.convert(head, method, calibration=read, **options),
+        head=api.convert(head, config, calibration=read),
         layout=parts.layout,
         reading=parts.reading,
         embedding=None if table is None else table.weight.detach().clone(),
