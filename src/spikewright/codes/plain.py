@@ -62,4 +62,5 @@ def from_plain(cls: type[T_settings], plain: Mapping[str, Any], version: int) ->
             f"{name}: expected the settings {', '.join(known) or 'none'}, got unknown "
             f"{', '.join(map(repr, unknown))}. Remove or rename them."
         )
-    return cls(**{key: plain[key] for key in known if key in plain})
+    given = {key: plain[key] for key in known if key in plain}
+    return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from spikewright.comparison.cells import Ann, Cell, points
 from spikewright.comparison.entries import Entry
 from spikewright.comparison.rows import TOLERANCES, Row, curve, rows_of
+from spikewright.energy import EnergyModel, choose_models, energy_of
 from spikewright.errors import ConfigError
 from spikewright.evaluation.answer_text import error_text, series_notes
 from spikewright.files import write
@@ -23,7 +24,13 @@ __all__ = ["FIGURES", "SCHEMA", "Comparison"]
 
 SCHEMA = "spikewright.comparison/5"
 
-FIGURES = ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
+FIGURES = (
+    "accuracy-steps",
+    "accuracy-ticks",
+    "accuracy-additions",
+    "accuracy-spikes",
+    "accuracy-energy",
+)
 """Names of the files that :meth:`Comparison.figures` writes, without their endings."""
 
 _PLACE = ("label", "method", "T", "t", "tick")
@@ -165,11 +172,14 @@ class Comparison:
     def figures(
         self, folder: str | Path, suffix: Literal["svg", "png"] = "svg"
     ) -> tuple[Path, ...]:
-        """Draw accuracy over steps, over ticks and over additions, the original as a dashed line.
+        """Draw accuracy over steps, ticks, additions, spikes a neuron and energy.
+
+        The original is a dashed line. In all but the first, what no other equals or beats for less
+        is joined by a broad line (Pareto front). Energy is priced by the first model.
 
         Without labels, agreement with the original is drawn; of outputs that are no class scores
-        the error. Over additions, steps below
-        a thousandth of the most additions are left out.
+        the error. Over additions, spikes and energy, steps below a thousandth of the most
+        are left out.
 
         Args:
             folder: Where to write; made if it is missing, files there are replaced.
@@ -204,17 +214,24 @@ class Comparison:
             "time steps T (or step t of an anytime method)",
             "latency (ticks from input to decision)",
             "additions per input",
+            "spikes of a neuron per input",
+            f"energy per input (pJ, {_model().name})",
         )
         paths = []
         for name, x_label, series in zip(FIGURES, labels, self._series(), strict=True):
             plot = dataclasses.replace(plain, series=series, x_label=x_label)
-            plot = dataclasses.replace(plot, x_base=10 if name == "accuracy-additions" else 2)
+            base, rises = (
+                2 if name in FIGURES[:2] else 10,
+                bool(self.ann.classes or self._figures_of_merit),
+            )
+            front = name != "accuracy-steps"
+            plot = dataclasses.replace(plot, x_base=base, front=front, rises=rises)
             paths.append(save(plot, folder / f"{name}.{suffix}"))
         return tuple(paths)
 
     def _series(self) -> tuple[tuple[Series, ...], ...]:
         """Return the curves of each figure."""
-        found: tuple[list[Series], ...] = ([], [], [])
+        found: tuple[list[Series], ...] = ([], [], [], [], [])
         names = self._figures_of_merit
         what = ("accuracy" if self.ann.labelled else "agreement") if self.ann.classes else "error"
         for entry in self.entries:
@@ -224,13 +241,16 @@ class Comparison:
                 (e, share) for e, share in zip(points, shares, strict=True) if share is not None
             ]
             along, y = [e for e, _ in known], [100 * share for _, share in known]
-            x = [(float(T), float(p.tick), p.additions) for T, p in along]
+            cells = self.of(entry.label)
+            x = [
+                (float(T), float(p.tick), p.additions, p.spikes_per_neuron, _energy(cells, T, p.t))
+                for T, p in along
+            ]
             for i, series in enumerate(found):
-                lowest = _SHOWN * max(c.result.additions_per_sample for c in self.cells) * (i == 2)
-                pairs = tuple((a[i], b) for a, b in zip(x, y, strict=True) if a[i] > lowest)
-                if pairs:
-                    series.append(Series(entry.label, pairs))
-        return tuple(map(tuple, found))
+                series.append(
+                    Series(entry.label, tuple((a[i], b) for a, b in zip(x, y, strict=True)))
+                )
+        return tuple(_shown(series, _SHOWN if i > 1 else 0.0) for i, series in enumerate(found))
 
     def _head(self) -> str:
         text = f"{self.ann.samples:,} inputs"
@@ -244,7 +264,27 @@ class Comparison:
 
 
 _SHOWN = 1e-3
-"""Share of the most additions of all from which on the figure over additions shows a step."""
+"""Share of the largest cost of all from which on figures over work show a step."""
+
+
+def _shown(series: Sequence[Series], share: float) -> tuple[Series, ...]:
+    """Leave out what costs less than a share of the most, and curves of which nothing is left."""
+    lowest = share * max((x for s in series for x, _ in s.points), default=0.0)
+    kept = (Series(s.label, tuple(p for p in s.points if p[0] > lowest)) for s in series)
+    return tuple(s for s in kept if s.points)
+
+
+def _model() -> EnergyModel:
+    return choose_models()[0]
+
+
+def _energy(cells: Sequence[Cell], T: int, t: int) -> float:
+    """Return the energy of an input, in pJ: of the run at T, or of an anytime run by step t."""
+    if cells[0].anytime:
+        return energy_of(cells[0].result, _model(), t).total
+    (result,) = (cell.result for cell in cells if cell.T == T)
+    return energy_of(result, _model()).total
+
 
 _WORK_WORDS = "additions, MACs left: per input; spikes: per neuron and input; latency: ticks."
 _BOUND = "a ≤ b: the slowest input is at rest after a ticks, b is the bound."

@@ -9,7 +9,7 @@ from spikewright.energy.energy import OPPONENTS, Energy
 from spikewright.energy.verdict import opponent_name
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.rasters import Example, Track
-from spikewright.report.figures import Plot
+from spikewright.report.figures import FRONT_LABEL, Plot, front
 from spikewright.report.inline import Drawing, colour, inline, series_colour
 from spikewright.text import shorten
 
@@ -44,6 +44,10 @@ def curves(
         axes = figure.add_subplot()
         lines = [_curve(axes, i, series.points) for i, series in enumerate(plot.series)]
         labels = [series.label for series in plot.series]
+        if best := front(plot):
+            x, y = zip(*best, strict=True)
+            lines += axes.plot(x, y, color=colour("ink"), alpha=0.2, linewidth=5.0, zorder=1)
+            labels.append(FRONT_LABEL)
         if plot.level is not None:
             ann = axes.axhline(plot.level, color=colour("ink"), linestyle=(0, (4, 3)), linewidth=1)
             lines, labels = [*lines, ann], [*labels, plot.level_label]

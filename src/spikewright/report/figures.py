@@ -12,7 +12,7 @@ from spikewright.files import write
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Plot", "Series", "save"]
+__all__ = ["FRONT_LABEL", "Plot", "Series", "front", "save"]
 
 _MARKERS = "osD^vPX*<>h"
 _LINES = ("-", (0, (6, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
@@ -46,6 +46,8 @@ class Plot:
         level: Height of a dashed line, if there is one.
         level_label: What the legend calls that line.
         y_most: Largest number at the y axis; None for any.
+        front: Whether to join the points that no other equals or beats for less (Pareto).
+        rises: Whether a higher y is better.
     """
 
     series: tuple[Series, ...]
@@ -56,6 +58,34 @@ class Plot:
     level: float | None = None
     level_label: str = ""
     y_most: float | None = 100.0
+    front: bool = False
+    rises: bool = True
+
+
+FRONT_LABEL = "none better for less"
+"""What the legend calls the line of :func:`front`."""
+
+
+def front(plot: Plot) -> tuple[tuple[float, float], ...]:
+    """Return the points of all curves that no other equals or beats at the same x or less.
+
+    Args:
+        plot: The figure; nothing is returned if it has no front.
+
+    Returns:
+        (x, y), x ascending.
+
+    Example:
+        >>> one, two = Series("a", ((1.0, 70.0), (4.0, 80.0))), Series("b", ((2.0, 60.0),))
+        >>> front(Plot(series=(one, two), x_label="", y_label="", front=True))
+        ((1.0, 70.0), (4.0, 80.0))
+    """
+    sign, found = 1.0 if plot.rises else -1.0, list[tuple[float, float]]()
+    every = (point for series in plot.series for point in series.points)
+    for x, y in sorted(every, key=lambda p: (p[0], -sign * p[1])) if plot.front else ():
+        if not found or sign * y > sign * found[-1][1]:
+            found.append((x, y))
+    return tuple(found)
 
 
 def save(plot: Plot, path: Path) -> Path:
@@ -123,6 +153,9 @@ def _draw(axes: "Axes", plot: Plot) -> None:
             markerfacecolor="white" if i % 2 else None,
             markevery=0.1 if len(series.points) > _DENSE else None,
         )
+    if best := front(plot):
+        x, y = zip(*best, strict=True)
+        axes.plot(x, y, color="0.75", linewidth=5.0, zorder=1, label=FRONT_LABEL)
     axes.set_xscale("log", base=plot.x_base)
     if plot.x_base == 2:
         axes.xaxis.set_major_formatter("{x:g}")

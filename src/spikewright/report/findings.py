@@ -23,6 +23,8 @@ __all__ = [
     "answers",
     "over_additions",
     "over_energy",
+    "over_spikes",
+    "over_ticks",
     "raster_finding",
     "ratio_finding",
 ]
@@ -79,6 +81,34 @@ def over_additions(measured: Measured) -> Curves:
     series = _series(measured.runs, _additions, merit)
     finding = _cheapest(measured.runs, _additions, merit, number, label)
     return Curves(_plot(measured, series, label, merit, "over additions"), True, finding, number)
+
+
+def over_spikes(measured: Measured) -> Curves:
+    """Return accuracy over spikes a neuron for one input, at the end of every run."""
+    return _at_the_end(
+        measured, "spikes of a neuron for one input", "over spikes", lambda r: r.spikes_per_neuron
+    )
+
+
+def over_ticks(measured: Measured) -> Curves:
+    """Return accuracy over ticks to the decision, at the end of every run."""
+    return _at_the_end(
+        measured, "ticks to the decision", "over latency", lambda r: float(r.latency_ticks)
+    )
+
+
+def _at_the_end(
+    measured: Measured, label: str, over: str, cost: Callable[[LengthResult], float]
+) -> Curves:
+    """Return accuracy over a cost that is known of whole runs."""
+    merit = merit_of(measured.runs)
+
+    def whole(result: LengthResult, t: int | None) -> float | None:
+        return cost(result) if t is None or t == result.last_step else None
+
+    series = _series(measured.runs, whole, merit)
+    finding = _cheapest(measured.runs, lambda r, t: cost(r), merit, "{:.3g}".format, label)
+    return Curves(_plot(measured, series, label, merit, over), True, finding, "{:g}".format)
 
 
 def over_energy(content: Content) -> Curves:
@@ -234,6 +264,8 @@ def _plot(
         y_label=merit.label,
         y_most=100.0 if merit.rises else None,
         title=f"{merit.name} {over}",
+        front=over != "over steps" and len(measured.runs) > 1,
+        rises=merit.rises,
         x_base=2 if "step" in x_label else 10,
         level=None if level is None else 100 * level,
         level_label="ANN",

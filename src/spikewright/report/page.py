@@ -182,4 +182,8 @@ def _costs(found: Content) -> tuple[Drawing, ...]:
     additions, energy = findings.over_additions(found.measured), findings.over_energy(found)
     if not additions.plot.series:
         return ()
-    return _curves(additions, "additions"), _curves(energy, "energy")
+    drawn = [(additions, "additions"), (energy, "energy")]
+    if len(found.measured.runs) > 1:
+        drawn.insert(0, (findings.over_spikes(found.measured), "spikes"))
+        drawn.append((findings.over_ticks(found.measured), "ticks"))
+    return tuple(_curves(curves, name) for curves, name in drawn)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.comparison import Comparison, Entry
+from spikewright.comparison.result import FIGURES
 from spikewright.comparison.store import Store, key_of
 from spikewright.errors import ConfigError, FileFormatError, UnsupportedModuleError
 from spikewright.evaluation.result import LengthResult
@@ -389,9 +390,7 @@ def test_the_json_can_be_read_back() -> None:
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_the_figures_hold_every_label(tmp_path: Path, suffix: Any) -> None:
     paths = run().figures(tmp_path / "new", suffix)
-    assert [p.name for p in paths] == [
-        f"{name}.{suffix}" for name in ("accuracy-steps", "accuracy-ticks", "accuracy-additions")
-    ]
+    assert [p.name for p in paths] == [f"{name}.{suffix}" for name in FIGURES]
     for path in paths:
         content = path.read_bytes()
         assert len(content) > 1000
@@ -402,6 +401,10 @@ def test_the_figures_hold_every_label(tmp_path: Path, suffix: Any) -> None:
     if suffix == "svg":
         assert ">additions per input</text>" in paths[2].read_text()
         assert "ticks" in paths[1].read_text()
+        assert ">spikes of a neuron per input</text>" in paths[3].read_text()
+        assert ">energy per input (pJ, " in paths[4].read_text()
+        fronts = [">none better for less</text>" in path.read_text() for path in paths]
+        assert fronts == [False, True, True, True, True]
 
 
 def test_figures_of_unlabelled_inputs_say_what_they_show(tmp_path: Path) -> None:

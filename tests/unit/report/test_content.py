@@ -10,6 +10,7 @@ from spikewright.energy.energy import OPPONENTS
 from spikewright.energy.energy_model import choose_models
 from spikewright.report import findings
 from spikewright.report.content import content, times
+from spikewright.report.figures import Plot, Series, front
 from spikewright.report.read import Measured, read
 from spikewright.report.tables import energy_table, layer_table, row_table
 from tests.unit.report.results import comparison, measured, write
@@ -92,6 +93,32 @@ def test_curves_join_the_runs_of_a_method_or_go_along_the_steps_of_one_run(
     assert costs.points[-1] == (result.additions_per_sample, 100 * (result.accuracy() or 0))
     layered = dataclasses.replace(compared, runs=compared.runs[3:])
     assert len(findings.over_additions(layered).plot.series[0].points) == 1
+
+
+def test_costs_have_a_front_that_no_run_is_left_of(compared: Measured) -> None:
+    for curves in (
+        findings.over_spikes(compared),
+        findings.over_additions(compared),
+        findings.over_ticks(compared),
+        findings.over_energy(content(compared, MODELS)),
+    ):
+        every = [p for s in curves.plot.series for p in s.points]
+        best = front(curves.plot)
+        assert best
+        assert set(best) <= set(every)
+        for x, y in every:
+            assert any(a <= x and b >= y for a, b in best)
+        for x, y in best:
+            assert not any(a <= x and b > y for a, b in every)
+    assert front(findings.accuracy_over_steps(compared).plot) == ()
+    ends = [p for s in findings.over_ticks(compared).plot.series for p in s.points]
+    assert len(ends) == len(compared.runs)
+
+
+def test_of_errors_the_front_is_the_lowest() -> None:
+    curve = Series("a", ((1.0, 9.0), (2.0, 4.0), (3.0, 5.0)))
+    plot = Plot(series=(curve,), x_label="", y_label="", front=True, rises=False)
+    assert front(plot) == ((1.0, 9.0), (2.0, 4.0))
 
 
 def test_tables_hold_every_run_layer_and_model(compared: Measured) -> None:
