@@ -74,7 +74,7 @@ def priced_thresholds(
         >>> seen = RangeHistogram(1)
         >>> seen.update(torch.linspace(0.0, 15.0, 4096).view(1, -1))
         >>> priced_thresholds(seen, 4, torch.tensor(15.0), 0.5, 0.5).rise
-        (5.5625, 2.75, 1.625, 1.25)
+        (6.0, 3.25, 2.0, 1.25)
     """
     code = SignedRadix(T=T)
     if price <= 0.0:
