@@ -12,6 +12,8 @@ with the ANN's own boxes of score ≥ 0.3 as truth, in per cent. Exit code 1 if 
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import spikewright as sw
@@ -21,6 +23,8 @@ from _coco import Coco
 from _data import case
 from _machine import machine
 
+from spikewright.evaluation import LengthResult
+from spikewright.methods import Prepared
 from spikewright.text import table
 
 WAYS = ("none", "bias", "refit", "refit+scales", "refit+reconstruct", "auto")
@@ -56,69 +60,108 @@ def main() -> int:
     print(machine())
     missed = 0
     for name in options.networks:
-        lengths, measure = options.T or LENGTHS[name], detector if name == "detector" else images
-        missed += measure(name, lengths, options.ways, options.calibration)
+        subject = (detector if name == "detector" else images)(name, options.calibration)
+        missed += measure(name, subject, options.T or LENGTHS[name], options.ways)
     return int(missed > 0)
 
 
-def images(name: str, lengths: tuple[int, ...], ways: list[str], calibration: int) -> int:
-    """Measure top-1 of a classifier; return how many aims are missed."""
-    chosen, rows, missed = case(name), list[list[str]](), 0
-    prepared = sw.calibrate(chosen.model, chosen.calibration(calibration))
+@dataclass(frozen=True)
+class Measured:
+    """What a converted network reaches, in per cent.
+
+    Args:
+        ann: Accuracy or AP of the ANN.
+        own: That of the spiking network.
+        agrees: How far the two agree.
+        result: All that was measured, at the one T.
+    """
+
+    ann: float
+    own: float
+    agrees: float
+    result: LengthResult
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A calibrated network.
+
+    Args:
+        prepared: Calibrated.
+        measure: What its spiking network reaches.
+        aim: From a T and what was reached to the aim, and by how much it is missed.
+        agreement: Name of the column that says how far the networks agree.
+    """
+
+    prepared: Prepared
+    measure: Callable[[sw.SpikingNetwork], Measured]
+    aim: Callable[[int, Measured], tuple[float, float] | None]
+    agreement: str
+
+
+def measure(name: str, subject: Subject, lengths: tuple[int, ...], ways: list[str]) -> int:
+    """Print a table of every T and way; return how many aims are missed."""
+    rows, missed = list[list[str]](), 0
     for T in lengths:
         for way in ways:
             start = time.perf_counter()
-            snn = sw.convert(prepared, T=T, prepare=steps(way))
+            snn = sw.convert(subject.prepared, T=T, prepare=steps(way))
             seconds = time.perf_counter() - start
-            result = sw.evaluate(snn, chosen.test(), reference=chosen.model)
-            ann, last = 100 * (result.reference_accuracy or 0.0), result.lengths[-1]
-            own = 100 * (last.accuracy() or 0.0)
-            aim = DROPS.get(name, {}).get(T) if way == "auto" else None
-            met = aim is None or ann - own <= aim + 1e-6
+            found = subject.measure(snn)
+            aim = subject.aim(T, found) if way == "auto" else None
+            met = aim is None or aim[1] <= 1e-6
             missed += not met
+            drop = found.ann - found.own
             rows.append(
                 [
-                    *(name, f"{T}", way, f"{ann:.2f}", f"{own:.2f}", f"{ann - own:+.2f}"),
-                    f"{100 * (last.agreement() or 0.0):.1f} %",
-                    f"{last.spikes_per_neuron:.3f}",
-                    "" if aim is None else f"{aim} {'met' if met else 'MISSED'}",
+                    *(name, f"{T}", way, f"{found.ann:.2f}", f"{found.own:.2f}", f"{drop:+.2f}"),
+                    f"{found.agrees:.2f}",
+                    f"{found.result.spikes_per_neuron:.3f}",
+                    "" if aim is None else f"{aim[0]} {'met' if met else 'MISSED'}",
                     f"{seconds:.0f}",
                 ]
             )
             say(rows[-1], snn, way)
-    print(table([*HEAD], rows, width=140, left=1), flush=True)
-    return missed
-
-
-def detector(name: str, lengths: tuple[int, ...], ways: list[str], calibration: int) -> int:
-    """Measure the detector's fidelity; return how many aims are missed."""
-    coco, rows, missed = Coco(), list[list[str]](), 0
-    prepared, val = sw.calibrate(coco.model, coco.calibration()), coco.batches("val", None)
-    for T in lengths:
-        for way in ways:
-            start = time.perf_counter()
-            snn = sw.convert(prepared, T=T, prepare=steps(way))
-            seconds = time.perf_counter() - start
-            result = sw.evaluate(snn, val, reference=coco.model, task=coco.task)
-            series = {s.name: s for s in result.lengths[-1].series}
-            reached = 100 * (series["fidelity AP50"].at() or 0.0)
-            own, ann = (100 * (v or 0.0) for v in (series["AP"].at(), series["AP"].reference))
-            aim = FIDELITY.get(T) if way == "auto" else None
-            met = aim is None or reached >= aim
-            missed += not met
-            rows.append(
-                [
-                    *(name, f"{T}", way, f"{ann:.2f}", f"{own:.2f}", f"{ann - own:+.2f}"),
-                    f"{reached:.2f}",
-                    f"{result.lengths[-1].spikes_per_neuron:.3f}",
-                    "" if aim is None else f"{aim} {'met' if met else 'MISSED'}",
-                    f"{seconds:.0f}",
-                ]
-            )
-            say(rows[-1], snn, way)
-    head = [h.replace("agrees", "fidelity AP50") for h in HEAD]
+    head = [h.replace("agrees", subject.agreement) for h in HEAD]
     print(table(head, rows, width=140, left=1), flush=True)
     return missed
+
+
+def images(name: str, calibration: int) -> Subject:
+    """Return a classifier, its top-1 and its agreement with the ANN."""
+    chosen = case(name)
+
+    def top1(snn: sw.SpikingNetwork) -> Measured:
+        result = sw.evaluate(snn, chosen.test(), reference=chosen.model)
+        last = result.lengths[-1]
+        shares = (result.reference_accuracy, last.accuracy(), last.agreement())
+        return Measured(*(100 * (share or 0.0) for share in shares), last)
+
+    def aim(T: int, found: Measured) -> tuple[float, float] | None:
+        most = DROPS.get(name, {}).get(T)
+        return None if most is None else (most, found.ann - found.own - most)
+
+    prepared = sw.calibrate(chosen.model, chosen.calibration(calibration))
+    return Subject(prepared, top1, aim, "agrees %")
+
+
+def detector(name: str, calibration: int) -> Subject:
+    """Return the detector, its AP and its fidelity."""
+    coco = Coco()
+    val = coco.batches("val", None)
+
+    def boxes(snn: sw.SpikingNetwork) -> Measured:
+        last = sw.evaluate(snn, val, reference=coco.model, task=coco.task).lengths[-1]
+        series = {s.name: s for s in last.series}
+        shares = (series["AP"].reference, series["AP"].at(), series["fidelity AP50"].at())
+        return Measured(*(100 * (share or 0.0) for share in shares), last)
+
+    def aim(T: int, found: Measured) -> tuple[float, float] | None:
+        least = FIDELITY.get(T)
+        return None if least is None else (least, least - found.agrees)
+
+    prepared = sw.calibrate(coco.model, coco.calibration())
+    return Subject(prepared, boxes, aim, "fidelity AP50")
 
 
 def say(row: list[str], snn: sw.SpikingNetwork, way: str) -> None:

@@ -31,7 +31,9 @@ class Wide(nn.Module):
         a = F.relu(self.a(x))
         b = F.relu(self.c(F.relu(self.b(a))) + self.short(a))
         both = torch.cat((F.max_pool2d(a, 3, 1, 1), b), 1)
-        d = F.relu(self.d(F.channel_shuffle(both, 3)))
+        return self.end(F.relu(self.d(F.channel_shuffle(both, 3))))
+
+    def end(self, d: Tensor) -> Tensor:
         y: Tensor = self.e(F.avg_pool2d(d, 2, padding=1).mean((2, 3)))
         return y
 

@@ -29,21 +29,14 @@ from tests.unit.exports.conftest import Deep, Made, Wide
 needs_verilator = pytest.mark.skipif(shutil.which("verilator") is None, reason="no Verilator")
 
 
-class Small(nn.Module):
-    """Groups, depthwise, stride, a projected shortcut, max and average pools, concatenation."""
+class Small(Wide):
+    """The wide one with even padding alone, an average that ends at the edge, one layer behind."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.a = nn.Conv2d(2, 4, 3, stride=2, padding=1)
-        self.b = nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=2)
-        self.c = nn.Conv2d(8, 8, (3, 1), padding=(1, 0), groups=8)
-        self.short = nn.Conv2d(4, 8, 1)
         self.d, self.e = nn.Conv2d(12, 6, 1), nn.Linear(12, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        a = F.relu(self.a(x))
-        b = F.relu(self.c(F.relu(self.b(a))) + self.short(a))
-        d = F.relu(self.d(F.channel_shuffle(torch.cat((F.max_pool2d(a, 3, 1, 1), b), 1), 3)))
+    def end(self, d: Tensor) -> Tensor:
         y: Tensor = self.e(F.avg_pool2d(d, 2).mean(2).flatten(1))
         return y
 

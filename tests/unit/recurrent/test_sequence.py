@@ -191,6 +191,15 @@ def test_simulators_agree_and_the_law_holds(kind: str) -> None:
 # --- counts
 
 
+def two_units(kind: str) -> tuple[sw.SpikingNetwork, Tensor]:
+    """Return a cell of two units at T = 4, and h = (9/15, -6/15) of what its neurons can send."""
+    model = Classifier(kind).eval()
+    model.rnn, model.head = getattr(nn, kind)(INPUTS, 2), nn.Linear(2, CLASSES)
+    cell = convert_sequence(model, [texts(64)], T=4, per_channel=False).cells[0]
+    (name,) = [node.name for node in cell.spiking_nodes()]
+    return cell, torch.tensor([[9.0, -6.0]]) * float(cell.sites[name].scale) / 15
+
+
 def test_one_token_of_an_lstm_counted_by_hand() -> None:
     """Two units, T = 4, scale 1: 15 units are 1. U's spikes are those of the 4-bit codes of h.
 
@@ -198,14 +207,7 @@ def test_one_token_of_an_lstm_counted_by_hand() -> None:
     gates' potentials. A function unit evaluates three sigmoids and two tangents, multiplies f·c,
     i·g and o·tanh(c'), and adds once.
     """
-    model = Classifier("LSTM").eval()
-    model.rnn = nn.LSTM(INPUTS, 2)
-    model.head = nn.Linear(2, CLASSES)
-    snn = convert_sequence(model, [texts(64)], T=4, per_channel=False)
-    cell = snn.cells[0]
-    (name,) = [node.name for node in cell.spiking_nodes()]
-    scale = float(cell.sites[name].scale)
-    h = torch.tensor([[9.0, -6.0]]) * scale / 15
+    cell, h = two_units("LSTM")
     counted = sw.evaluate(cell, [(torch.randn(1, INPUTS), h, torch.randn(1, 2))]).lengths[0]
     assert counted.spikes == 4
     assert counted.total("additions") == 4 * 4 * 2
@@ -218,13 +220,7 @@ def test_one_token_of_an_lstm_counted_by_hand() -> None:
 
 def test_one_token_of_a_gru_counted_by_hand() -> None:
     """Four spikes, as above, reach 3·2 potentials; r·U(h), z·(h − n) are multiplied in the unit."""
-    model = Classifier("GRU").eval()
-    model.rnn = nn.GRU(INPUTS, 2)
-    model.head = nn.Linear(2, CLASSES)
-    snn = convert_sequence(model, [texts(64)], T=4, per_channel=False)
-    cell = snn.cells[0]
-    (name,) = [node.name for node in cell.spiking_nodes()]
-    h = torch.tensor([[9.0, -6.0]]) * float(cell.sites[name].scale) / 15
+    cell, h = two_units("GRU")
     counted = sw.evaluate(cell, [(torch.randn(1, INPUTS), h)]).lengths[0]
     assert (counted.spikes, counted.total("additions")) == (4, 4 * 3 * 2)
     work = [row for row in counted.layers if row.kind == "analog"]
