@@ -28,7 +28,7 @@ IMITATION_AIM = {8: 12.0, 16: 14.5}
 OTHERWISE = 0.3
 """Weight of the relative error of whole maps."""
 RECIPE = TrainConfig(
-    epochs=16,
+    epochs=40,
     batch_size=8,
     lr=3e-4,
     optimizer="adamw",

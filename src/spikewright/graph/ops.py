@@ -332,10 +332,12 @@ def kind(node: Node) -> Kind:
 
 def _is_chosen(node: Node) -> bool:
     """Tell whether a value of the network says which elements are taken."""
-    if node.op not in ("aten.index.Tensor", "aten.index_select.default"):
-        return False
-    given = node.args[1] if node.op == "aten.index.Tensor" else node.args[2:3]
-    return any(isinstance(index, Ref) for index in given)
+    if node.op == "aten.index_select.default":
+        return any(isinstance(index, Ref) for index in node.args[2:3])
+    given = node.args[1:2] if node.op == "aten.index.Tensor" else ()
+    return any(
+        isinstance(index, Ref) for some in given if isinstance(some, tuple) for index in some
+    )
 
 
 def _is_nonzero_pad(node: Node) -> bool:
