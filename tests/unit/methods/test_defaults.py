@@ -7,7 +7,7 @@ import pytest
 
 from spikewright.methods import configure, methods
 
-MIN_ERROR = {"name": "min-error", "version": 1, "candidates": 56, "unseen": 2**-5}
+MIN_ERROR = {"name": "min-error", "version": 1, "candidates": 56, "unseen": 2**-5, "price": 0.0}
 TYPICAL = {"name": "percentile", "version": 1, "q": 99.9, "nonzero": False}
 RATE = {
     "v_init": 0.0,
@@ -28,6 +28,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sleep": "settle",
         "adapt": False,
         "samples": 128,
+        "prepare": "none",
     },
     "qcfs": {**RATE, "T": 8, "scale": TYPICAL, "per_channel": False},
     "rmp": {**BALANCED, "threshold_factor": 0.8},
@@ -55,6 +56,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "per_channel": True,
         "rounding": True,
         "extra_step": False,
+        "code": "radix",
+        "spike_price": 0.0,
+        "spikes": None,
+        "mixed": "none",
         "input": "analog",
         "analog_relays": [],
         "prepare": "none",
