@@ -102,7 +102,7 @@ def test_the_whole_command_twice(folder: Path, capsys: pytest.CaptureFixture[str
     assert "on 32 inputs of digits-train" in out
     assert "digits-test, 60 of its 445 inputs" in out
     assert "are counted apart" in out
-    assert err.count("figure written to") == 3
+    assert err.count("figure written to") == 5
     assert ">two</text>" in (folder / "figures" / "accuracy-steps.svg").read_text()
     files = {p: p.stat().st_mtime_ns for p in (folder / "cells").rglob("*.json")}
     assert len(files) == 1 + 1 + 2 + 1  # ANN, burst, tsc twice, threshold-relu

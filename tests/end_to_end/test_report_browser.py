@@ -133,7 +133,7 @@ def show(browser: Any, files: dict[str, Path]) -> Iterator[Any]:
 def test_every_figure_is_there_and_legible(show: Any, name: str, width: int) -> None:
     page = show(name, width=width)
     figures = page.query_selector_all("figure svg")
-    assert len(figures) == {"one": 5, "files": 3 + 4 + 4, "comparison": 3 + 8}[name]
+    assert len(figures) == {"one": 5, "files": 5 + 4 + 4, "comparison": 5 + 8}[name]
     for figure in figures:
         drawn = page.evaluate(DRAWN, figure)
         assert drawn["width"] > 250
