@@ -84,6 +84,7 @@ _BATCH_NORM = "aten._native_batch_norm_legit_no_training.default"
 def simplify(graph: Graph) -> Graph:
     """Return an equal graph without no-ops, tuples of one use, and constant arithmetic."""
     graph = graph.copy()
+    graph.prune()  # what nobody reads, such as a pool's indices, must not count as a reader
     for node in graph:
         _use_plain_name(graph, node)
     for node in graph:

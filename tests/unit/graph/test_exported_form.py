@@ -60,6 +60,7 @@ AT_ONCE: dict[str, Callable[[Tensor], Tensor]] = {
     "reshape": lambda x: x.relu().reshape(-1, 12, 4).unflatten(1, (3, 4)),
     "merged with the batch": lambda x: x.reshape(-1, 4).relu().reshape(-1, 48),
     "max pool": lambda x: F.max_pool2d(x.relu(), 3, 1, 1),
+    "adaptive max": lambda x: F.adaptive_max_pool2d(x.relu(), 4),
     "adaptive average": lambda x: F.adaptive_avg_pool2d(x.relu(), 4),
 }
 OPENED_FIRST: dict[str, Callable[[Tensor], Tensor]] = {
