@@ -104,7 +104,7 @@ def test_workers_give_the_same_boxes_and_keep_no_file_open() -> None:
     """Tensors that come from workers hold one file each; a set of boxes would exhaust them."""
     items, before = pasted_digits("test", 12, size=32), len(list(Path("/proc/self/fd").iterdir()))
     kept = [found for _, marked in loader(items, 3, workers=2) for found in marked]
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2  # not 5 an image
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 10  # workers once, not 5 an image
     for i, found in enumerate(kept):
         assert torch.equal(found.boxes, items[i][1].boxes)
         assert torch.equal(found.labels, items[i][1].labels)
