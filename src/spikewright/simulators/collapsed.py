@@ -30,9 +30,6 @@ __all__ = ["Collapsed", "Observe"]
 PART_ELEMENTS = 700_000
 """Elements of an average population and part of a batch at which a run was fastest on CPUs."""
 
-PART_BYTES = 700_000
-"""The same where trains are bytes."""
-
 Observe = Callable[[str, Tensor], None]
 """Called with a site's or gate's name and its decoded trains n, in units, "batch *neuron"."""
 
@@ -138,7 +135,7 @@ class Collapsed:
 
     def split(self, x: Inputs) -> tuple[Inputs, ...]:
         """Cut a batch into parts whose populations stay in the processor's cache."""
-        return split_for_cache(self.network, x, PART_BYTES if self.engine else PART_ELEMENTS)
+        return split_for_cache(self.network, x, PART_ELEMENTS)
 
     @property
     def engine(self) -> Engine | None:

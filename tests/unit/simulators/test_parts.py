@@ -42,7 +42,7 @@ def test_parts_give_the_same_outputs(
     x = network.check_input(images(13))
     assert len(simulator.split(x)) == 1
     (whole,) = simulator(x)
-    for name in ("collapsed.PART_BYTES", "layered.PART_ELEMENTS"):
+    for name in ("collapsed.PART_ELEMENTS", "layered.PART_ELEMENTS"):
         monkeypatch.setattr(f"spikewright.simulators.{name}", elements)
     assert len(simulator.split(x)) > 1
     assert torch.equal(simulator(x)[0], whole)
@@ -54,7 +54,7 @@ def test_parts_give_the_same_counts(
     x = [images(13), images(7)]
     whole = sw.evaluate(network, x).lengths[0]
     reference = sw.evaluate(network, x, simulator="reference").lengths[0]
-    monkeypatch.setattr("spikewright.simulators.collapsed.PART_BYTES", 1000)
+    monkeypatch.setattr("spikewright.simulators.collapsed.PART_ELEMENTS", 1000)
     parts = sw.evaluate(network, x).lengths[0]
     assert whole == reference == parts
     assert sum(layer.additions for layer in parts.layers) > 0

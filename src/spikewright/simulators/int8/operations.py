@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spikewright.integers import IntegerProgram, Operation
+from spikewright.neurons.inverse_lif import begin_fire_
 from spikewright.simulators.int8 import kernels, values
 from spikewright.simulators.int8.firing import ZERO, layer_on_bytes
 from spikewright.simulators.int8.terms import Term
@@ -114,8 +115,7 @@ class Operations:
     def _sent(self, o: Operation, v: Tensor) -> Tensor:
         """Fire complete potentials in float64, as the collapsed simulator does."""
         pre, signed = self._own(o, "pre_bias"), o.settings["signed"]
-        v = v.addcmul_(v.sign(), pre) if signed else v.add_(pre)
-        v.div_(self._own(o, "threshold")).clamp_(o.low, o.high).trunc_()
+        begin_fire_(v, pre, signed).div_(self._own(o, "threshold")).clamp_(o.low, o.high).trunc_()
         return values.from_numbers(v, signed)
 
     def _readout(self, o: Operation) -> Run:
