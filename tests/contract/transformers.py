@@ -9,13 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from spikewright._vision import torchvision
-from spikewright.models.vit import PostNormViT, PreNormViT
+from spikewright.models.vit import PostNormViT, PreNormViT, ViTConfig
 
 
 def vit() -> nn.Module:
     return torchvision().models.VisionTransformer(
         32, 8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=5
     )
+
+
+def post_norm() -> nn.Module:
+    return PostNormViT(ViTConfig(size=32, patch=4, width=16, hidden=32, heads=2, depth=2))
+
+
+def pre_norm() -> nn.Module:
+    return PreNormViT(ViTConfig(size=28, patch=7, width=16, hidden=32, heads=2, depth=2))
 
 
 def swin() -> nn.Module:
@@ -61,12 +69,8 @@ PICTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] =
     "efficientnet": (efficientnet, (3, 32, 32), {"silu.default", "sigmoid.default"}),
     "mobilenet_v3": (mobilenet, (3, 32, 32), {"hardswish.default"}),
     "regnet_y": (regnet, (3, 32, 32), {"sigmoid.default"}),
-    "post-norm": (lambda: PostNormViT(width=16, hidden=32, heads=2, depth=2), (3, 32, 32), set()),
-    "pre-norm": (
-        lambda: PreNormViT(width=16, hidden=32, heads=2, depth=2),
-        (1, 28, 28),
-        {"gelu.default"},
-    ),
+    "post-norm": (post_norm, (3, 32, 32), set()),
+    "pre-norm": (pre_norm, (1, 28, 28), {"gelu.default"}),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from spikewright.errors import FileFormatError
 from spikewright.evaluation.length import LengthResult
 
-__all__ = ["Ann", "Cell", "Point", "points"]
+__all__ = ["Ann", "Cell", "Figures", "Point", "points"]
 
 
 @dataclass(frozen=True)
@@ -99,27 +99,22 @@ class Cell:
             raise FileFormatError(f"a field is missing or of another kind ({error})") from error
 
 
-@dataclass(frozen=True)
-class Point:
-    """What a network has done by one step.
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a network has shown after one step, or at the end of one T; never the best of several.
 
     Attributes:
-        t: Step of the train, from 1.
-        tick: Ticks since the input began.
-        correct: Right decisions.
-        accuracy: Their share, None without labels.
+        accuracy: Share of right decisions, None without labels.
         agreement: Share of decisions equal to the original network's.
-        error: How far the output is off that is furthest from the original's; None of class scores.
-        snr_db: The least signal-to-noise ratio of an output, likewise; see ``LengthResult``.
-        series: The figures of other tasks, by name.
+        error: Of outputs that are no class scores, how far the one is off that is furthest from the
+            original's: the relative error, of integers the share of unequal elements.
+        snr_db: The least signal-to-noise ratio of an output in dB, likewise; see ``LengthResult``.
+        series: Figures of other tasks than classification, by name.
         additions: Additions for one input: up to this step (synchronous schedule), or of the whole
             run (layered: all is sent before the read-out has its last train).
         spikes_per_neuron: Unit spikes of a neuron for one input, likewise.
     """
 
-    t: int
-    tick: int
-    correct: int
     accuracy: float | None
     agreement: float | None
     error: float | None
@@ -127,6 +122,21 @@ class Point:
     series: dict[str, float | None]
     additions: float
     spikes_per_neuron: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point(Figures):
+    """What a network has done by one step.
+
+    Attributes:
+        t: Step of the train, from 1.
+        tick: Ticks since the input began.
+        correct: Right decisions.
+    """
+
+    t: int
+    tick: int
+    correct: int
 
 
 def points(result: LengthResult) -> Iterator[Point]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikewright.comparison.cells import Ann, Cell, Point, points
+from spikewright.comparison.cells import Ann, Cell, Figures, Point, points
 from spikewright.comparison.entries import Entry
 
 __all__ = ["TOLERANCES", "Row", "Within", "curve", "first_within", "rows_of"]
@@ -30,25 +30,17 @@ class Within:
     additions: float | None
 
 
-@dataclass(frozen=True)
-class Row:
-    """One method at one T.
+@dataclass(frozen=True, kw_only=True)
+class Row(Figures):
+    """One method at one T: its figures after the last step of this T.
 
     Attributes:
         label: The entry's.
         method: The method's name.
         T: Time steps; of an anytime method, the step of its one run.
         ann_accuracy: The original network's share of right decisions; None without labels.
-        accuracy: The share after the last step of this T, never the best of several.
-        agreement: Share of decisions equal to the original network's, likewise.
-        error: Of outputs that are no class scores, how far the one is off that is furthest from the
-            original's, likewise: the relative error, of integers the share of unequal elements.
-        snr_db: The least signal-to-noise ratio of an output in dB, likewise.
-        series: Figures of other tasks than classification by name, likewise.
-        additions: Additions for one input.
         relative: Additions for one multiply-add of the original network.
         analog_macs: Multiply-adds that remain for one input.
-        spikes_per_neuron: Unit spikes of a neuron for one input.
         latency_ticks: Ticks from input to decision; of a network that settles, those after which
             the slowest input is at rest.
         latency_bound: Ticks that no input can exceed; the same but for a network that settles.
@@ -60,15 +52,8 @@ class Row:
     method: str
     T: int
     ann_accuracy: float | None
-    accuracy: float | None
-    agreement: float | None
-    error: float | None
-    snr_db: float | None
-    series: dict[str, float | None]
-    additions: float
     relative: float
     analog_macs: int
-    spikes_per_neuron: float
     latency_ticks: int
     latency_bound: int
     within: tuple[Within, ...]
@@ -135,19 +120,13 @@ def rows_of(entry: Entry, cells: Sequence[Cell], ann: Ann) -> list[Row]:
                 method=cells[0].method,
                 T=T,
                 ann_accuracy=ann.accuracy,
-                accuracy=point.accuracy,
-                agreement=point.agreement,
-                error=point.error,
-                snr_db=point.snr_db,
-                series=point.series,
-                additions=point.additions,
                 relative=point.additions / max(1, result.macs),
                 analog_macs=result.analog_macs,
-                spikes_per_neuron=point.spikes_per_neuron,
                 latency_ticks=point.tick,
                 latency_bound=result.latency_ticks if result.settles else point.tick,
                 within=within,
                 training=entry.training,
+                **{f.name: getattr(point, f.name) for f in dataclasses.fields(Figures)},
             )
         )
     return rows

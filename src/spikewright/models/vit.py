@@ -6,10 +6,40 @@ public weights, so that these load as they are: `PostNormViT` is PyTorch's own e
 convolution over patches, `PreNormViT` is the form of P. Wang's vit-pytorch of 2020.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PostNormViT", "PreNormViT", "vit_cifar", "vit_mnist"]
+__all__ = ["PostNormViT", "PreNormViT", "ViTConfig", "vit_cifar", "vit_mnist"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig:
+    """Sizes of a vision transformer.
+
+    Attributes:
+        size: Pixels of a square image's side.
+        patch: Pixels of a patch's side.
+        width: Features of a token.
+        hidden: Features between the two layers of a block's perceptron.
+        heads: Heads of attention.
+        depth: Blocks.
+        classes: Number of outputs.
+    """
+
+    size: int
+    patch: int
+    width: int
+    hidden: int
+    heads: int
+    depth: int
+    classes: int = 10
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of an image: its patches and the class token."""
+        return (self.size // self.patch) ** 2 + 1
 
 
 class _Patches(nn.Module):
@@ -25,35 +55,17 @@ class _Patches(nn.Module):
 
 
 class PostNormViT(nn.Module):
-    """Class token, learned positions, PyTorch's encoder as it is by default: post-norm, ReLU.
+    """Class token, learned positions, PyTorch's encoder as it is by default: post-norm, ReLU."""
 
-    Args:
-        size: Pixels of a square image's side.
-        patch: Pixels of a patch's side.
-        width: Features of a token.
-        hidden: Features between the two layers of a block's perceptron.
-        heads: Heads of attention.
-        depth: Blocks.
-        classes: Number of outputs.
-    """
-
-    def __init__(
-        self,
-        size: int = 32,
-        patch: int = 4,
-        width: int = 128,
-        hidden: int = 256,
-        heads: int = 8,
-        depth: int = 6,
-        classes: int = 10,
-    ) -> None:
+    def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.patch_embed = _Patches(patch, width)
+        width = config.width
+        self.patch_embed = _Patches(config.patch, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, (size // patch) ** 2 + 1, width))
-        layer = nn.TransformerEncoderLayer(width, heads, hidden, batch_first=True)
-        self.transformer = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
-        self.mlp_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, config.tokens, width))
+        layer = nn.TransformerEncoderLayer(width, config.heads, config.hidden, batch_first=True)
+        self.transformer = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+        self.mlp_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.classes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images "batch 3 height width" to scores "batch class"."""
@@ -138,36 +150,18 @@ class _Blocks(nn.Module):
 
 
 class PreNormViT(nn.Module):
-    """Class token, learned positions, blocks with layer norm in front, GELU, two layers behind.
+    """Class token, learned positions, blocks with layer norm in front, GELU, two layers behind."""
 
-    Args:
-        size: Pixels of a square image's side.
-        patch: Pixels of a patch's side.
-        width: Features of a token.
-        hidden: Features between the two layers of a perceptron.
-        heads: Heads of attention.
-        depth: Blocks.
-        classes: Number of outputs.
-    """
-
-    def __init__(
-        self,
-        size: int = 28,
-        patch: int = 7,
-        width: int = 64,
-        hidden: int = 128,
-        heads: int = 8,
-        depth: int = 6,
-        classes: int = 10,
-    ) -> None:
+    def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.patch = patch
-        self.patch_to_embedding = nn.Linear(patch * patch, width)
+        width, hidden = config.width, config.hidden
+        self.patch = config.patch
+        self.patch_to_embedding = nn.Linear(config.patch**2, width)
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        self.pos_embedding = nn.Parameter(0.02 * torch.randn(1, (size // patch) ** 2 + 1, width))
-        self.transformer = _Blocks(width, hidden, heads, depth)
+        self.pos_embedding = nn.Parameter(0.02 * torch.randn(1, config.tokens, width))
+        self.transformer = _Blocks(width, hidden, config.heads, config.depth)
         self.mlp_head = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, classes)
+            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, config.classes)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -183,9 +177,9 @@ class PreNormViT(nn.Module):
 
 def vit_cifar() -> PostNormViT:
     """Return the network of 64 tokens and 6 blocks for CIFAR-10, with random weights."""
-    return PostNormViT()
+    return PostNormViT(ViTConfig(size=32, patch=4, width=128, hidden=256, heads=8, depth=6))
 
 
 def vit_mnist() -> PreNormViT:
     """Return the network of 16 tokens and 6 blocks for MNIST, with random weights."""
-    return PreNormViT()
+    return PreNormViT(ViTConfig(size=28, patch=7, width=64, hidden=128, heads=8, depth=6))

@@ -9,15 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spikewright.detection.boxes import Detections
-from spikewright.detection.decoders.base import (
-    KEPT,
-    LARGEST_EXPONENT,
-    centred,
-    flat,
-    grid,
-    level_maps,
-    settle,
-)
+from spikewright.detection.decoders import base
 from spikewright.detection.nms import Suppression
 from spikewright.errors import ShapeError
 
@@ -43,9 +35,9 @@ def boxes_of(raw: Float[Tensor, "batch 4 h w"], stride: int) -> Float[Tensor, "b
         >>> boxes_of(torch.zeros(1, 4, 1, 2), stride=32)[0].tolist()
         [[0.0, 0.0, 32.0, 32.0], [32.0, 0.0, 64.0, 32.0]]
     """
-    centre = (grid(raw) + raw[:, :2].sigmoid()) * stride
-    size = raw[:, 2:].clamp(max=LARGEST_EXPONENT).exp() * stride
-    return centred(centre.flatten(2).transpose(1, 2), size.flatten(2).transpose(1, 2))
+    centre = (base.grid(raw) + raw[:, :2].sigmoid()) * stride
+    size = raw[:, 2:].clamp(max=base.LARGEST_EXPONENT).exp() * stride
+    return base.centred(centre.flatten(2).transpose(1, 2), size.flatten(2).transpose(1, 2))
 
 
 def scores_of(
@@ -89,14 +81,14 @@ class AnchorFreeYolo:
 
     stride: int | None = None
     every_class: bool = False
-    suppression: Suppression = KEPT
+    suppression: Suppression = base.KEPT
 
     def __call__(self, outputs: Any, input_size: tuple[int, int]) -> list[Detections]:  # noqa: ANN401 - nested as the network returns it
         """See :class:`Decoder`."""
         where = "anchor-free decoder"
-        maps = flat(outputs)
+        maps = base.flat(outputs)
         stride = _fitting(maps, input_size) if self.stride is None else self.stride
-        ((objectness, classes, boxes),) = level_maps(maps, [stride], input_size, where, (3,))
+        ((objectness, classes, boxes),) = base.level_maps(maps, [stride], input_size, where, (3,))
         channels = objectness.shape[1], classes.shape[1], boxes.shape[1]
         if channels[::2] != (1, 4):
             raise ShapeError(
@@ -104,7 +96,7 @@ class AnchorFreeYolo:
                 f"{', '.join(map(str, channels))} channels. Return them in this order."
             )
         scores = scores_of(objectness, classes)
-        return settle(boxes_of(boxes, stride), scores, self.suppression, self.every_class)
+        return base.settle(boxes_of(boxes, stride), scores, self.suppression, self.every_class)
 
 
 def _fitting(maps: Sequence[Tensor], input_size: tuple[int, int]) -> int:

@@ -10,15 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spikewright.detection.boxes import Detections
-from spikewright.detection.decoders.base import (
-    KEPT,
-    LARGEST_EXPONENT,
-    centred,
-    flat,
-    grid,
-    level_maps,
-    settle,
-)
+from spikewright.detection.decoders import base
 from spikewright.detection.nms import Suppression
 from spikewright.errors import ConfigError, ShapeError
 
@@ -96,7 +88,7 @@ class AnchorYolo:
     classes: Literal["softmax", "sigmoid"] = "sigmoid"
     maps: Literal["joined", "separate"] = "joined"
     every_class: bool = True
-    suppression: Suppression = KEPT
+    suppression: Suppression = base.KEPT
 
     def __post_init__(self) -> None:
         if not self.levels or not all(level.anchors for level in self.levels):
@@ -109,10 +101,10 @@ class AnchorYolo:
         """See :class:`Decoder`."""
         strides = [level.stride for level in self.levels]
         each = (1,) if self.maps == "joined" else (3,)
-        found = level_maps(flat(outputs), strides, input_size, "anchor decoder", each)
+        found = base.level_maps(base.flat(outputs), strides, input_size, "anchor decoder", each)
         pairs = [self._level(level, maps) for level, maps in zip(self.levels, found, strict=True)]
         boxes, scores = (torch.cat(parts, 1) for parts in zip(*pairs, strict=True))
-        return settle(boxes, scores, self.suppression, self.every_class)
+        return base.settle(boxes, scores, self.suppression, self.every_class)
 
     def _level(
         self, level: AnchorLevel, maps: Sequence[Tensor]
@@ -120,16 +112,16 @@ class AnchorYolo:
         """Return a level's boxes and their scores of every class, anchor after anchor."""
         place, objectness, classes = self._parts(level, maps)
         anchors = place.new_tensor(level.anchors)[:, None, None]
-        cells = grid(place[..., 0]).permute(1, 2, 0)
+        cells = base.grid(place[..., 0]).permute(1, 2, 0)
         z = level.stretch
         centre = (z * place[..., :2].sigmoid() - (z - 1) / 2 + cells) * level.stride
         if self.size == "exp":
-            size = anchors * place[..., 2:].clamp(max=LARGEST_EXPONENT).exp()
+            size = anchors * place[..., 2:].clamp(max=base.LARGEST_EXPONENT).exp()
         else:
             size = anchors * (2 * place[..., 2:].sigmoid()).square()
         share = classes.softmax(-1) if self.classes == "softmax" else classes.sigmoid()
         score = objectness.sigmoid()[..., None] * share
-        return centred(centre, size).flatten(1, 3), score.flatten(1, 3)
+        return base.centred(centre, size).flatten(1, 3), score.flatten(1, 3)
 
     def _parts(
         self, level: AnchorLevel, maps: Sequence[Tensor]
