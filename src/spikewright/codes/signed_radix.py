@@ -112,11 +112,6 @@ class SignedRadix(TrainCode):
         return 2.0
 
     @property
-    def steps(self) -> int:
-        """Symbols in a train: T."""
-        return self.T
-
-    @property
     def weights(self) -> tuple[float, ...]:
         """Weight of each step in units, 2^(T - j) for j = 1..T."""
         return tuple(2.0**j for j in reversed(range(self.T)))

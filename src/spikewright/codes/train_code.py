@@ -22,11 +22,12 @@ class TrainCode:
     name: ClassVar[str]
     holds: ClassVar[bool] = False
     both_signs: ClassVar[bool] = False
+    T: int
 
     @property
     def steps(self) -> int:
-        """Symbols in a train."""
-        raise NotImplementedError
+        """Symbols in a train: T unless a code says otherwise."""
+        return self.T
 
     @property
     def weights(self) -> tuple[float, ...]:

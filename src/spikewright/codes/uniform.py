@@ -48,11 +48,6 @@ class UniformCode(TrainCode):
         return 1.0
 
     @property
-    def steps(self) -> int:
-        """Symbols in a train: T."""
-        return self.T
-
-    @property
     def weights(self) -> tuple[float, ...]:
         """Weight of each step: 1."""
         return (1.0,) * self.steps
