@@ -18,7 +18,9 @@ from spikewright.errors import ShapeError
 
 __all__ = ["SquaredError", "conversion_error", "mean_square"]
 
-_ROWS = 128  # channels evaluated at once: about 1 MiB for each temporary
+# Channels evaluated at once, for one λ or several: temporaries of 256 KiB. From about 1 MiB on it
+# takes four times as long.
+_ROWS = 32
 _POINTS = 2  # evaluations in each bin of codes without a closed form
 _LEVELS = 1024  # values of a code up to which its cells are summed one by one
 
@@ -55,25 +57,34 @@ class SquaredError:
         """Return the sum of squared errors at the given λ.
 
         Args:
-            scale: λ > 0, one for all channels or "channels".
+            scale: λ > 0, one for all channels or "channels"; or several such, "tries channels" or
+                "tries 1".
 
         Returns:
-            "channels", float64, in squared units of the values.
+            "channels" or "tries channels", float64, in squared units of the values.
 
         Raises:
-            ShapeError: If ``scale`` is neither one number nor one per channel.
+            ShapeError: If ``scale`` has another shape.
         """
         channels = len(self._max)
-        if scale.ndim > 1 or (scale.ndim == 1 and len(scale) != channels):
+        if scale.ndim > 2 or (
+            scale.ndim > 0 and scale.shape[-1] not in (channels, 1)[: scale.ndim]
+        ):
             raise ShapeError(
                 f"conversion error: expected one scale or {channels}, got shape "
                 f"{tuple(scale.shape)}. Give one λ for each channel."
             )
-        step = (scale.double() / self._code.max_value).expand(channels)
-        rows = [rows(part) for rows, part in zip(self._rows, torch.split(step, _ROWS), strict=True)]
+        step = (scale.double() / self._code.max_value).expand(*scale.shape[:-1], channels)
+        tries = torch.split(step.view(-1, channels), max(1, _ROWS // channels))
+        rows = torch.cat([self._below(part) for part in tries]).view(step.shape)
         u = self._max / step
         d = u - self._code.quantise_(u + self._half)
-        return torch.cat(rows) + self._highest * (d * step) ** 2
+        return rows + self._highest * (d * step) ** 2
+
+    def _below(self, step: Tensor) -> Tensor:
+        """Return the errors of what lies below the highest bin, "tries channels"."""
+        parts = zip(self._rows, torch.split(step, _ROWS, dim=1), strict=True)
+        return torch.cat([rows(part) for rows, part in parts], dim=1)
 
     def _evaluator(self, counts: Tensor, width: Tensor) -> _Rows:
         """Choose how the error of one block of channels is summed."""
@@ -167,7 +178,7 @@ def _integrated(counts: Tensor, width: Tensor, top: float, half: float) -> _Rows
         half: r, 0 or 1/2.
 
     Returns:
-        Function of Δ = λ/S, "rows", that gives the sum of squared errors, "rows".
+        Function of Δ = λ/S, "tries rows", that gives the sums of squared errors, "tries rows".
     """
     falls = torch.zeros((counts.shape[0], counts.shape[1] + 1), dtype=torch.float64)
     falls[:, 1:] += counts
@@ -175,11 +186,11 @@ def _integrated(counts: Tensor, width: Tensor, top: float, half: float) -> _Rows
     edges = torch.arange(falls.shape[1], dtype=torch.float64)
 
     def total(step: Tensor) -> Tensor:
-        u = edges * (width / step)[:, None]
+        u = edges * (width / step)[..., None]
         n = (u + half).floor_().clamp_(max=top)
         d = u.sub_(n)
         g = n.mul_(1.0 / 12.0 if half else 1.0 / 3.0).addcmul_(d * d, d, value=1.0 / 3.0)
-        return (g.mul_(falls).sum(1) * step**3 / width).clamp_(min=0.0)
+        return (g.mul_(falls).sum(-1) * step**3 / width).clamp_(min=0.0)
 
     return total
 
@@ -206,16 +217,17 @@ def _by_cells(counts: Tensor, width: Tensor, levels: Tensor, half: float) -> _Ro
     squares = (counts * (b * b + b + 1.0 / 3.0)).sum(1)
 
     def total(step: Tensor) -> Tensor:
-        unit = (step / width)[:, None]
+        unit = (step / width)[..., None]
         starts = ((levels - half) * unit).clamp_(0.0, last + 1.0)
         at = starts.long().clamp_(max=last)
-        part = (starts - at) * counts.gather(1, at)
-        below = zeroth.gather(1, at) + part
-        sums = first.gather(1, at) + part * (at + starts) / 2.0
-        held = torch.diff(below, dim=1, append=zeroth[:, -1:])
-        sums = torch.diff(sums, dim=1, append=first[:, -1:])
+        here, zeroth_, first_ = (m.expand(len(step), -1, -1) for m in (counts, zeroth, first))
+        part = (starts - at) * here.gather(-1, at)
+        below = zeroth_.gather(-1, at) + part
+        sums = first_.gather(-1, at) + part * (at + starts) / 2.0
+        held = torch.diff(below, append=zeroth_[..., -1:])
+        sums = torch.diff(sums, append=first_[..., -1:])
         level = levels * unit
-        written = (level * (2.0 * sums - level * held)).sum(1)
+        written = (level * (2.0 * sums - level * held)).sum(-1)
         return ((squares - written) * width**2).clamp_(min=0.0)
 
     return total
@@ -226,9 +238,9 @@ def _sampled(counts: Tensor, width: Tensor, code: Code, half: float) -> _Rows:
     points = (torch.arange(counts.shape[1] * _POINTS, dtype=torch.float64) + 0.5) / _POINTS
 
     def total(step: Tensor) -> Tensor:
-        u = points * (width / step)[:, None]
+        u = points * (width / step)[..., None]
         d = u - code.quantise_(u + half)
-        errors = d.mul_(d).view(*counts.shape, _POINTS).sum(2) / _POINTS
-        return (errors * counts).sum(1) * step**2
+        errors = d.mul_(d).unflatten(-1, (-1, _POINTS)).sum(-1) / _POINTS
+        return (errors * counts).sum(-1) * step**2
 
     return total

@@ -220,10 +220,10 @@ class MinError(ScaleRule):
         highest = histogram.max if len(top) == histogram.channels else histogram.max.max()
         row = [*(top * reach ** (i / last - 1.0) for i in range(last)), top]
         row.append(torch.minimum(highest.expand_as(top), top))
-        best, least = _better(error, row)
+        best, least = _best(error, row)
         low, high = best / ratio, torch.minimum(best * ratio, top)
         finer = [low + (high - low) * (i / (_FINER + 1)) for i in range(1, _FINER + 1)]
-        closer, less = _better(error, finer)
+        closer, less = _best(error, finer)
         return torch.where(less < least, closer, best)
 
 
@@ -248,16 +248,14 @@ def _unseen(histogram: RangeHistogram) -> Callable[[Tensor], Tensor]:
     return error
 
 
-def _better(error: Callable[[Tensor], Tensor], tried: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the λ of least error among those tried, and that error; the larger λ on a tie."""
-    best, least = tried[0], torch.full_like(tried[0], math.inf)
-    for scale in tried:
-        errors = error(scale if len(scale) > 1 else scale[0])
-        if errors.shape != scale.shape:
-            errors = errors.sum().view(1)
-        better = errors <= least
-        best, least = torch.where(better, scale, best), torch.where(better, errors, least)
-    return best, least
+def _best(error: Callable[[Tensor], Tensor], tried: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the λ of least error among those tried, and that error; the last one on a tie."""
+    scales = torch.stack(tried[::-1])
+    errors = error(scales)
+    if errors.shape != scales.shape:
+        errors = errors.sum(1, keepdim=True)
+    least, at = errors.min(0)
+    return scales.gather(0, at[None])[0], least
 
 
 def _active(histogram: RangeHistogram) -> Tensor:

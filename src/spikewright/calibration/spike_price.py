@@ -28,18 +28,18 @@ def spikes_of(histogram: RangeHistogram, code: Code, scale: Tensor, half: float)
     Args:
         histogram: What was seen.
         code: The code; S is its largest value.
-        scale: λ > 0, one for all channels or "channels".
+        scale: λ > 0, one for all channels or "channels"; or several such, "tries channels".
         half: What is added before the code floors, in units.
 
     Returns:
-        "channels", float64.
+        "channels" or "tries channels", float64.
     """
     middles = (torch.arange(histogram.bins, dtype=torch.float64) + 0.5) * histogram.bin_width[
         :, None
     ]
-    unit = scale.double().reshape(-1, 1) / code.max_value
+    unit = scale.double()[..., None] / code.max_value
     values = code.quantise_(middles / unit + half)
-    return (code.count(values, signed=False).double() * histogram.counts).sum(1)
+    return (code.count(values, signed=False).double() * histogram.counts).sum(-1)
 
 
 def price_of(histogram: RangeHistogram, share: float) -> float:

@@ -5,9 +5,11 @@ Every module of the package is imported once and each class defined there that c
 attribute ``name`` is taken. Rooms above use it too (neurons, calibration rules, methods).
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from types import ModuleType
@@ -156,7 +158,7 @@ def with_entry_points(
     """
     entries = {name: known[name] for name in known}
     kinds = base if isinstance(base, tuple) else (base,)
-    for entry in metadata.entry_points(group=group):
+    for entry in _entry_points(group, tuple(map(str, sys.path))):
         cls = entry.load()
         named = isinstance(cls, type) and getattr(cls, "name", None) == entry.name
         if not named or not issubclass(cls, base):
@@ -171,3 +173,9 @@ def with_entry_points(
                 "class has this one already. Rename one of them."
             )
     return Lookup(known.where, entries)
+
+
+@functools.cache
+def _entry_points(group: str, path: tuple[str, ...]) -> metadata.EntryPoints:
+    """Read what the packages on a path have registered, once; a network asks for each neuron."""
+    return metadata.entry_points(group=group)

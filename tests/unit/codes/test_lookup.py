@@ -2,12 +2,13 @@
 """Finding classes by name: a file in the folder is enough, and two of one name are an error."""
 
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from spikewright.codes import lookup
 from spikewright.codes.lookup import Lookup, classes_in, discover, with_entry_points
 from spikewright.errors import ConfigError, UnknownNameError
 
@@ -73,7 +74,7 @@ def test_an_entry_point_names_a_subclass_by_its_name(
     made = type("Mine", bases, {"name": name})
     monkeypatch.setattr(EntryPoint, "load", lambda self: made)
     entry = EntryPoint("mine", "package.mine:Mine", "group")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
+    monkeypatch.setattr(lookup, "_entry_points", lambda group, path: EntryPoints([entry]))
     known = Lookup[type[object]]("thing", {"known": Base})
     if not said:
         assert with_entry_points(known, "group", Base).names() == ("known", "mine")
