@@ -240,7 +240,7 @@ def _sampled(counts: Tensor, width: Tensor, code: Code, half: float) -> _Rows:
     def total(step: Tensor) -> Tensor:
         u = points * (width / step)[..., None]
         d = u - code.quantise_(u + half)
-        errors = d.mul_(d).unflatten(-1, (-1, _POINTS)).sum(-1) / _POINTS
+        errors = d.mul_(d).view(*step.shape, -1, _POINTS).sum(-1) / _POINTS
         return (errors * counts).sum(-1) * step**2
 
     return total
