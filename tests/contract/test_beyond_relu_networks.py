@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from tests.contract.test_torchvision import with_statistics
-from tests.contract.transformers import HUGGING_FACE, PICTURES, hugging_face, tokens
+from tests.contract.transformers import (
+    HUGGING_FACE,
+    PICTURES,
+    analog,
+    check_operators_of_pictures,
+    check_operators_of_tokens,
+    hugging_face,
+    prepared,
+    tokens,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -62,14 +71,16 @@ def _multiplies(snn: sw.SpikingNetwork) -> bool:
 
 @pytest.mark.parametrize("name", [n for n in PICTURES if "norm" not in n])
 def test_networks_for_pictures_go_the_whole_way(name: str, tmp_path: Path) -> None:
-    build, shape, _ = PICTURES[name]
+    build, shape, elements = PICTURES[name]
     torch.manual_seed(0)
     model = build()
     if name == "vit":  # its last layer begins with zeros
         nn.init.normal_(model.heads.head.weight)
     if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
         model = with_statistics(model)
-    check(model.eval(), torch.randn(4, *shape), tmp_path / "snn")
+    x = torch.randn(4, *shape)
+    check_operators_of_pictures(analog(prepared(model, x)), elements)
+    check(model, x, tmp_path / "snn")
 
 
 @pytest.mark.parametrize("name", HUGGING_FACE)
@@ -78,5 +89,6 @@ def test_networks_for_tokens_go_the_whole_way(
 ) -> None:
     torch.manual_seed(0)
     model = hugging_face(library, name, "sdpa").eval()
-    x = tokens()
-    check(model, {k: torch.cat([v, v.roll(3, 1)]) for k, v in x.items()}, tmp_path / "snn")
+    x = {k: torch.cat([v, v.roll(3, 1)]) for k, v in tokens().items()}
+    check_operators_of_tokens(analog(prepared(model, x)))
+    check(model, x, tmp_path / "snn")

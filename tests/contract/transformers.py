@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transformers and gated networks as people have them, small, with random weights."""
+"""Transformers and gated networks as people have them, small, with random weights.
+
+Their graphs compute the model after all passes, and hold nothing but layers, moves, sums, neurons,
+products of two values in two spellings, functions of a group, functions of one number, and what
+makes masks of tokens.
+"""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -9,6 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from spikewright._vision import torchvision
+from spikewright.graph import Graph, capture, find_activations, fold_batch_norm, normalise, ops
+from spikewright.graph import simplify as simplified
+from spikewright.graph.equality import check_rewritten
 from spikewright.models.vit import PostNormViT, PreNormViT, ViTConfig
 
 
@@ -98,3 +106,43 @@ def tokens() -> dict[str, Tensor]:
     mask = torch.ones(2, 12, dtype=torch.int64)
     mask[0, 8:] = 0
     return {"input_ids": torch.randint(3, 50, (2, 12)), "attention_mask": mask}
+
+
+PRODUCTS = {"matmul.default", "mul.Tensor"}
+GROUPS = {"softmax.int", "layer_norm.default", "linalg_vector_norm.default"}
+ELEMENTS = {"gelu.default", "silu.default", "sigmoid.default", "tanh.default", "hardswish.default"}
+MASKS = {
+    *("eq.Scalar", "gt.Scalar", "_to_copy.default", "where.self", "where.ScalarOther", "any.dim"),
+    *("ge.Scalar", "le.Tensor", "bitwise_and.Tensor", "logical_and.default", "embedding.default"),
+}
+DIVISIONS = {"div.Tensor", "clamp_min.default", "clamp.default"}  # the mean over tokens
+
+
+def prepared(model: nn.Module, example: Tensor | dict[str, Tensor]) -> Graph:
+    """Return a graph after all passes; fail unless it computes the model, outputs and sites."""
+    model = model.eval()
+    captured = capture(model, example)
+    graph = find_activations(fold_batch_norm(normalise(simplified(captured))))
+    with torch.no_grad():
+        alone = isinstance(example, Tensor)
+        outputs = captured.results.flatten_any(model(example) if alone else model(**example))
+    assert outputs is not None
+    inputs = [example] if isinstance(example, Tensor) else list(example.values())
+    assert check_rewritten(captured, graph, inputs, outputs) < 1e-4
+    return graph
+
+
+def analog(graph: Graph) -> set[str]:
+    return {n.op.removeprefix("aten.") for n in graph if ops.kind(n) == "analog"}
+
+
+def check_operators_of_tokens(found: set[str]) -> None:
+    """Fail unless a network that reads tokens holds what its kind is made of, and no more."""
+    assert found - PRODUCTS - GROUPS - ELEMENTS - MASKS == set()
+    assert {"matmul.default", "softmax.int", "layer_norm.default", "gelu.default"} <= found
+    assert "mul.Tensor" not in found
+
+
+def check_operators_of_pictures(found: set[str], elements: set[str]) -> None:
+    """Fail unless a network for pictures holds products, the two groups and the functions given."""
+    assert found - PRODUCTS - {"softmax.int", "layer_norm.default"} == elements

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -205,6 +205,7 @@ def test_sampling_and_closed_form_agree_for_wide_codes(recipe: Values, rounding:
     assert crooked == pytest.approx(binary, rel=0.3, abs=1e-7 * mean_square(histogram).item())
 
 
+@settings(max_examples=40)
 @given(values(), radix_codes(max_steps=9), st.booleans(), st.booleans())
 def test_least_error_is_no_worse_than_other_rules(
     recipe: Values, code: Radix, rounding: bool, per_channel: bool

@@ -8,7 +8,7 @@ import pytest
 
 from tests.property.equality_laws import check
 
-MODELS = 144
+MODELS = 72
 GROUP = 12
 
 

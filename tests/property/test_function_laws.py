@@ -18,7 +18,7 @@ from tests.property.random_functions import BLOCKS, TokenNet, token_nets
 @given(net=token_nets(), T=st.integers(2, 7), encoded=st.booleans())
 @example(net=TokenNet(BLOCKS[:4], 1), T=5, encoded=False)
 @example(net=TokenNet(BLOCKS[4:], 2), T=4, encoded=True)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_the_law_holds_and_both_simulators_fire_the_same(
     net: TokenNet, T: int, encoded: bool
 ) -> None:
@@ -35,7 +35,7 @@ def test_the_law_holds_and_both_simulators_fire_the_same(
 
 @given(net=token_nets(), T=st.integers(2, 7))
 @example(net=TokenNet(("gate", "attention", "norm"), 3), T=4)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_a_loaded_neuron_is_within_half_a_unit_of_the_functions_value(
     net: TokenNet, T: int
 ) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikewright.calibration import RangeHistogram, priced_thresholds
@@ -87,6 +87,7 @@ def test_no_signed_train_of_as_many_digits_has_fewer_spikes(T: int) -> None:
     assert counts == [least[n] for n in range(2**T)]
 
 
+@settings(max_examples=25)
 @given(recipes())
 def test_trains_are_those_of_exact_arithmetic_in_either_precision(recipe: Recipe) -> None:
     code = recipe.made()

@@ -136,7 +136,7 @@ def test_additions_are_spikes_times_ways(
     assert spikes == 0 or expected > 0
 
 
-@settings(max_examples=EXAMPLES, phases=PHASES)
+@settings(max_examples=EXAMPLES // 2, phases=PHASES)
 @given(joined_nets(), options(), st.sampled_from([1, 3, 5]))
 def test_additions_of_layers_that_read_several_populations(
     net: Net, chosen: dict[str, Any], samples: int

@@ -114,7 +114,7 @@ def test_additions_are_spikes_times_ways_at_every_step(net: Net, chosen: dict[st
         assert list(length.additions_by_step) == sorted(length.additions_by_step)
 
 
-@settings(max_examples=EXAMPLES, phases=PHASES)
+@settings(max_examples=EXAMPLES // 2, phases=PHASES)
 @given(joined_nets(), choices(), st.sampled_from([1, 3, 5]))
 def test_additions_of_layers_that_read_several_populations(
     net: Net, chosen: dict[str, Any], samples: int
