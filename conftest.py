@@ -12,6 +12,7 @@ import functools
 import gc
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ def pytest_collection_finish() -> None:
     import torch._export.utils as listing
     import torch.export.exported_program as program
 
+    from spikewright.graph import kept
+
     # Private names: absent is only slower.
     if hasattr(listing, "_materialize_cpp_cia_ops"):
         listing._materialize_cpp_cia_ops = functools.cache(listing._materialize_cpp_cia_ops)
@@ -120,8 +123,16 @@ def pytest_collection_finish() -> None:
         program._override_composite_implicit_decomp = _made_once(
             program._override_composite_implicit_decomp
         )
+    # Tests build equal networks again and again; small ones are held, and so their graphs.
+    kept.MOST, kept.reference_to = 200, _reference_to
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+def _reference_to(model: Any, gone: Callable[[Any], None]) -> Callable[[], Any]:
+    """Hold a small model for good, a large one as users' are: weakly."""
+    size = sum(p.numel() for p in model.parameters())
+    return (lambda: model) if size < 100_000 else weakref.ref(model, gone)
 
 
 def _made_once(whole: Callable[..., Any]) -> Callable[..., Any]:

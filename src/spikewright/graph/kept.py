@@ -16,11 +16,13 @@ __all__ = ["MOST", "kept"]
 
 MOST = 4
 """How many graphs are kept, one a model."""
+reference_to = weakref.ref
+"""How models are held."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Kept:
-    model: weakref.ref[nn.Module]
+    model: Callable[[], nn.Module | None]
     depends: Fingerprint
     graph: Graph
 
@@ -30,9 +32,10 @@ _graphs: dict[int, _Kept] = {}  # by the model's id, the oldest first
 
 
 def kept(model: nn.Module, call: Call, make: Callable[[], Graph]) -> Graph:
-    """Return a model's graph: the one kept if nothing that it depends on has changed, or a new one.
+    """Return a model's graph: one kept of a model that is equal in all it depends on, or a new one.
 
-    One graph is made at a time, whatever the number of threads.
+    One graph is made at a time, whatever the number of threads. A graph is kept as long as the
+    model that it was made of lives, unchanged or not looked at again.
 
     Args:
         model: The model; it is held weakly.
@@ -43,14 +46,16 @@ def kept(model: nn.Module, call: Call, make: Callable[[], Graph]) -> Graph:
         A graph whose nodes and tensors are the caller's own.
     """
     with _lock:
-        depends, found = fingerprint(model, call), _graphs.pop(id(model), None)
-        if found is not None and found.model() is model and found.depends == depends:
-            _graphs[id(model)] = found
-            return _copied(found.graph)
+        depends = fingerprint(model, call)
+        for number, found in tuple(_graphs.items()):
+            if depends is not None and found.depends == depends:
+                _graphs[number] = _graphs.pop(number)
+                return _copied(found.graph)
+        _graphs.pop(id(model), None)
         graph = make()
         if depends is not None and depends == fingerprint(model, call):
             number = id(model)
-            reference = weakref.ref(model, lambda dead: _forget(number, dead))
+            reference = reference_to(model, lambda dead: _forget(number, dead))
             _graphs[number] = _Kept(reference, depends, _copied(graph))
             while len(_graphs) > MOST:
                 _graphs.pop(next(iter(_graphs)), None)

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -30,7 +31,10 @@ config.factor = 1.0  # type: ignore[attr-defined]
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users have it: few, and none of models that are gone."""
     monkeypatch.setattr(kept, "_graphs", {})
+    monkeypatch.setattr(kept, "MOST", 4)
+    monkeypatch.setattr(kept, "reference_to", weakref.ref)
 
 
 @pytest.fixture
@@ -448,3 +452,21 @@ def test_a_failed_capture_keeps_nothing() -> None:
     with pytest.raises(UnsupportedModuleError):
         kept.kept(model, call_of(model, X), fail)
     assert is_made(model)
+
+
+def test_equal_models_share_a_graph_and_unequal_ones_do_not() -> None:
+    def made(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval()
+
+    first, second, third = made(0), made(0), made(1)
+    assert is_made(first)
+    assert not is_made(second)
+    assert is_made(third)
+    with torch.no_grad():
+        second[0].weight.zero_()
+    assert is_made(second)
+    assert not is_made(first)
+    del first
+    gc.collect()
+    assert is_made(made(0))
