@@ -33,9 +33,8 @@ KINDS = [
     ("RNN", {}),
     ("RNN", {"nonlinearity": "relu"}),
     ("LSTM", {"bidirectional": True}),
-    ("GRU", {"num_layers": 2}),
+    ("GRU", {"num_layers": 2, "bias": False}),
     ("LSTM", {"num_layers": 2, "bidirectional": True, "dropout": 0.5}),
-    ("GRU", {"num_layers": 2, "bidirectional": True, "bias": False}),
 ]
 
 
