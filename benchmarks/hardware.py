@@ -73,7 +73,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Measure one network."""
     snn, x = network(name, options.steps)
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / name
+        folder = (options.output or Path(place)) / name
         done = sw.export(
             snn, folder, to="verilog", inputs=x, samples=options.samples, lanes=options.lanes,
             engine=options.engine, simulate=options.samples > 0,
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--synthesis", action="store_true")
     parser.add_argument("--limit", type=int, default=420, help="seconds that a layer may take")
+    parser.add_argument("--output", type=Path, help="folder in which the exports stay")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print(machine())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network can be exported to: one function a target, each writes files into a folder."""
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from spikewright.errors import ConfigError
 from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.vectors import golden_vectors
-from spikewright.exports.verilog import LANES, simulated, verilog_source
+from spikewright.exports.verilog import LANES, Simulation, simulated, verilog_source
 from spikewright.graph.ir import Inputs
 from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
@@ -112,8 +113,11 @@ def _verilog(subject: Subject, folder: Path) -> Mapping[str, Any]:
         vectors = golden_vectors(subject.network, subject.program, subject.x)
     for name, text in source.files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    measured = {"simulation": simulated(subject.program, source, vectors)} if vectors else {}
-    return {**source.facts, **measured}
+    if not settings.simulate:
+        return source.facts
+    with tempfile.TemporaryDirectory() as place:
+        simulation = Simulation(source, Path(place))
+        return {**source.facts, "simulation": simulated(subject.program, simulation, vectors)}
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(

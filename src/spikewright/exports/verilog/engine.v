@@ -53,30 +53,34 @@ module engine #(parameter
   reg [P*W-1:0] left, come, rest; reg [P-1:0] minus, sign; reg [L-1:0] own, down;
   reg [W-1:0] word, lowest;
   always @* begin
-    for (i = 0; i < P; i = i + 1) begin
+    come = 0; sign = 0;
+    if (have && !gather) for (i = 0; i < P; i = i + 1) begin
       come[i*W +: W] = rd[i*(W+1) +: W]; sign[i] = rd[i*(W+1) + W];
     end
-    if (gather) for (i = 0; i < L; i = i + 1) begin
+    if (have && gather) for (i = 0; i < L; i = i + 1) begin
       come[i*W +: W] = built[i*(W+1) +: W]; sign[i] = built[i*(W+1) + W];
     end
-    word = 0; c = 0;
-    for (i = P - 1; i >= 0; i = i - 1)
-      if (mode != 0) word = word | left[i*W +: W];
-      else if (left[i*W +: W] != 0) begin word = left[i*W +: W]; c = i; end
+    word = 0; c = 0; bit_at = 0; rest = left;
+    if (full) begin
+      for (i = P - 1; i >= 0; i = i - 1)
+        if (mode != 0) word = word | left[i*W +: W];
+        else if (left[i*W +: W] != 0) begin word = left[i*W +: W]; c = i; end
+      for (k = W - 1; k >= 0; k = k - 1) if (word[k]) bit_at = k;
+    end
     lowest = word & (~word + 1'b1);
-    bit_at = 0;
-    for (k = W - 1; k >= 0; k = k - 1) if (word[k]) bit_at = k;
-    for (i = 0; i < P; i = i + 1)
-      rest[i*W +: W] = left[i*W +: W] & ~(mode != 0 || c == i ? lowest : {W{1'b0}});
+    if (mode != 0) rest = left & ~{P{lowest}};
+    else if (full) for (i = 0; i < P; i = i + 1)
+      if (c == i) rest[i*W +: W] = word & ~lowest;
   end
   wire over = mode == 3 || rest == 0;
   assign taken = have && (!full || over), da = wtag + c, oa = wtag;
 
   // Sums, and what becomes of those of a block.
-  reg signed [V-1:0] acc [0:L-1]; reg signed [V-1:0] v [0:L-1]; reg signed [V-1:0] weight, value;
+  reg [L*V-1:0] acc, v; reg signed [V-1:0] sum, weight, value;
   reg [2:0] bt; reg [F-1:0] t; reg [L-1:0] below; reg [L*T-1:0] train;
   reg [F-1:0] pr, wr;
-  wire hand = st == ENDS && !have && !full && !hit && (times == 0 || timed) && last != 0 && bt == 0;
+  wire drained = st == ENDS && !have && !full && !hit, multiply = drained && times != 0 && !timed;
+  wire hand = drained && !multiply && last != 0 && bt == 0;
   assign pa = pr, wa = wr;
 
   always @(posedge clk) begin
@@ -86,22 +90,25 @@ module engine #(parameter
       left <= rest; full <= !over;
     end
     hit <= full && mode != 3; shift <= bit_at;
-    for (i = 0; i < L; i = i + 1) begin
+    if (full) for (i = 0; i < L; i = i + 1) begin
       own[i] <= mode == 0 || (left[i*W +: W] & lowest) != 0;
       down[i] <= mode == 0 ? minus[c] : minus[i];
+    end
+    if (st == TERM && at == base) acc <= {L{mode == 3 ? LEAST : {V{1'b0}}}};
+    else if (hit || full && mode == 3 || multiply) for (i = 0; i < L; i = i + 1) begin
+      sum = acc[i*V +: V];
       weight = mode == 0 ? $signed(dq[i*D +: D]) : $signed(oq[i*O +: O]);
       value = left[i*W +: W];
       if (minus[i]) value = -value;
-      if (st == TERM && at == base) acc[i] <= mode == 3 ? LEAST : 0;
-      else if (st == ENDS && !have && !full && !hit && times != 0 && !timed)
-        acc[i] <= (acc[i] <<< T) - acc[i];
-      else if (full && mode == 3) begin if (value > acc[i]) acc[i] <= value; end
-      else if (hit && own[i])
-        acc[i] <= down[i] ? acc[i] - (weight <<< shift) : acc[i] + (weight <<< shift);
+      if (multiply) sum = (sum <<< T) - sum;
+      else if (mode == 3) sum = value > sum ? value : sum;
+      else if (own[i]) sum = down[i] ? sum - (weight <<< shift) : sum + (weight <<< shift);
+      acc[i*V +: V] <= sum;
     end
     told <= st == WALK && gather && g < L; lane1 <= g;
     fetched <= told; lane2 <= lane1; sub <= iq[2*F-1:F]; absent <= iq[2*F];
-    if (fetched) built[lane2*(W+1) +: W+1] <= absent ? 0 : rd[sub*(W+1) +: W+1];
+    if (fetched) for (i = 0; i < L; i = i + 1)
+      if (lane2 == i) built[i*(W+1) +: W+1] <= absent ? 0 : rd[sub*(W+1) +: W+1];
 
     if (taken) have <= 0;
     case (st)
@@ -131,8 +138,8 @@ module engine #(parameter
           end
         end
       end
-      ENDS: if (!have && !full && !hit) begin
-        if (times != 0 && !timed) timed <= 1;
+      ENDS: if (drained) begin
+        if (multiply) timed <= 1;
         else if (last == 0) begin at <= at + 1; st <= TERM; end
         else if (hand) begin
           nth <= nth + 1; st <= TERM;
@@ -158,36 +165,41 @@ module engine #(parameter
     we <= bt == 6; bt <= bt == 6 ? 0 : bt + (bt != 0);
     case (bt)
       0: if (hand) begin
-        for (i = 0; i < L; i = i + 1) v[i] <= acc[i];
-        wr <= obase + nth; pr <= pbase + (pplace != 0 ? nth : block); bt <= 1;
+        v <= acc; wr <= obase + nth; pr <= pbase + (pplace != 0 ? nth : block); bt <= 1;
       end
       2: begin
-        for (i = 0; i < L; i = i + 1) v[i] <= v[i] + $signed(bq[i*B +: B]);
+        for (i = 0; i < L; i = i + 1) begin
+          value = $signed(bq[i*B +: B]);
+          v[i*V +: V] <= v[i*V +: V] + value;
+        end
         if (kind == 3) bt <= 6;
       end
       3: begin
         for (i = 0; i < L; i = i + 1) begin
-          below[i] <= kind != 1 && v[i] < 0;
-          value = kind == 1 || kind == 2 && v[i] != 0 ? $signed(cq[i*C +: C]) : 0;
-          v[i] <= (kind != 1 && v[i] < 0 ? -v[i] : v[i]) + value;
+          sum = v[i*V +: V]; value = 0;
+          if (kind == 1 || kind == 2 && sum != 0) value = $signed(cq[i*C +: C]);
+          below[i] <= kind != 1 && sum < 0;
+          v[i*V +: V] <= (kind != 1 && sum < 0 ? -sum : sum) + value;
         end
         t <= T - 1; if (kind == 0) bt <= 6;
       end
       4: begin
         for (i = 0; i < L; i = i + 1) begin
-          value = $signed(hq[i*H +: H]) <<< t;
-          train[i*T + t] <= v[i] >= value;
-          if (v[i] >= value) v[i] <= v[i] - value;
+          sum = v[i*V +: V]; value = $signed(hq[i*H +: H]);
+          value = value <<< t;
+          train[i*T +: T] <= (train[i*T +: T] << 1) | (sum >= value);
+          if (sum >= value) v[i*V +: V] <= sum - value;
         end
         t <= t - 1; bt <= t == 0 ? 6 : 4;
       end
-      6: for (i = 0; i < L; i = i + 1) begin
-        wv[i*V +: V] <= v[i];
-        if (kind == 0) wd[i*Q +: Q] <= {below[i], v[i][Q-2:0]};
-        else begin
-          wd[i*Q +: Q] <= train[i*T +: T];
-          if (Q > T) wd[i*Q + Q - 1] <= below[i] && train[i*T +: T] != 0;
-        end
+      6: begin
+        wv <= v;
+        for (i = 0; i < L; i = i + 1)
+          if (kind == 0) wd[i*Q +: Q] <= {below[i], v[i*V +: Q-1]};
+          else begin
+            wd[i*Q +: Q] <= train[i*T +: T];
+            if (Q > T) wd[i*Q + Q - 1] <= below[i] && train[i*T +: T] != 0;
+          end
       end
       default: ;
     endcase

@@ -114,7 +114,8 @@ class Machine:
                 t["obase"] + t["nx"] * t["ny"] * t["blocks"],
             ]
         rows = [sum(map(len, parts)) for parts in self.tables.values()]
-        rows += [m.base + m.rows for m in self.memories.values()]
+        own = [self.memories[layer.operation.name] for layer in self.layers]
+        rows += [m.base + m.rows for m in (*own, *(self.memories[s] for s in self.sources))]
         return max(*most, *rows, self.words, self.magnitude, self.program.steps).bit_length()
 
     def table(self, name: str) -> tuple[Tensor, int] | None:

@@ -56,21 +56,18 @@ def machine_text(
         lines += resized(
             "narrower", (lanes, out, True), (lanes, written.magnitude, written.signed), "made", "wd"
         )
-    settings = []
-    for i, term in enumerate(machine.terms):
-        numbers = ", ".join(f"{f}'d{term[n]}" for n in reversed(FIELDS))
-        settings.append(f"    {i}: settings = {{{numbers}}};")
+    settings = ""
+    for i, term in enumerate(reversed(machine.terms)):  # of one term alone: constants
+        own = "{" + ", ".join(f"{f}'d{term[n]}" for n in reversed(FIELDS)) + "}"
+        settings = f"term == {len(machine.terms) - 1 - i} ? {own} :\n    {settings}" if i else own
     reads = ", ".join(f"input [{m.width - 1}:0] rd{i}" for i, m in enumerate(read))
     text = [
         f"module {name}(input clk, input rst, input start, output done,",
         f"  output re, output [{f - 1}:0] ra, {reads},",
         f"  output we, output [{f - 1}:0] wa, output [{written.width - 1}:0] wd,",
         f"  output [{lanes * machine.bits - 1}:0] wv, output sums);",
-        f"  wire [{f - 1}:0] term, da, oa, ia, pa; reg [{len(FIELDS) * f - 1}:0] settings;",
-        "  always @* case (term)",
-        *settings,
-        "    default: settings = 0;",
-        "  endcase",
+        f"  wire [{f - 1}:0] term, da, oa, ia, pa;",
+        f"  wire [{len(FIELDS) * f - 1}:0] settings = {settings};",
         f"  assign sums = settings[{FIELDS.index('kind') * f} +: {f}] == 3;",
         *lines,
         f"  engine #({', '.join(f'.{k}({v})' for k, v in sizes.items())}) machine(",
