@@ -76,7 +76,7 @@ module engine #(parameter
   assign taken = have && (!full || over), da = wtag + c, oa = wtag;
 
   // Sums, and what becomes of those of a block.
-  reg [L*V-1:0] acc, v; reg signed [V-1:0] sum, weight, value;
+  reg [L*V-1:0] acc, v, now; reg signed [V-1:0] sum, weight, value;
   reg [2:0] bt; reg [F-1:0] t; reg [L-1:0] below; reg [L*T-1:0] train;
   reg [F-1:0] pr, wr;
   wire drained = st == ENDS && !have && !full && !hit, multiply = drained && times != 0 && !timed;
@@ -180,13 +180,15 @@ module engine #(parameter
           if (kind == 1 || kind == 2 && sum != 0) value = $signed(cq[i*C +: C]);
           below[i] <= kind != 1 && sum < 0;
           v[i*V +: V] <= (kind != 1 && sum < 0 ? -sum : sum) + value;
+          value = $signed(hq[i*H +: H]);
+          now[i*V +: V] <= value <<< (T - 1);
         end
         t <= T - 1; if (kind == 0) bt <= 6;
       end
       4: begin
         for (i = 0; i < L; i = i + 1) begin
-          sum = v[i*V +: V]; value = $signed(hq[i*H +: H]);
-          value = value <<< t;
+          sum = v[i*V +: V]; value = now[i*V +: V];
+          now[i*V +: V] <= value >>> 1;
           train[i*T +: T] <= (train[i*T +: T] << 1) | (sum >= value);
           if (sum >= value) v[i*V +: V] <= sum - value;
         end
