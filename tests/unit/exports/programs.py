@@ -138,6 +138,12 @@ class Maker:
         span = min(s[0] for s in spans), max(s[1] for s in spans)
         return self.emit("gather", inputs, shape, span, index=index)
 
+    def zeros_around(self, x: str, left: int, right: int, above: int, below: int) -> str:
+        """What layers with padding that differs from side to side read."""
+        whole = torch.arange(math.prod(self.shape(x))).reshape(self.shape(x))
+        index = torch.nn.functional.pad(whole, (left, right, above, below), value=-1)
+        return self.emit("gather", (x,), tuple(index.shape), self.span(x), index=index)
+
     def concat(self, *inputs: str) -> str:
         shapes = [self.shape(x) for x in inputs]
         shape = (sum(s[0] for s in shapes), *shapes[0][1:])
@@ -181,7 +187,8 @@ def everything(steps: int = 5, seed: int = 0) -> IntegerProgram:
     d = m.fire(m.conv(c, 8, 3, padding=2, dilation=2, groups=2), False, 8, 1, 1)
     gate = m.max(a, 3, 1, 1)
     both = m.concat(gate, d)
-    e = m.fire(m.conv(m.gather((both, c), 7, 4, 4), 5, 2, stride=2), False)
+    mixed = m.gather((both, c), 7, 3, 4)
+    e = m.fire(m.conv(m.zeros_around(mixed, 0, 1, 1, 0), 5, 2, stride=2), False)
     pooled = m.sum(both, 2, 2, 1)
     twice = m.add(m.scale(pooled), m.scale(pooled, 14, 1, 1))
     m.readout(m.linear(m.fire(twice, True), 4))

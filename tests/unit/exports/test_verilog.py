@@ -64,7 +64,7 @@ def test_every_word_of_every_memory_is_right(
     inputs = {o.name: expected[o.name] for o in program.of_kind("input", "encode")}
     found, cycles = bench.run(inputs)
     assert len(cycles) == 6
-    assert {o.name for o in program.of_kind("fire", "max", "readout", "gather")} <= set(found)
+    assert {o.name for o in program.of_kind("fire", "max", "readout")} <= set(found)
     assert all(int(expected[o.name].abs().max()) > 0 for o in program.operations)
     assert differ(found, expected) == 0
 
@@ -132,13 +132,14 @@ def test_a_simulation_writes_its_cycles_to_the_manifest(
 
 
 @needs_yosys
+@pytest.mark.slow
 def test_yosys_synthesises_a_layer(tmp_path: Path) -> None:
     m = Maker(steps=3, seed=0)
     m.readout(m.linear(m.encode(2), 2))
     for name, text in verilog_source(m.program()).files.items():
         (tmp_path / name).write_text(text)
     subprocess.run(["yosys", "-q", "-s", "synth.ys"], cwd=tmp_path, check=True)
-    cells = json.loads((tmp_path / "layer2.json").read_text())["design"]["num_cells_by_type"]
+    cells = json.loads((tmp_path / "layer1.json").read_text())["design"]["num_cells_by_type"]
     assert min(cells["LUT4"], cells["TRELLIS_FF"]) > 0
 
 

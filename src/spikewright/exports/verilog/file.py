@@ -9,7 +9,7 @@ from typing import Any
 from spikewright.errors import ConfigError, UnsupportedModuleError, unknown_name
 from spikewright.exports.c.plan import kept_values
 from spikewright.exports.verilog.bench import bench_text, synthesis_text
-from spikewright.exports.verilog.layer import Layer, channels_of, layer_of, needs_copy
+from spikewright.exports.verilog.layer import Layer, channels_of, layer_of, needs_copy, zeros_around
 from spikewright.exports.verilog.machine import Machine
 from spikewright.exports.verilog.text import engine_text, machine_text
 from spikewright.exports.verilog.top import layer_text, layers_top, shared_top
@@ -78,9 +78,11 @@ def _kept(program: IntegerProgram) -> tuple[list[Operation], dict[str, str]]:
     held: dict[str, str] = {}
     values = []
     for o in program.operations:
-        if o.kind == "reshape" and not needs_copy(program, o, program[held[o.inputs[0]]]):
+        reshaped = o.kind == "reshape"
+        copied = reshaped and needs_copy(program, o, program[held[o.inputs[0]]])
+        if (reshaped and not copied) or zeros_around(program, o) is not None:
             held[o.name] = held[o.inputs[0]]
-        elif o.name in kept or o.kind == "reshape":
+        elif o.name in kept or copied:
             values.append(o)
             held[o.name] = o.name
     return values, held

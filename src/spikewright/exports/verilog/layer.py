@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from spikewright.exports.verilog.words import signed_bits
 from spikewright.integers.errors import NoForm
 from spikewright.integers.program import IntegerProgram, Operation
 
-__all__ = ["Layer", "Term", "channels_of", "layer_of", "needs_copy"]
+__all__ = ["Layer", "Term", "channels_of", "layer_of", "needs_copy", "zeros_around"]
 
 _STILL = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
 
@@ -69,6 +70,31 @@ def needs_copy(program: IntegerProgram, operation: Operation, held: Operation) -
     if channels_of(operation) == channels_of(held):
         return False
     return any(r.kind in ("conv", "max", "sum") for r in program.readers()[operation.name])
+
+
+def zeros_around(program: IntegerProgram, operation: Operation) -> tuple[int, int, int, int] | None:
+    """Return left, right, above and below of maps that only get zeros around them for layers.
+
+    Returns:
+        How many zeros; None if the value is something else, or something else reads it.
+    """
+    readers = program.readers()[operation.name]
+    if operation.kind != "gather" or len(operation.inputs) != 1 or not readers:
+        return None
+    read = program[operation.inputs[0]]
+    before, after = read.shape, operation.shape
+    if (len(before), len(after)) != (3, 3) or {r.kind for r in readers} != {"conv"}:
+        return None
+    index = program.tensors[operation.tensors["index"]].reshape(after)
+    first = (index == 0).nonzero()
+    if len(first) != 1 or int(first[0, 0]) or read.kind == "reshape":
+        return None
+    above, left = (int(n) for n in first[0, 1:])
+    around = left, after[2] - before[2] - left, above, after[1] - before[1] - above
+    whole = torch.arange(before[0] * before[1] * before[2]).reshape(before)
+    if min(around) < 0 or not torch.equal(functional.pad(whole, around, value=-1), index):
+        return None
+    return around
 
 
 def layer_of(program: IntegerProgram, operation: Operation, held: Mapping[str, str]) -> Layer:
@@ -154,7 +180,13 @@ def _as_conv(
     """Return a layer, or a sum over windows, as a convolution of what a memory holds."""
     role = {r: program.tensors[t] for r, t in o.tensors.items()}
     if o.kind == "conv":
-        return role["weight"], dict(o.settings)
+        windows, around = dict(o.settings), zeros_around(program, program[o.inputs[0]])
+        if around is not None:  # they are padding
+            left, right, top, below = around
+            (a, b), (c, d) = windows["padding"]
+            windows["padding"] = ((a + top, b + below), (c + left, d + right))
+            windows["input"] = program[program[o.inputs[0]].inputs[0]].shape
+        return role["weight"], windows
     if o.kind == "linear":
         if o.settings["rows"] != 1:
             raise NoForm(f"{o.place}: a linear layer at several places; use a 1x1 convolution")

@@ -157,5 +157,5 @@ def _numbers(memory: Mapping[str, Any], rows: Sequence[str]) -> Tensor:
         words = np.where(words >= top, words - 2 * top, words)
     blocks = -(-channels // lanes)
     places = memory["rows"] // blocks
-    whole = torch.from_numpy(words).reshape(-1, places, blocks * lanes)[:, :, :channels]
-    return whole.transpose(1, 2)
+    whole: Tensor = torch.from_numpy(words).reshape(-1, places, blocks * lanes)
+    return whole[:, :, :channels].transpose(1, 2)
