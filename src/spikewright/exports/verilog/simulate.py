@@ -105,7 +105,8 @@ def simulated(
     weights = 1 << torch.arange(program.steps - 1, -1, -1)
 
     def total(train: Tensor) -> Tensor:
-        return torch.tensordot(train.long(), weights, ([1], [0])).flatten(1)
+        found: Tensor = torch.tensordot(train.long(), weights, ([1], [0]))
+        return found.flatten(1)
 
     expected = {
         **{n.removeprefix("spikes/"): total(v) for n, v in vectors.items() if "spikes/" in n},
