@@ -41,7 +41,10 @@ def test_a_float_network_is_rounded_and_its_vectors_written(
     ("options", "message"),
     [
         ("--to vectors -o out", "export: expected inputs for golden vectors, got none."),
-        ("--to verilog2 -o out", "export: target 'verilog2': not known."),
+        (
+            "--to verilog --lanes 4 --engine shared --simulate -o out",
+            "export: expected inputs to simulate, got none.",
+        ),
         ("--to c -o .", ".: exists already. Remove it, or choose another folder."),
         ("--to c -o no/out", "no/out: expected a folder no to write to, got none."),
     ],

@@ -1,22 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network can be exported to: one function a target, each writes files into a folder."""
 
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.vectors import golden_vectors
-from spikewright.exports.verilog import LANES, verilog_source
+from spikewright.exports.verilog import LANES, Simulation, simulated, verilog_source
 from spikewright.graph.ir import Inputs
 from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
 
-__all__ = ["TARGETS", "Subject", "Target"]
+__all__ = ["TARGETS", "Hardware", "Subject", "Target"]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """How a network becomes Verilog.
+
+    Attributes:
+        lanes: Channels that are computed at once, at most.
+        engine: ``"layer"`` or ``"shared"``.
+        simulate: Whether it is run in Verilator.
+    """
+
+    lanes: int = LANES
+    engine: str = "layer"
+    simulate: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,13 +45,13 @@ class Subject:
         network: The network in integers.
         program: Its program.
         x: Inputs for golden vectors, if there are any.
-        lanes: Channels that a layer in Verilog computes at once, at most.
+        hardware: How it becomes Verilog.
     """
 
     network: SpikingNetwork
     program: IntegerProgram
     x: Inputs | None = None
-    lanes: int = LANES
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 @dataclass(frozen=True)
@@ -87,10 +105,19 @@ def _onnx(subject: Subject, folder: Path) -> Mapping[str, Any]:
 
 def _verilog(subject: Subject, folder: Path) -> Mapping[str, Any]:
     """Verilog, its tables and a bench."""
-    source = verilog_source(subject.program, subject.lanes)
+    settings, vectors = subject.hardware, dict[str, Tensor]()
+    source = verilog_source(subject.program, settings.lanes, settings.engine)
+    if settings.simulate:
+        if subject.x is None:
+            raise ConfigError("export: expected inputs to simulate, got none. Pass inputs=.")
+        vectors = golden_vectors(subject.network, subject.program, subject.x)
     for name, text in source.files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return source.facts
+    if not settings.simulate:
+        return source.facts
+    with tempfile.TemporaryDirectory() as place:
+        simulation = Simulation(source, Path(place))
+        return {**source.facts, "simulation": simulated(subject.program, simulation, vectors)}
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(

@@ -14,7 +14,7 @@ from torch import Tensor
 from spikewright import __version__
 from spikewright.errors import ConfigError, unknown_name
 from spikewright.exports.folder import new_folder, write_manifest
-from spikewright.exports.targets import TARGETS, Subject
+from spikewright.exports.targets import TARGETS, Hardware, Subject
 from spikewright.exports.verilog import LANES
 from spikewright.graph.ir import Inputs
 from spikewright.integers.lowering import lower
@@ -50,6 +50,13 @@ class Exported:
         if "ram_bytes" in self.manifest:
             ram, flash = self.manifest["ram_bytes"], self.manifest["flash_bytes"]
             rows += ["", f"RAM {ram:,} bytes, flash {flash:,} bytes (tables, without code)"]
+        if "simulation" in self.manifest:
+            found, cycles = self.manifest["simulation"], self.manifest["simulation"]["cycles"]
+            rows += [
+                "",
+                f"{cycles['mean']:,.0f} cycles an inference (mean of {found['samples']}; "
+                f"{cycles['least']:,} to {cycles['most']:,}), {found['words']:,} words equal",
+            ]
         rows += [
             "",
             f"{len(self.program.operations)} operations, T = {self.program.steps}, "
@@ -71,6 +78,8 @@ def export(
     inputs: Inputs | Iterable[Any] | None = None,
     samples: int = SAMPLES,
     lanes: int = LANES,
+    engine: str = "layer",
+    simulate: bool = False,
 ) -> Exported:
     """Write a network in integers for other tools; docs/exports.md says what is in the files.
 
@@ -84,14 +93,19 @@ def export(
             which the first ``samples`` are taken.
         samples: How many inputs.
         lanes: For Verilog: channels that a layer computes at once, at most.
+        engine: For Verilog: ``"layer"`` (every layer has a machine of its own) or ``"shared"``
+            (one computes all layers in turn).
+        simulate: For Verilog: run the inputs in Verilator, compare every train and read-out with
+            the reference, and write the cycles that an inference takes to the manifest.
 
     Returns:
         What was written.
 
     Raises:
-        UnknownNameError: If there is no such target.
-        ConfigError: If the network is of another kind, inputs are missing or out of range, or the
-            folder exists.
+        UnknownNameError: If there is no such target or engine.
+        ConfigError: If the network is of another kind, inputs are missing or out of range, the
+            folder exists, or Verilator is missing.
+        VerificationError: If a simulation differs from the reference.
         UnsupportedModuleError: If an operator has no form there; all are listed.
         FileFormatError: If it cannot be written; nothing is left behind.
     """
@@ -100,11 +114,11 @@ def export(
     target = TARGETS[to]
     program = lower(snn)
     x = None if inputs is None else _first(inputs, samples)
-    if lanes < 1:
-        raise ConfigError(f"lanes: expected at least 1, got {lanes}.")
+    if simulate and to != "verilog":
+        raise ConfigError(f"simulate: expected the target verilog, got {to}. Leave it out.")
     path = Path(folder)
     with new_folder(path) as place:
-        facts = target.write(Subject(snn, program, x, lanes), place)
+        facts = target.write(Subject(snn, program, x, Hardware(lanes, engine, simulate)), place)
         manifest = write_manifest(
             place,
             {

@@ -42,6 +42,7 @@ def to_dict(found: Content) -> dict[str, Any]:
             for priced in found.runs
         ],
         "data": dict(measured.data),
+        "hardware": measured.hardware and dataclasses.asdict(measured.hardware),
         "provenance": {name: dict(facts) for name, facts in measured.provenance.items()},
         "not_counted": list(not_counted(found.models)),
     }

@@ -2,12 +2,36 @@
 """How long an input takes, what of it is a bound, and what takes the time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from spikewright.evaluation.length import LengthResult
 from spikewright.text import counted
 
-__all__ = ["latency_figures", "pipeline_finding"]
+__all__ = ["Hardware", "hardware_figure", "latency_figures", "pipeline_finding"]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Cycles of an inference, as a simulation of the exported network counted them.
+
+    Attributes:
+        mean: Over all inputs.
+        least: Of the quickest input.
+        most: Of the slowest.
+        samples: How many inputs.
+        lanes: Channels at once, at most.
+        engine: ``"layer"`` or ``"shared"``.
+        simulator: Its name and version.
+    """
+
+    mean: float
+    least: int
+    most: int
+    samples: int
+    lanes: int
+    engine: str
+    simulator: str
 
 
 def latency_figures(x: LengthResult) -> tuple[tuple[str, str, str], ...]:
@@ -29,6 +53,17 @@ def latency_figures(x: LengthResult) -> tuple[tuple[str, str, str], ...]:
     return (
         ("Latency", f"{x.latency_ticks:,} ticks", "from input to decision"),
         ("One input every", f"{x.ticks_per_input:,} ticks", membranes),
+    )
+
+
+def hardware_figure(x: Hardware) -> tuple[str, str, str]:
+    """Return name, number and explanation of the cycles of an inference."""
+    machines = "one machine for all layers" if x.engine == "shared" else "one machine a layer"
+    return (
+        "Latency in Verilog",
+        f"{x.mean:,.0f} cycles",
+        f"measured in {x.simulator}, mean of {x.samples}, {x.least:,} to {x.most:,}; up to "
+        f"{x.lanes} lanes, {machines}; loading of inputs is not in it",
     )
 
 

@@ -27,7 +27,7 @@ def markdown(found: Content) -> str:
         parts.append("**Interrupted:** only what was finished is shown.")
     parts += ["## Verdict", "\n".join(f"{i}. {_plain(s)}" for i, s in enumerate(found.verdict, 1))]
     if not measured.compares:
-        keys = tables.key_figures(found.main, measured.ann_accuracy)
+        keys = tables.key_figures(found)
         parts += [f"### {_plain(found.main.run.label)} in numbers"]
         parts += ["\n".join(f"- {name}: **{value}** ({why})" for name, value, why in keys)]
     if len(found.runs) > 1:

@@ -85,7 +85,7 @@ def page(found: Content) -> str:
         models=found.models,
         verdict=found.verdict,
         version=__version__,
-        key_figures=() if several else tables.key_figures(found.main, measured.ann_accuracy),
+        key_figures=() if several else tables.key_figures(found),
         rows=tables.row_table(found) if len(found.runs) > 1 else None,
         over_steps=over_steps,
         merit=merit_of(measured.runs),

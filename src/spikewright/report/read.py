@@ -13,6 +13,7 @@ from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.rasters import Example
 from spikewright.evaluation.result import SCHEMA, Result
 from spikewright.files import parse_json, read_text
+from spikewright.report.latency import Hardware
 from spikewright.text import counted
 
 __all__ = ["COMPARISONS", "Measured", "Reportable", "Run", "measured_of", "read"]
@@ -59,6 +60,7 @@ class Measured:
         provenance: Where the numbers come from, by file.
         data: What is known of the inputs: name, samples, preprocessing.
         interrupted: Whether the user stopped a measurement before all was done.
+        hardware: Cycles of the exported network, if they were measured.
     """
 
     title: str
@@ -68,6 +70,7 @@ class Measured:
     provenance: Mapping[str, Mapping[str, Any]]
     data: Mapping[str, Any]
     interrupted: bool
+    hardware: Hardware | None = None
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from spikewright.evaluation.answer_text import (
 )
 from spikewright.evaluation.layer_count import RECEIVES, LayerCount
 from spikewright.evaluation.length import LengthResult
-from spikewright.report.content import Content, Priced, model_name, times
-from spikewright.report.latency import latency_figures
+from spikewright.report.content import Content, model_name, times
+from spikewright.report.latency import hardware_figure, latency_figures
 from spikewright.text import number, percent
 
 __all__ = [
@@ -67,14 +67,10 @@ class Table:
     left: int = 1
 
 
-def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str], ...]:
-    """Return name, number and explanation of what is asked first.
-
-    Args:
-        priced: The run.
-        ann: Accuracy of the original network.
-    """
-    x = priced.run.result
+def key_figures(content: Content) -> tuple[tuple[str, str, str], ...]:
+    """Return name, number and explanation of what is asked first of a report's main run."""
+    measured, x = content.measured, content.main.run.result
+    ann, hardware = measured.ann_accuracy, measured.hardware
     own, same = x.accuracy(), x.agreement()
     alone = len(x.errors) == 1
     found = [
@@ -109,7 +105,8 @@ def key_figures(priced: Priced, ann: float | None) -> tuple[tuple[str, str, str]
     if x.spike_purity is not None:
         why = "of the operations on values are additions by spikes"
         found.append(("Spike purity", percent(x.spike_purity), why))
-    return (*found, *latency_figures(x))
+    cycles = () if hardware is None else (hardware_figure(hardware),)
+    return (*found, *latency_figures(x), *cycles)
 
 
 def row_table(content: Content) -> Table:

@@ -5,131 +5,67 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from safetensors.numpy import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import spikewright as sw
+from benchmarks._data import case
 from spikewright.cli.demo_training import as_tensors, train
 from spikewright.data import load_digits
-from spikewright.errors import ConfigError, UnsupportedModuleError
-from spikewright.exports import IntegerProgram, lower
-from spikewright.exports.verilog import VerilogSource, verilog_source
-from spikewright.exports.verilog.text import hex_words
-from spikewright.network import SpikingNetwork
-from tests.unit.exports.conftest import Deep, Made, Wide
+from spikewright.errors import (
+    ConfigError,
+    UnknownNameError,
+    UnsupportedModuleError,
+    VerificationError,
+)
+from spikewright.exports import IntegerProgram, lower, targets
+from spikewright.exports.vectors import golden_vectors
+from spikewright.exports.verilog import Simulation, simulated, verilog_source
+from spikewright.exports.verilog.words import hex_words
+from tests.unit.exports.conftest import Deep, Made
+from tests.unit.exports.programs import Maker, everything, strip, values_of
 
 needs_verilator = pytest.mark.skipif(shutil.which("verilator") is None, reason="no Verilator")
+needs_yosys = pytest.mark.skipif(shutil.which("yosys") is None, reason="no yosys")
 
 
-class Small(Wide):
-    """The wide one with even padding alone, an average that ends at the edge, one layer behind."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.d, self.e = nn.Conv2d(12, 6, 1), nn.Linear(12, 3)
-
-    def end(self, d: Tensor) -> Tensor:
-        y: Tensor = self.e(F.avg_pool2d(d, 2).mean(2).flatten(1))
-        return y
-
-
-class Bench:
-    """A compiled bench, which reads its tables when it starts."""
-
-    def __init__(self, source: VerilogSource, folder: Path) -> None:
-        self.folder, self.memories = folder, source.facts["memories"]
-        folder.mkdir()
-        self.write(source)
-        flags = ["-CFLAGS", "-std=c++20 -fcoroutines", "-Wno-fatal", "--top-module", "bench"]
-        command = ["verilator", "--binary", *flags, "--Mdir", "obj", "network.v", "bench.v"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-    def write(self, source: VerilogSource) -> None:
-        for name, text in source.files.items():
-            (self.folder / name).write_text(text)
-
-    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Run numbers "sample *value" of every input; return those of all memories."""
-        count = len(next(iter(inputs.values())))
-        words = [
-            [_word(m, int(n))]
-            for k in range(count)
-            for m in self.memories
-            if m["name"] in inputs
-            for n in inputs[m["name"]][k].flatten()
-        ]
-        (self.folder / "in.txt").write_text(hex_words(words, 32))
-        run = subprocess.run(["./obj/Vbench"], cwd=self.folder, check=True, capture_output=True)
-        assert run.stdout.count(b"cycles") == count
-        found = [int(line, 16) for line in (self.folder / "out.txt").read_text().split()]
-        rows = np.array(found).reshape(count, -1)
-        values, start = {}, 0
-        for m in self.memories:
-            size = int(np.prod(m["shape"]))
-            values[m["name"]] = _numbers(m, rows[:, start : start + size])
-            start += size
-        assert start == rows.shape[1]
-        return values
-
-
-def _word(memory: dict[str, Any], number: int) -> int:
-    return abs(number) | (number < 0) << (memory["bits"] - 1) if number < 0 else number
-
-
-def _numbers(memory: dict[str, Any], words: Any) -> Any:
-    top = 1 << (memory["bits"] - 1)
-    if memory["sign"] == "top bit":
-        return np.where(words >= top, -(words - top), words)
-    return np.where((words >= top) & (memory["sign"] == "complement"), words - 2 * top, words)
-
-
-def values_of(
-    program: IntegerProgram, snn: SpikingNetwork, x: Tensor, replay: ModuleType
-) -> dict[str, Any]:
-    """Return what every value stands for, by the reader of the docs; of inputs the numbers."""
-    tensors = {n: t.numpy() for n, t in program.tensors.items()}
-    inputs = {snn.graph.inputs[0]: x.numpy()}
-    plain = json.loads(json.dumps(program.to_dict()))
-    values, potentials = replay.replay(plain, tensors, inputs)
-    totals = {n: v if program[n].kind == "readout" else replay.total(v) for n, v in values.items()}
-    totals |= {o.name: values[o.name][:, 0] for o in program.of_kind("input")}
-    totals |= {o.name: potentials[o.name] for o in program.of_kind("readout")}
-    return {n: v.reshape(len(x), -1) for n, v in totals.items()}
-
-
-def differ(found: dict[str, Any], expected: dict[str, Any]) -> int:
+def differ(found: dict[str, Tensor], expected: dict[str, Tensor]) -> int:
     return sum(int((v != expected[n]).sum()) for n, v in found.items())
+
+
+def inputs_of(program: IntegerProgram, count: int) -> Tensor:
+    o = program.of_kind("input", "encode")[0]
+    x = torch.randn(count, *o.shape, generator=torch.Generator().manual_seed(7)).double()
+    return (x * 4).clamp(-8, 7) if o.kind == "input" else x * 50
 
 
 @needs_verilator
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "options", "lanes"),
-    [(Small, {}, 3), (Deep, {"input": "encoded", "extra_step": True}, 16), (Deep, {}, 1)],
+    ("made_by", "lanes", "engine"),
+    [(everything, 4, "shared"), (strip, 2, "layer")],
 )
 def test_every_word_of_every_memory_is_right(
-    model: type[nn.Module],
-    options: dict[str, Any],
+    made_by: Callable[[], IntegerProgram],
     lanes: int,
-    made: Made,
+    engine: str,
     replay: ModuleType,
     tmp_path: Path,
 ) -> None:
-    snn, x = made(model, **options)
-    program = lower(snn)
-    bench = Bench(verilog_source(program, lanes), tmp_path / "v")
-    expected = values_of(program, snn, x[:20], replay)
+    """Every operation and setting: stride, padding, groups, depthwise, gathers, gates, averages."""
+    program = made_by()
+    bench = Simulation(verilog_source(program, lanes, engine), tmp_path / "v")
+    expected = values_of(program, inputs_of(program, 6), replay)
     inputs = {o.name: expected[o.name] for o in program.of_kind("input", "encode")}
-    found = bench.run(inputs)
-    assert {n.name for n in snn.spiking_nodes()} <= set(found)
+    found, cycles = bench.run(inputs)
+    assert len(cycles) == 6
+    assert {o.name for o in program.of_kind("fire", "max", "readout")} <= set(found)
+    assert all(int(expected[o.name].abs().max()) > 0 for o in program.operations)
     assert differ(found, expected) == 0
 
 
@@ -144,50 +80,108 @@ def test_the_digits_network_and_every_change_by_one_are_followed(
     snn = sw.convert(model, T=8, calibration=x[:256]).to_integer()
     program = lower(snn)
     tests = as_tensors(load_digits("test"), torch.device("cpu"))[0][:20]
-    bench = Bench(verilog_source(program), tmp_path / "v")
-    expected = values_of(program, snn, tests, replay)
+    bench = Simulation(verilog_source(program, engine="shared"), tmp_path / "v")
+    vectors = golden_vectors(snn, program, tests)
+    said = simulated(program, bench, vectors)
+    assert (said["samples"], said["words"]) == (20, 20 * (3 * 28 * 64 + 28 * 16 + 56 * 20 + 10))
+    assert 0 < said["cycles"]["least"] <= said["cycles"]["mean"] <= said["cycles"]["most"] < 100_000
+    assert said["simulator"].startswith("Verilator ")
+    expected = values_of(program, tests, replay)
     inputs = {o.name: expected[o.name] for o in program.of_kind("input")}
-    found = bench.run(inputs)
-    sw.export(snn, tmp_path / "vectors", to="vectors", inputs=tests)
-    vectors = load_file(tmp_path / "vectors" / "vectors.safetensors")
-    for node in snn.spiking_nodes():
-        golden = replay.total(vectors[f"spikes/{node.name}"].astype(float))
-        assert (golden.reshape(20, -1) == found[node.name]).all()
-    assert differ(found, expected) == 0
     second = program.of_kind("conv")[1].tensors
     fires, scale = program.of_kind("fire")[1].tensors, program.of_kind("scale")[0].tensors
     for name in (second["weight"], fires["threshold"], second["bias"], scale["gain"]):
         wrong = program.tensors[name].clone()
         wrong.view(-1)[int(wrong.abs().argmin())] += 1
         changed = dataclasses.replace(program, tensors={**program.tensors, name: wrong})
-        source = verilog_source(changed)
+        source = verilog_source(changed, engine="shared")
         assert source.files["network.v"] == (tmp_path / "v" / "network.v").read_text()
         bench.write(source)
-        found = bench.run(inputs)
+        found, _ = bench.run(inputs)
         assert differ(found, expected) > 0, name
-        assert differ(found, values_of(changed, snn, tests, replay)) == 0, name
+        assert differ(found, values_of(changed, tests, replay)) == 0, name
+    with pytest.raises(VerificationError, match=r"expected the words of the reference, got others"):
+        simulated(program, bench, vectors)
 
 
-def test_lanes_divide_the_channels_of_a_group(made: Made) -> None:
-    text = verilog_source(lower(made(Small)[0]), 3).files["network.v"]
-    told = [line for line in text.splitlines() if " channels at once" in line]
-    assert [line.split(", ")[1] for line in told if "fire" in line] == [
-        "2 of 4 channels at once",
-        "2 of 8 channels at once",
-        "1 of 8 channels at once",
+@needs_verilator
+@pytest.mark.data
+@pytest.mark.slow
+def test_resnet8_gives_the_words_of_the_golden_vectors(data_dir: Path, tmp_path: Path) -> None:
+    """On one input, one machine for all layers; benchmarks/hardware.py runs more."""
+    real = case("resnet8", data_dir)
+    snn = sw.convert(real.model, T=8, calibration=real.calibration(64)).to_integer()
+    x = next(iter(real.test(1)))[0]
+    found = sw.export(snn, tmp_path / "v", to="verilog", inputs=x, engine="shared", simulate=True)
+    assert found.manifest["simulation"]["words"] > 70_000
+
+
+def test_a_simulation_writes_its_cycles_to_the_manifest(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snn, x = made(Deep)
+    cycles = {"mean": 1234.5, "least": 1200, "most": 1300}
+    found = {"samples": 3, "words": 99, "cycles": cycles, "simulator": "Verilator 5"}
+    monkeypatch.setattr(targets, "Simulation", lambda source, folder: (source, folder))
+    monkeypatch.setattr(targets, "simulated", lambda program, simulation, vectors: found)
+    done = sw.export(snn, tmp_path / "v", to="verilog", inputs=x[:3], lanes=2, simulate=True)
+    manifest = json.loads((tmp_path / "v" / "manifest.json").read_text())
+    assert manifest["simulation"] == found
+    assert (manifest["lanes"], manifest["engine"]) == (2, "layer")
+    assert "1,234 cycles an inference (mean of 3; 1,200 to 1,300), 99 words" in done.table()
+
+
+@needs_yosys
+@pytest.mark.slow
+def test_yosys_synthesises_a_layer(tmp_path: Path) -> None:
+    m = Maker(steps=3, seed=0)
+    m.readout(m.linear(m.encode(2), 2))
+    for name, text in verilog_source(m.program()).files.items():
+        (tmp_path / name).write_text(text)
+    subprocess.run(["yosys", "-q", "-s", "synth.ys"], cwd=tmp_path, check=True)
+    cells = json.loads((tmp_path / "layer1.json").read_text())["design"]["num_cells_by_type"]
+    assert min(cells["LUT4"], cells["TRELLIS_FF"]) > 0
+
+
+def test_channels_are_spread_evenly_over_lanes() -> None:
+    told = verilog_source(everything(), 5).files["network.v"].splitlines()
+    assert {line.split(", ")[1] for line in told if ": fire, " in line} == {
         "3 of 6 channels at once",
-    ]
+        "4 of 8 channels at once",
+        "5 of 14 channels at once",
+        "4 of 12 channels at once",
+        "5 of 5 channels at once",
+    }
 
 
-def test_averages_that_reach_into_padding_are_refused_with_the_place(made: Made) -> None:
-    with pytest.raises(UnsupportedModuleError, match=r"averages over windows that reach into pad"):
-        verilog_source(lower(made(Wide)[0]))
+def test_windows_that_differ_are_refused_with_the_place() -> None:
+    m = Maker(steps=3, seed=0)
+    x = m.fire(m.conv(m.input(1, 6, 6), 2))
+    pooled = m.sum(x, 2, 2)
+    matrix = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 0]])
+    m.tensors[f"{pooled}/axis1"] = matrix
+    m.readout(pooled)
+    with pytest.raises(UnsupportedModuleError, match=f"{pooled}: sums over windows that differ"):
+        verilog_source(m.program())
 
 
-def test_no_lane_is_refused(made: Made, tmp_path: Path) -> None:
+def test_misuse_is_told(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snn, x = made(Deep)
+    out = tmp_path / "out"
     with pytest.raises(ConfigError, match="lanes: expected at least 1, got 0"):
-        sw.export(made(Deep)[0], tmp_path / "out", to="verilog", lanes=0)
+        sw.export(snn, out, to="verilog", lanes=0)
+    with pytest.raises(UnknownNameError, match="engine 'share'"):
+        sw.export(snn, out, to="verilog", engine="share")
+    with pytest.raises(ConfigError, match="expected inputs to simulate, got none"):
+        sw.export(snn, out, to="verilog", simulate=True)
+    with pytest.raises(ConfigError, match="simulate: expected the target verilog, got c"):
+        sw.export(snn, out, to="c", simulate=True)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigError, match="expected verilator on the path, got none"):
+        sw.export(snn, out, to="verilog", inputs=x[:2], simulate=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_words_have_the_first_number_lowest() -> None:
     assert hex_words([[1, -1], [0, 2]], 4) == "f1\n20\n"
+    assert hex_words([[1, -1]], 70) == f"{((1 << 70) - 1) << 70 | 1:x}\n"

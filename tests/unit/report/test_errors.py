@@ -61,7 +61,7 @@ def test_figures_are_those_of_the_result() -> None:
         f"{100 * length.errors[0].relative_error(2):.3g} %, {length.errors[0].snr_db(2):.1f} dB"
     )
     assert table.rows[1][4].text == f"{100 * length.errors[2].equality(2):.2f} %"
-    keys = key_figures(found("nested").main, None)
+    keys = key_figures(found("nested"))
     assert [name for name, _, _ in keys[:3]] == ["x.0 error", "x.1.0 error", "x.1.1 equal"]
     assert output_table(length) is None
     many = output_table(result("many").lengths[0])

@@ -57,7 +57,7 @@ def test_every_form_has_it() -> None:
         assert "spikes into registers" in form
         assert "Spike purity" in form
         assert "additions that spikes cause" in form
-    figures = {name: value for name, value, _ in key_figures(found().main, None)}
+    figures = {name: value for name, value, _ in key_figures(found())}
     assert figures["Spike purity"] == "75.21 %"
     (run,) = json.loads(json.dumps(to_dict(found())))["runs"]
     assert run["result"]["spike_purity"] == 176 / 234

@@ -2,7 +2,7 @@
 """``spikewright export``: a spiking network in integers leaves for other tools."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,9 @@ def export(
     output: Annotated[Path, Parameter(name=("--output", "-o"), metavar="FOLDER")],
     data: options.Spec = None,
     samples: Whole = 20,
+    lanes: Whole = None,
+    engine: Literal["layer", "shared"] = "layer",
+    simulate: Annotated[bool, Parameter(negative="")] = False,
     images: options.DataOptions = options.IMAGES,
     common: options.CommonOptions = options.COMMON,
 ) -> int:
@@ -31,14 +34,19 @@ def export(
         to: What to write: vectors (the integer program, and every spike and potential for some
             inputs), integers (the program alone), c (one C99 file), onnx or verilog.
         output: Where to write; a folder that does not exist yet.
-        data: Inputs of golden vectors, for --to vectors. random: noise of the right shape.
+        data: Inputs of golden vectors, or of a simulation. random: noise of the right shape.
         samples: How many of them, evenly spread over the set. [default: 20]
+        lanes: Of Verilog: channels that are computed at once, at most. [default: 32]
+        engine: Of Verilog: a machine for every layer, or one shared by all. [default: layer]
+        simulate: Of Verilog: run the inputs of --data in Verilator, compare every word, and write
+            the cycles of an inference to the manifest.
         images: How images become inputs.
         common: What every verb takes.
     """
     from spikewright.cli.items import batches, spread
     from spikewright.cli.networks import Subject
     from spikewright.cli.report import fit
+    from spikewright.exports import LANES
     from spikewright.exports import export as write
     from spikewright.network import load
 
@@ -49,7 +57,11 @@ def export(
     if data is not None:
         items = spread(Subject(network).inputs(data, images), samples, "--samples")
         x = next(iter(batches(items, options.DataOptions(batch_size=samples))))[0]
-    found = write(network, output, to=to, inputs=x, samples=20 if x is None else len(x))
+    count = 20 if x is None else len(x)
+    found = write(
+        network, output, to=to, inputs=x, samples=count,
+        lanes=LANES if lanes is None else lanes, engine=engine, simulate=simulate,
+    )  # fmt: skip
     terminal.result(
         f"{fit(found.table())}\n\nwritten: {output}",
         {"schema": "spikewright.export/1", "output": str(output), **found.manifest},

@@ -17,6 +17,7 @@ def report(
     *results: Annotated[Path, Parameter(metavar="RESULT")],
     output: Annotated[Path | None, Parameter(name=("--output", "-o"), metavar="FILE")] = None,
     energy: Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="")] = (),
+    hardware: Annotated[Path | None, Parameter(metavar="MANIFEST")] = None,
     open: bool = False,  # noqa: A002 - the option's name
     force: bool = False,
     common: CommonOptions = COMMON,
@@ -35,6 +36,8 @@ def report(
             the first result]
         energy: Energy model, or FILE.toml with one of your own. Repeatable; energy is split and
             drawn by the first. [default: all that `spikewright list energy` shows]
+        hardware: manifest.json of the same network's export --to verilog --simulate; its cycles
+            stand beside ticks.
         open: Show the page in the browser.
         force: Replace the file if it exists.
         common: What every verb takes.
@@ -47,6 +50,7 @@ def report(
     from spikewright.errors import ConfigError
     from spikewright.report.content import content
     from spikewright.report.data import to_dict
+    from spikewright.report.hardware import with_hardware
     from spikewright.report.read import read
     from spikewright.report.write import form_of
 
@@ -61,7 +65,9 @@ def report(
     if path.resolve() in [result.resolve() for result in results]:
         raise ConfigError(f"--output {path}: expected another file than the results. Choose one.")
     check_output(path, force=force)
-    found = content(read(results), choose_models(energy or None))
+    measured = read(results)
+    measured = measured if hardware is None else with_hardware(measured, hardware)
+    found = content(measured, choose_models(energy or None))
     write(path, form(found))
     lines = [f"{i}. {sentence}" for i, sentence in enumerate(found.verdict, 1)]
     common.terminal.result(

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole network in Verilog: memories, one machine a layer, and a bench to try it on."""
+"""The whole network in Verilog: memories, one machine a layer or one for all, and a bench."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikewright.errors import UnsupportedModuleError
+from spikewright.errors import ConfigError, UnsupportedModuleError, unknown_name
 from spikewright.exports.c.plan import kept_values
-from spikewright.exports.verilog.layer import layer_of, signed_bits
-from spikewright.exports.verilog.text import gate_text, layer_text
+from spikewright.exports.verilog.bench import bench_text, synthesis_text
+from spikewright.exports.verilog.layer import Layer, channels_of, layer_of, needs_copy, zeros_around
+from spikewright.exports.verilog.machine import Machine
+from spikewright.exports.verilog.text import engine_text, machine_text
+from spikewright.exports.verilog.top import layer_text, layers_top, shared_top
+from spikewright.exports.verilog.words import Memory, blocks_of, signed_bits
 from spikewright.integers.errors import NoForm
 from spikewright.integers.program import IntegerProgram, Operation, bits_of
 
-__all__ = ["LANES", "VerilogSource", "verilog_source"]
+__all__ = ["ENGINES", "LANES", "VerilogSource", "verilog_source"]
 
-LANES = 16
+LANES = 32
+ENGINES = ("layer", "shared")
+_HEAD = "// Written by Spikewright: a layered spiking network in integers, {}."
 
 
 @dataclass(frozen=True)
@@ -22,48 +29,73 @@ class VerilogSource:
     """A network in Verilog.
 
     Attributes:
-        files: Name to text: ``network.v``, ``bench.v``, a ``.hex`` for every table.
-        facts: Memories in the order in which the bench writes them.
+        files: Name to text: ``network.v``, ``bench.v``, ``synth.ys``, a ``.hex`` for every table.
+        facts: Lanes, engine, and the memories in the order in which the bench writes them.
     """
 
     files: dict[str, str]
     facts: dict[str, Any]
 
 
-def verilog_source(program: IntegerProgram, lanes: int = LANES) -> VerilogSource:
-    """Write a program as synthesizable Verilog, one machine a layer.
+def verilog_source(
+    program: IntegerProgram, lanes: int = LANES, engine: str = "layer"
+) -> VerilogSource:
+    """Write a program as synthesizable Verilog.
 
     Args:
         program: The program.
-        lanes: Channels that a layer computes at once, at most; it takes a divisor of its own.
+        lanes: Channels that are computed at once, at most.
+        engine: ``"layer"`` (every layer has a machine and a memory as wide as it needs) or
+            ``"shared"`` (one machine computes all layers in turn, as a table tells it).
 
     Raises:
+        ConfigError: If there are no lanes.
+        UnknownNameError: If there is no such engine.
         UnsupportedModuleError: If something cannot be said; all of it is listed.
     """
+    if lanes < 1:
+        raise ConfigError(f"lanes: expected at least 1, got {lanes}.")
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    values, held = _kept(program)
+    memories = _memories(program, values, lanes, shared=engine == "shared")
+    layers = _layers(program, values, held)
+    if engine == "shared":
+        memories = _alike(memories, layers)
+        files = _one_machine(program, memories, layers)
+    else:
+        files = _machine_each(program, memories, layers)
+    files["bench.v"] = bench_text(list(memories.values()), shared=engine == "shared")
+    tops = [f"layer{memories[layer.operation.name].number}" for layer in layers]
+    files["synth.ys"] = synthesis_text(["network"] if engine == "shared" else tops)
+    told = [m.facts() for m in memories.values()]
+    return VerilogSource(files, {"lanes": lanes, "engine": engine, "memories": told})
+
+
+def _kept(program: IntegerProgram) -> tuple[list[Operation], dict[str, str]]:
+    """Return the values that have a memory, and for every value the one whose memory holds it."""
     kept = kept_values(program)
-    where = {o.name: o.name for o in program.operations if o.name in kept}
+    held: dict[str, str] = {}
+    values = []
     for o in program.operations:
-        if o.kind == "reshape":
-            where[o.name] = where[o.inputs[0]]
-    values = [o for o in program.operations if o.name in kept]
-    number = {o.name: i for i, o in enumerate(values)}
-    widths = {o.name: _width(program, o) for o in values}
-    files: dict[str, str] = {}
-    modules: list[str] = []
-    sources: dict[str, list[str]] = {}
-    refused: list[str] = []
+        reshaped = o.kind == "reshape"
+        copied = reshaped and needs_copy(program, o, program[held[o.inputs[0]]])
+        if (reshaped and not copied) or zeros_around(program, o) is not None:
+            held[o.name] = held[o.inputs[0]]
+        elif o.name in kept or copied:
+            values.append(o)
+            held[o.name] = o.name
+    return values, held
+
+
+def _layers(
+    program: IntegerProgram, values: Sequence[Operation], held: Mapping[str, str]
+) -> list[Layer]:
+    found, refused = [], []
     for o in values:
-        name = f"layer{number[o.name]}"
         try:
-            if o.kind == "max":
-                sources[o.name] = [where[o.inputs[0]]]
-                modules.append(gate_text(o, name, widths[where[o.inputs[0]]]))
-            elif o.kind not in ("input", "encode"):
-                layer = layer_of(program, o, where, lanes)
-                sources[o.name] = list(dict.fromkeys(t.source for t in layer.terms))
-                text, tables = layer_text(program, layer, name, widths)
-                modules.append(text)
-                files.update(tables)
+            if o.kind not in ("input", "encode"):
+                found.append(layer_of(program, o, held))
         except NoForm as error:
             refused.append(str(error))
     if refused:
@@ -71,140 +103,73 @@ def verilog_source(program: IntegerProgram, lanes: int = LANES) -> VerilogSource
             "export to verilog: expected what its machines can do, got "
             f"{'; '.join(refused)}. See docs/exports.md."
         )
-    head = "// Written by Spikewright: a layered spiking network in integers, one machine a layer."
-    files["network.v"] = "\n".join([head, *modules, _network(values, number, widths, sources)])
-    files["bench.v"] = _bench(values, number)
-    memories = [
-        {
-            "name": o.name,
-            "kind": o.kind,
-            "shape": list(o.shape),
-            "bits": abs(widths[o.name]),
-            "sign": _sign(o, widths[o.name]),
-        }
-        for o in values
-    ]
-    return VerilogSource(files, {"lanes": lanes, "memories": memories})
+    return found
 
 
-def _sign(o: Operation, width: int) -> str:
-    """Say how words of a memory are signed."""
-    return "complement" if o.kind == "readout" else "top bit" if width < 0 else "none"
+def _memories(
+    program: IntegerProgram, values: Sequence[Operation], lanes: int, *, shared: bool
+) -> dict[str, Memory]:
+    """Lay out the memories; shared, all but read-outs lie one behind the other."""
+    widest = min(lanes, max(channels_of(o)[0] for o in values))
+    top, ends, found = (1 << program.steps) - 1, {True: 0, False: 0}, {}
+    for number, o in enumerate(values):
+        channels, places = channels_of(o)
+        own = widest if shared else blocks_of(channels, lanes)[1]
+        low, high = (o.low // top, o.high // top) if o.kind == "input" else (o.low, o.high)
+        sums = o.kind == "readout"
+        bits = signed_bits(low, high) if sums else bits_of(0, max(high, -low))
+        memory = Memory(o, number, channels, places, own, bits, not sums and low < 0)
+        found[o.name] = dataclasses.replace(memory, base=ends[sums] if shared else 0)
+        ends[sums] += memory.rows
+    return found
 
 
-def _network(
-    values: Sequence[Operation],
-    number: Mapping[str, int],
-    widths: Mapping[str, int],
-    sources: Mapping[str, Sequence[str]],
-) -> str:
-    """Write the top module: memories, machines, and who is at work."""
-    phase = {name: i for i, name in enumerate(sources)}
-    lines = [
-        "module network(input clk, input rst, input start, output done,",
-        "  input in_we, input [31:0] in_which, input [31:0] in_at, input [31:0] in_word);",
-        "  reg [15:0] phase; reg go, running;",
-    ]
-    for name, read in sources.items():
-        i, ports = number[name], ""
-        for k, source in enumerate(read):
-            lines.append(f"  wire [31:0] a{i}_{k};")
-            ports += f".ra{k}(a{i}_{k}), .rd{k}(q{number[source]}), "
-        lines += [
-            f"  wire d{i}, we{i}; wire [31:0] wa{i}; wire [{abs(widths[name]) - 1}:0] wd{i};",
-            f"  layer{i} machine{i}(.clk(clk), .rst(rst), .start(go && phase == {phase[name]}),",
-            f"    .done(d{i}), {ports}.we(we{i}), .wa(wa{i}), .wd(wd{i}));",
-        ]
-    for o in values:
-        i, size, address = number[o.name], abs(widths[o.name]) - 1, "0"
-        for name, read in sources.items():
-            for k, source in enumerate(read):
-                if source == o.name:
-                    own = f"a{number[name]}_{k}"
-                    address = f"phase == {phase[name]} ? {own} :\n    {address}"
-        written = (
-            f"if (we{i}) m{i}[wa{i}] <= wd{i};"
-            if o.name in sources
-            else f"if (in_we && in_which == {i}) m{i}[in_at] <= in_word[{size}:0];"
-        )
-        lines += [
-            f"  reg [{size}:0] m{i} [0:{o.size - 1}]; // {o.kind}",
-            f"  reg [{size}:0] q{i};",
-            f"  wire [31:0] r{i} = {address};",
-            f"  always @(posedge clk) begin q{i} <= m{i}[r{i}]; {written} end",
-        ]
-    ended = " ||\n    ".join(f"phase == {k} && d{number[name]}" for name, k in phase.items())
-    return "\n".join(
-        [
-            *lines,
-            f"  wire ended = {ended};",
-            f"  assign done = phase == {len(phase)};",
-            "  always @(posedge clk) begin",
-            "    go <= 0;",
-            f"    if (rst) begin phase <= {len(phase)}; running <= 0; end",
-            "    else if (start) begin phase <= 0; go <= 1; running <= 0; end",
-            f"    else if (phase != {len(phase)}) begin",
-            "      running <= !go;",
-            "      if (running && !go && ended) begin",
-            "        phase <= phase + 1; running <= 0; go <= 1;",
-            "      end",
-            "    end",
-            "  end",
-            "endmodule",
-            "",
-        ]
-    )
+def _machine_each(
+    program: IntegerProgram, memories: Mapping[str, Memory], layers: Sequence[Layer]
+) -> dict[str, str]:
+    """Write a network in which every layer has a machine of its own."""
+    files: dict[str, str] = {}
+    modules, machines = [], []
+    for layer in layers:
+        memory = memories[layer.operation.name]
+        machine = Machine(program, memories, memory.lanes)
+        machine.add(layer)
+        machine.close()
+        read = [memories[s] for s in machine.sources]
+        o, name = layer.operation, f"machine{memory.number}"
+        text, tables = machine_text(machine, name, read, memory)
+        at_once = f"{memory.lanes} of {memory.channels} channels at once"
+        modules += [f"// {o.name}: {o.kind}, {at_once}\n{text}", layer_text(machine, memory)]
+        files.update(tables)
+        machines.append((machine, memory))
+    top = layers_top(list(memories.values()), machines)
+    head = _HEAD.format("one machine a layer")
+    return {"network.v": "\n".join([head, engine_text(), *modules, top]), **files}
 
 
-def _width(program: IntegerProgram, o: Operation) -> int:
-    """Return the bits of a word of a memory, negative if its top bit is a sign."""
-    top = (1 << program.steps) - 1
-    low, high = (o.low // top, o.high // top) if o.kind == "input" else (o.low, o.high)
-    if o.kind == "readout":
-        return signed_bits(low, high)
-    most = bits_of(0, max(high, -low))
-    return -(most + 1) if low < 0 else most
+def _alike(memories: Mapping[str, Memory], layers: Sequence[Layer]) -> dict[str, Memory]:
+    """Give all words the size of the largest one, and read-outs that of sums."""
+    held = [m for m in memories.values() if m.operation.kind != "readout"]
+    most, signed = max(m.magnitude for m in held), any(m.signed for m in held)
+    sums = max(most + 2, *(layer.bits for layer in layers))
+    return {
+        name: dataclasses.replace(m, magnitude=most, signed=signed)
+        if m.operation.kind != "readout"
+        else dataclasses.replace(m, magnitude=sums)
+        for name, m in memories.items()
+    }
 
 
-def _bench(values: Sequence[Operation], number: Mapping[str, int]) -> str:
-    """Write a bench that runs inputs until there are no more."""
-    loads = [
-        f"""      for (i = 0; i < {o.size}; i = i + 1) begin
-        code = $fscanf(f, "%h", w);
-        if (code != 1) begin $fclose(o); $finish; end
-        in_we = 1; in_which = {number[o.name]}; in_at = i; in_word = w; @(negedge clk);
-      end
-      in_we = 0;"""
-        for o in values
-        if o.kind in ("input", "encode")
-    ]
-    writes = [
-        f'      for (i = 0; i < {o.size}; i = i + 1) $fwrite(o, "%0h\\n", n.m{number[o.name]}[i]);'
-        for o in values
-    ]
-    return "\n".join(
-        [
-            "// Reads words of inputs from in.txt, writes the words of all memories to out.txt.",
-            "`timescale 1ns/1ns",
-            "module bench;",
-            "  reg clk = 0, rst = 1, start = 0, in_we = 0;",
-            "  reg [31:0] in_which, in_at, in_word, w;",
-            "  wire done; integer f, o, i, code, cycles;",
-            "  network n(clk, rst, start, done, in_we, in_which, in_at, in_word);",
-            "  always #1 clk = ~clk;",
-            "  initial begin",
-            '    f = $fopen("in.txt", "r"); o = $fopen("out.txt", "w");',
-            "    repeat (4) @(negedge clk);",
-            "    rst = 0; @(negedge clk);",
-            "    forever begin",
-            *loads,
-            "      start = 1; @(negedge clk); start = 0; cycles = 1; @(negedge clk);",
-            "      while (!done) begin @(negedge clk); cycles = cycles + 1; end",
-            *writes,
-            '      $display("cycles %0d", cycles);',
-            "    end",
-            "  end",
-            "endmodule",
-            "",
-        ]
-    )
+def _one_machine(
+    program: IntegerProgram, memories: Mapping[str, Memory], layers: Sequence[Layer]
+) -> dict[str, str]:
+    """Write a network in which one machine computes all layers."""
+    words = next(m for m in memories.values() if m.operation.kind != "readout")
+    machine = Machine(program, memories, words.lanes)
+    for layer in layers:
+        machine.add(layer)
+    machine.close()
+    text, files = machine_text(machine, "layers", [words], words)
+    top = shared_top(list(memories.values()), machine)
+    head = _HEAD.format("one machine for all layers")
+    return {"network.v": "\n".join([head, engine_text(), text, top]), **files}
