@@ -120,7 +120,7 @@ def _register(network: SpikingNetwork, node: Node, plan: Stages) -> FixedWork:
 
 def _inflations(values: int, every: Iterable[tuple[int, float]]) -> dict[str, int]:
     """Return multiplications of potentials, and those by powers of two: (times, ratio) each."""
-    changing = [(times, ratio) for times, ratio in every if times > 0 and ratio != 1.0]
+    changing = [(times, ratio) for times, ratio in every if times > 0 and ratio not in (0.0, 1.0)]
     return {
         "factors": values * sum(times for times, ratio in changing if not is_shift(ratio)),
         "shifts": values * sum(times for times, ratio in changing if is_shift(ratio)),

@@ -237,7 +237,7 @@ def _from_bytes(data: bytes) -> SpikingNetwork:
 
 
 def _code_text(code: Code) -> str:
-    ratio = f"k = {code.k:g}, " if code.k != 1.0 else ""
+    ratio = f"k = {code.k:g}, " if code.k not in (0.0, 1.0) else ""
     return f"{code.name}, {ratio}{code.steps} steps"
 
 
