@@ -23,10 +23,13 @@ __all__ = ["FIT_STEPS", "Fit", "fit_few_spikes"]
 FIT_STEPS = range(2, 17)
 """Time steps for which neurons can be fitted."""
 
-_PLACES = 257  # where the function is compared
+_PLACES = 769  # where the function is compared while searching, one drawn in every part
+_FINER = 8  # of these parts, for the errors that are told
 _UNSEEN = 0.1  # share of the weight that is spread over the range evenly
+_BEYOND = (0.02, 0.1, 0.5, 2.0, 8.0)  # ranges beyond it, where values should stay what they are
+_OUTSIDE = 0.01  # weight of these on either side
 _TRIED = 32  # candidates at once
-_RIDGE = 1e-8
+_RIDGE = 1e-6
 _BITS = range(12, 22)  # of the range, in which thresholds, resets and weights are whole numbers
 _MOVES = 48
 
@@ -43,6 +46,8 @@ class Fit:
         error: Root mean square error over the potentials that were seen (a tenth of the weight
             is even over the range).
         worst: Largest error at the places of the range that were compared.
+        beyond: Largest distance from the value at the range's end at places beyond it, up to 8
+            times its width away.
     """
 
     code: FewSpikes
@@ -51,6 +56,7 @@ class Fit:
     high: float
     error: float
     worst: float
+    beyond: float
 
 
 def fit_few_spikes(
@@ -62,7 +68,7 @@ def fit_few_spikes(
         function: Elementwise; equal functions that are hashable are fitted once a process.
         T: Time steps, 2 to 16.
         seen: Potentials of calibration, any shape; their range is fitted, weighted by how often
-            they come. Beyond it nothing is promised.
+            they come. Beyond it values are to stay near those at its ends.
         progress: Whether to show that work is going on, which takes seconds.
 
     Raises:
@@ -93,45 +99,60 @@ def fit_few_spikes(
 def _fitted(
     function: Callable[[Tensor], Tensor], T: int, low: float, high: float, shares: tuple[float, ...]
 ) -> Fit:
-    x = torch.linspace(low, high, _PLACES, dtype=torch.float64)
-    y, weights = function(x), torch.tensor(shares, dtype=torch.float64)
+    drawn = torch.Generator().manual_seed(T)
+    step = (high - low) / _PLACES
+    offsets = torch.rand(_PLACES, generator=drawn, dtype=torch.float64)
+    inside = low + step * (torch.arange(_PLACES, dtype=torch.float64) + offsets)
+    out = (high - low) * torch.tensor(_BEYOND, dtype=torch.float64)
+    x = torch.cat([low - out, inside, high + out])
+    y, ends = function(x.clamp(low, high)), torch.full_like(out, _OUTSIDE / len(out))
+    seen = torch.tensor(shares, dtype=torch.float64)
+    weights = torch.cat([ends, seen, ends])
     if not bool(y.isfinite().all()):
         raise CalibrationError(
             f"few-spikes neurons: expected a function that is finite from {low:g} to {high:g}, got "
             'others. Convert with functions="unit".'
         )
-    search = _Search(x, y, weights, T)
-    starts = [search.climb(p, 60) for p in _starts(low, high, T)]
-    best = min(starts, key=search.error)
-    for _ in range(4):
-        best = search.climb(search.sweep(best), 80)
+    search = _Search(x, y, weights, high - low, T)
+    points = [search.climb(p, 60) for p in _starts(low, high, T)]
+    for kept, rounds in ((2, 2), (1, max(2, T // 3))):
+        points = sorted(points, key=search.error)[:kept]
+        for _ in range(rounds):
+            points = [search.climb(search.sweep(p), 80) for p in points]
+    best = points[0]
     code, unit = _whole(best[:T], best[T:], search.solve(best[None])[0][0], max(-low, high))
-    gap = code.quantise_(x / unit) * unit - y
-    error = float((weights * gap.square()).sum().sqrt())
-    return Fit(code, unit, low, high, error, float(gap.abs().max()))
+    dense = torch.linspace(low, high, _PLACES * _FINER + 1, dtype=torch.float64)[:-1]
+    gaps = [
+        code.quantise_(at / unit) * unit - function(at.clamp(low, high))
+        for at in (dense, torch.cat([low - out, high + out]))
+    ]
+    error = float((seen.repeat_interleave(_FINER) / _FINER * gaps[0].square()).sum().sqrt())
+    worst, beyond = (float(gap.abs().max()) for gap in gaps)
+    return Fit(code, unit, low, high, error, worst, beyond)
 
 
 class _Search:
     """The search for thresholds and resets: one point of it is "2T", first the thresholds."""
 
-    def __init__(self, x: Tensor, y: Tensor, weights: Tensor, T: int) -> None:
-        self._x, self._y, self._weights, self._T = x, y, weights, T
-        self._span = float(x[-1] - x[0])
+    def __init__(self, x: Tensor, y: Tensor, weights: Tensor, span: float, T: int) -> None:
+        self._x, self._y, self._weights, self._T = x.float(), y.float(), weights.float(), T
+        self._square = float((weights * y.square()).sum())
+        self._span = span
         self._random = torch.Generator().manual_seed(T)
 
     def solve(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the best weights of each point, "point T", and their mean squared errors."""
-        T = self._T
+        T, points = self._T, points.float()
         v = self._x.expand(len(points), -1).clone()
         train = v.new_empty((len(points), T, len(self._x)))
         for t in range(T):
-            train[:, t] = v >= points[:, t : t + 1]
+            torch.ge(v, points[:, t : t + 1], out=train[:, t])
             v.addcmul_(train[:, t], points[:, T + t : T + t + 1], value=-1.0)
         weighed = train * self._weights
-        gram = weighed @ train.transpose(1, 2) + _RIDGE * torch.eye(T, dtype=v.dtype)
-        right = weighed @ self._y
+        gram = (weighed @ train.transpose(1, 2)).double() + _RIDGE * torch.eye(T).double()
+        right = (weighed @ self._y).double()
         d = torch.cholesky_solve(right[..., None], torch.linalg.cholesky(gram))[..., 0]
-        return d, (self._weights * self._y.square()).sum() - (d * right).sum(1)
+        return d, self._square - (d * right).sum(1)
 
     def error(self, point: Tensor) -> float:
         return float(self.solve(point[None])[1])

@@ -63,8 +63,8 @@ class FewSpikes(TrainCode):
 
         s[t] = [v ≥ θ_t];  v ← v - h_t·s[t];  n = Σ_t d_t·s[t];  v = target at the start.
 
-    All of them are whole numbers of a unit. Targets outside the range that they were fitted for get
-    what the nearest train in it carries, or little else: no train carries more than ``max_value``.
+    All of them are whole numbers of a unit. No train carries more than ``max_value``, whatever the
+    target is.
 
     A value belongs to one train, so that whoever is told values can count spikes. Values are in no
     order, so no gate can take their maximum while they stream.
@@ -204,7 +204,9 @@ class FewSpikes(TrainCode):
 
     def _place(self, n: Tensor) -> Tensor:
         values = self._table[0]
-        return torch.searchsorted(values.to(n.device), n.double()).clamp_(max=len(values) - 1)
+        return torch.searchsorted(values.to(n.device), n.double().contiguous()).clamp_(
+            max=len(values) - 1
+        )
 
     @cached_property
     def _table(self) -> tuple[Tensor, Tensor, Tensor]:

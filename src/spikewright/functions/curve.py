@@ -74,4 +74,6 @@ class Curve(Function):
 
     def __str__(self) -> str:
         """Return name and settings: ``elu(1)``."""
-        return self.curve + (f"({', '.join(f'{x:g}' for x in self.settings)})" * bool(self.settings))
+        return self.curve + (
+            f"({', '.join(f'{x:g}' for x in self.settings)})" * bool(self.settings)
+        )

@@ -17,7 +17,8 @@ def function_of(node: Node) -> Function:
     """Return the activation of a site in the original network.
 
     A rectified site clips to [0, cap], a relay to ±cap if it has a cap; either applies the
-    staircase it was trained with if there is one; few-spikes neurons have a curve. Everything else passes on what it is given.
+    staircase it was trained with if there is one; few-spikes neurons have a curve. Everything else
+    passes on what it is given.
     """
     if node.op == ops.CURVE:
         return Curve(curve=node.kwargs["curve"], settings=tuple(node.kwargs["settings"]))

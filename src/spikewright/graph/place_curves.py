@@ -2,7 +2,7 @@
 """Let few-spikes neurons compute functions of one potential, in place of function units."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from spikewright.functions.curve import CURVES
 from spikewright.graph import ops

@@ -3,6 +3,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,8 +30,8 @@ def curves_of(graph: Graph) -> list[Node]:
 
 def with_few_spikes(
     graph: Graph, sites: Mapping[str, Site], prepared: Prepared, T: int
-) -> tuple[dict[str, Site], dict[str, SiteObserver]]:
-    """Return the populations with few-spikes ones fitted, and what was seen in front of these.
+) -> tuple[dict[str, Site], dict[str, SiteObserver], list[dict[str, Any]]]:
+    """Return populations with few-spikes ones fitted, what enters these, and how good the fits are.
 
     All populations of a function share thresholds, resets and weights, as in the paper: those with
     the least error on the potentials of all of them.
@@ -49,11 +50,13 @@ def with_few_spikes(
     for node in curves_of(graph):
         groups.setdefault(function_of(node), []).append(node)
     if not groups:
-        return dict(sites), {}
+        return dict(sites), {}, []
     seen = _potentials(graph, [n for nodes in groups.values() for n in nodes], prepared)
-    changed, observers = dict(sites), dict[str, SiteObserver]()
+    changed, observers, fits = dict(sites), dict[str, SiteObserver](), list[dict[str, Any]]()
     for function, nodes in groups.items():
         fit = fit_few_spikes(function, T, torch.cat([seen[n.name] for n in nodes]))
+        measured = {n: getattr(fit, n) for n in ("low", "high", "error", "worst", "beyond")}
+        fits.append({"function": str(function), "populations": len(nodes), **measured})
         scale = torch.tensor(fit.unit * fit.code.max_value, dtype=graph.dtype)
         for node in nodes:
             changed[node.name] = dataclasses.replace(
@@ -68,7 +71,7 @@ def with_few_spikes(
             )
             observers[node.name] = SiteObserver(None, signed=True)
             observers[node.name].observe(seen[node.name])
-    return changed, observers
+    return changed, observers, fits
 
 
 def _potentials(graph: Graph, nodes: list[Node], prepared: Prepared) -> dict[str, Tensor]:

@@ -61,8 +61,8 @@ class LayeredConfig(MethodConfig):
         object.__setattr__(self, "prepare", preparation_of(self.prepare))
         if self.functions == "few-spikes" and self.prepare != preparation_of("none"):
             raise ConfigError(
-                "functions: expected prepare=\"none\" with 'few-spikes', whose neurons are fitted to "
-                f"their function as it is, got {self.prepare!r}. Leave one of them out."
+                "functions: expected prepare=\"none\" with 'few-spikes', whose neurons are fitted "
+                f"to their function as it is, got {self.prepare!r}. Leave one of them out."
             )
         if self.functions == "few-spikes" and self.T not in FIT_STEPS:
             raise ConfigError(
@@ -93,7 +93,7 @@ class LayeredConfig(MethodConfig):
         graph = self.placed(prepared)
         observers = {n.name: observer_of(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
         sites = self.choose_sites(graph, observers, prepared)
-        sites, entering = with_few_spikes(graph, sites, prepared, self.T)
+        sites, entering, fits = with_few_spikes(graph, sites, prepared, self.T)
         units = {
             name: shaped(site.scale, site.channel_axis, graph[name]) / site.code.max_value
             for name, site in sites.items()
@@ -101,10 +101,9 @@ class LayeredConfig(MethodConfig):
         }
         graph, streams = choose_streams(graph, sites, units, observers | entering)
         network = self.network(prepared, fold_units(graph, units), sites, Layered())
-        if not streams:
-            return network
         chosen = [dataclasses.asdict(stream) for stream in streams]
-        return dataclasses.replace(network, provenance={**network.provenance, "products": chosen})
+        more = {n: v for n, v in (("products", chosen), ("few_spikes", fits)) if v}
+        return dataclasses.replace(network, provenance={**network.provenance, **more})
 
     def choose_sites(
         self, graph: Graph, observers: dict[str, SiteObserver], prepared: Prepared

@@ -103,7 +103,8 @@ class SpikeConverter(LayeredConfig):
         if self.functions == "few-spikes" and (self.mixed != "none" or self.spikes is not None):
             raise ConfigError(
                 "functions: expected one T for all populations and no number of spikes with "
-                f"'few-spikes', got mixed={self.mixed!r} and spikes={self.spikes!r}. Leave them out."
+                f"'few-spikes', got mixed={self.mixed!r} and spikes={self.spikes!r}. Leave both "
+                "out."
             )
         if (self.spike_price or self.spikes) and not isinstance(self.scale, MinError):
             raise ConfigError(

@@ -74,8 +74,8 @@ class Window:
         start: First tick.
         length: Ticks.
         k: What potentials are multiplied by at every tick. It is the ratio of the step weights of
-            all trains that enter; 1 where they differ or have none, and then every symbol enters with the
-            weight that its sender's code gives it.
+            all trains that enter; 1 where they differ or have none, and then every symbol enters
+            with the weight that its sender's code gives it.
         span: Weight of a current of 1 in every tick: Σ k^j.
         shares: Share of a constant current that has entered after each tick.
         mixed: Whether trains of several ratios, or of none, enter.
