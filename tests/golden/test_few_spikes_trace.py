@@ -46,7 +46,7 @@ def test_thresholds_and_resets_scale_with_the_populations() -> None:
     assert trace(8.5, 2.0) == [(s, 2.0 * v) for s, v in trace(4.25)]
 
 
-def test_values_counts_and_prefixes_of_its_eight_trains() -> None:
+def test_values_counts_and_prefixes_of_its_nine_trains() -> None:
     # From -3.5, -2.5, -1.5, …: 0; 7; 7 + 4; 7 - 2; 7 - 2 + 4; 7 + 9; … by hand.
     n = CODE.quantise_(torch.tensor([-3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 4.5]))
     assert n.tolist() == [0.0, 7.0, 11.0, 5.0, 9.0, 16.0, 20.0, 14.0, 18.0]

@@ -140,7 +140,7 @@ class FewSpikes(TrainCode):
         return self.steps_weigh
 
     @cached_property
-    def max_value(self) -> float:  # type: ignore[override]
+    def max_value(self) -> float:
         """Largest size of a value, in units; 1 at least."""
         return max(1.0, float(self._table[0].abs().max()))
 

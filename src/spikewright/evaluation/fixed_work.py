@@ -41,6 +41,7 @@ class FixedWork:
         shifts: Those by a power of two.
         comparisons: Comparisons with thresholds and bounds, in gates with other members.
         compared: Comparisons that the original network does there.
+        evaluated: Curves that it evaluates there at one point, where few-spikes neurons do not.
         per_spike: Additions for each unit spike that it sends.
         delayed: Bits that its delay line holds: one a symbol, two where spikes have a sign.
     """
@@ -53,6 +54,7 @@ class FixedWork:
     shifts: int = 0
     comparisons: int = 0
     compared: int = 0
+    evaluated: int = 0
     per_spike: int = 0
     delayed: int = 0
 
@@ -175,6 +177,7 @@ def _site(
         **_inflations(values, inflations, weighed),
         comparisons=values * (code.steps if trains else network.steps) * effort.comparisons,
         compared=values if node.op == ops.RECTIFY and node.name not in plan.loaded else 0,
+        evaluated=values if node.op == ops.CURVE else 0,
         per_spike=effort.per_spike,
         delayed=delayed,
     )
