@@ -16,7 +16,6 @@ from torch import Tensor
 from spikewright.codes import FewSpikes
 from spikewright.codes.few_spikes import trains_of
 from spikewright.errors import CalibrationError, ConfigError
-from spikewright.progress import working
 
 __all__ = ["FIT_STEPS", "Fit", "fit_few_spikes"]
 
@@ -59,9 +58,7 @@ class Fit:
     beyond: float
 
 
-def fit_few_spikes(
-    function: Callable[[Tensor], Tensor], T: int, seen: Tensor, *, progress: bool = False
-) -> Fit:
+def fit_few_spikes(function: Callable[[Tensor], Tensor], T: int, seen: Tensor) -> Fit:
     """Fit few-spikes neurons of T steps to a function, on the potentials that were seen.
 
     Args:
@@ -69,7 +66,6 @@ def fit_few_spikes(
         T: Time steps, 2 to 16.
         seen: Potentials of calibration, any shape; their range is fitted, weighted by how often
             they come. Beyond it values are to stay near those at its ends.
-        progress: Whether to show that work is going on, which takes seconds.
 
     Raises:
         ConfigError: If T is out of range.
@@ -91,8 +87,7 @@ def fit_few_spikes(
         low, high = low - 0.05 * middle, high + 0.05 * middle
     counts = torch.histc(seen.double(), bins=_PLACES, min=low, max=high)
     weights = (1.0 - _UNSEEN) * counts / counts.sum() + _UNSEEN / _PLACES
-    with working("fitting few-spikes neurons", show=progress):
-        return _fitted(function, T, low, high, tuple(weights.tolist()))
+    return _fitted(function, T, low, high, tuple(weights.tolist()))
 
 
 @functools.lru_cache(maxsize=64)
