@@ -218,12 +218,14 @@ def _whole(
                 moved = moved + torch.randn(len(moved), generator=jitter, dtype=moved.dtype) * 1.5
             whole = tuple(d if d else 1.0 for d in _rounded(moved))
             values = (trains * torch.tensor(whole, dtype=torch.float64)[:, None]).sum(0)
-            if len(values.unique()) == len(values):
+            exact = float(values.abs().max()) < 2.0**24  # in float32
+            if exact and len(values.unique()) == len(values):
                 code = FewSpikes(thresholds=edges, resets=steps, steps_weigh=whole)
                 return code, unit
     raise CalibrationError(
         f"few-spikes neurons: expected trains with values of their own in {_BITS[-1]} bits, got "
-        'equal ones. Choose another T, or functions="unit".'
+        "equal ones, or values too large beside the potentials. Choose another T, or "
+        'functions="unit".'
     )
 
 

@@ -144,6 +144,11 @@ def test_it_is_saved_and_read_back(snn: SpikingNetwork, x: Tensor, tmp_path: Pat
     assert sw.verify(again, x, reference=Smooth().eval()).agrees
 
 
+def test_diagnose_finds_their_errors(snn: SpikingNetwork, x: Tensor) -> None:
+    found = sw.diagnose(snn, [x])
+    assert {n.name for n in snn.graph if n.op == ops.CURVE} <= {row.name for row in found.layers}
+
+
 def test_inspect_says_what_has_no_function_unit() -> None:
     model, example = Smooth().eval(), torch.randn(2, 1, 6, 6)
     few = sw.inspect(model, example, functions="few-spikes")
