@@ -280,6 +280,7 @@ def compare_functions(subject: Subject) -> tuple[list[list[str]], list[str]]:
                     str(length.latency_ticks),
                 ]
             )
+            print("  ".join(rows[-1]), flush=True)  # it takes minutes
             for model in choose_models():
                 energy = energy_of(length, model)
                 costs.append(f"T = {T}, {functions}: {energy.total / 1e6:.4g} µJ by {model.name}")
