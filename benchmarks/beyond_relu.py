@@ -2,13 +2,15 @@
 """Trained networks beyond ReLU: transformers, LeakyReLU, LSTM and GRU, converted without training.
 
     SPIKEWRIGHT_DATA=... python benchmarks/beyond_relu.py [NETWORK …] [--minilm FOLDER]
+    SPIKEWRIGHT_DATA=... python benchmarks/beyond_relu.py --functions [NETWORK …]
 
 Networks: ``vit_mnist`` (pre-norm, GELU), ``vit_cifar`` (post-norm, ReLU), ``darknet_tiny``
 (LeakyReLU), ``lstm``, ``gru`` and ``bilstm`` (two layers, both directions) on AG News, trained here
 at first and kept in the folder of weights, and ``minilm``, a BERT whose folder of weights must be
 given. Calibrated on 512 training inputs at most. Drops are in points against the ANN on the same
 inputs; "time" is the collapsed simulator's over the model's own, both on the same threads, the
-median of three alternating runs. Exit code 1 if a claim is missed.
+median of three alternating runs. Exit code 1 if a claim is missed. ``--functions``
+compares function units with few-spikes neurons instead, at T = 8 and 16 (nothing is claimed).
 """
 
 import argparse
@@ -254,6 +256,39 @@ def measure(subject: Subject) -> tuple[list[list[str]], int, Result]:
     return rows, missed, accounts[0]
 
 
+def compare_functions(subject: Subject) -> tuple[list[list[str]], list[str]]:
+    """Return a row for every T and way to compute functions, and what each costs in energy."""
+    wanted = outputs(subject.model, subject)
+    ann = accuracy(wanted, subject)
+    prepared = sw.calibrate(subject.model, subject.calibration)
+    rows, costs = [], []
+    for T in (8, 16):
+        for functions in ("unit", "few-spikes"):
+            snn = sw.convert(prepared, "spikeconverter", T=T, functions=functions)
+            found = outputs(snn, subject)
+            length = counted(snn, subject).lengths[-1]
+            score = accuracy(found, subject)
+            rows.append(
+                [
+                    subject.name,
+                    str(T),
+                    functions,
+                    *(f"{ann:.2f}", f"{score:.2f}", f"{ann - score:+.2f}"),
+                    f"{cosine(found, wanted):.4f}",
+                    f"{length.spikes_per_neuron:.2f}",
+                    f"{length.spike_purity:.3f}",
+                    str(length.latency_ticks),
+                ]
+            )
+            print("  ".join(rows[-1]), flush=True)  # it takes minutes
+            for model in choose_models():
+                energy = energy_of(length, model)
+                costs.append(f"T = {T}, {functions}: {energy.total / 1e6:.4g} µJ by {model.name}")
+    return rows, costs
+
+
+HEAD_FUNCTIONS = ["network", "T", "functions", "ANN %", "SNN %", "drop", "cosine"]
+HEAD_FUNCTIONS += ["spikes a neuron", "spike purity", "ticks"]
 HEAD = ["network", "T", "ANN %", "SNN %", "drop", "may", "cosine", "spikes a neuron"]
 HEAD += ["spike purity", "ticks", "time"]
 
@@ -265,8 +300,14 @@ def main() -> int:
     parser.add_argument("--minilm", type=Path, help="folder `model` of the unpacked package")
     parser.add_argument("--weights", type=Path, default=CACHE, help="folder of trained weights")
     parser.add_argument("--texts", type=int, default=1000, help="test texts for MiniLM")
+    parser.add_argument("--functions", action="store_true", help="units against few spikes")
     options = parser.parse_args()
     print(f"{machine()}; {torch.get_num_threads()} thread(s)")
+    if options.functions:
+        for name in options.networks:
+            compared, costs = compare_functions(image_case(name))
+            print("\n" + table(HEAD_FUNCTIONS, compared) + "\n" + "\n".join(costs), flush=True)
+        return 0
     names = [name for name in options.networks if name != "minilm"]
     missed = 0
     for name in [*names, *(["minilm"] if options.minilm is not None else [])]:

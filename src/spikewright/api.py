@@ -25,6 +25,8 @@ from spikewright.graph import (
     fold_batch_norm,
     inspect_graph,
     normalise,
+    ops,
+    place_curves,
     place_sites,
     simplify,
 )
@@ -63,6 +65,7 @@ def inspect(
     *,
     encode_input: bool = False,
     analog_relays: Sequence[str] = (),
+    functions: Literal["unit", "few-spikes"] = "unit",
     progress: bool = False,
 ) -> Inspection:
     """Tell, without data, what would become of a model.
@@ -73,6 +76,7 @@ def inspect(
             several inputs, a dictionary keyword arguments.
         encode_input: Whether the input would enter as spikes.
         analog_relays: Relays that would stay analog.
+        functions: How functions of one potential would be computed; see the layered methods.
         progress: Whether to show that the model is being captured, which may take a minute.
 
     Returns:
@@ -82,7 +86,12 @@ def inspect(
         UnsupportedModuleError: If the model cannot even be captured.
     """
     graph = _folded(_captured(model, example, progress=progress))
-    return inspect_graph(graph, encode_input=encode_input, analog_relays=analog_relays)
+    return inspect_graph(
+        graph,
+        encode_input=encode_input,
+        analog_relays=analog_relays,
+        few_spikes=functions == "few-spikes",
+    )
 
 
 def calibrate(
@@ -418,7 +427,8 @@ def _original(snn: SpikingNetwork, reference: nn.Module | None, *, progress: boo
             "diagnose: expected the original network, got a converted one that was read from a "
             "file or rounded to integers, which does not hold it. Pass reference=model."
         )
-    return place_sites(graph, encode_input=snn.input != "analog", analog_relays=snn.analog_relays)
+    placed = place_sites(graph, encode_input=snn.input != "analog", analog_relays=snn.analog_relays)
+    return place_curves(placed) if any(n.op == ops.CURVE for n in snn.graph) else placed
 
 
 def verify(

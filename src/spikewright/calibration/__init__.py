@@ -6,6 +6,8 @@
 
 from spikewright.calibration import scales
 from spikewright.calibration.coding_error import conversion_error as conversion_error
+from spikewright.calibration.few_spikes import Fit as Fit
+from spikewright.calibration.few_spikes import fit_few_spikes as fit_few_spikes
 from spikewright.calibration.histogram import RangeHistogram as RangeHistogram
 from spikewright.calibration.observer import SiteObserver as SiteObserver
 from spikewright.calibration.scales import Max as Max

@@ -23,6 +23,7 @@ _SAME_NAME = (
     "spike_price",
     "spikes",
     "mixed",
+    "functions",
 )
 
 

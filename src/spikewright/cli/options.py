@@ -170,6 +170,9 @@ class MethodOptions:
     """Spikes a neuron to come out with on the calibration data, instead of a price."""
     mixed: Literal["none", "steps", "spikes", "ticks"] | None = None
     """T by layer, within the mean, the spikes or the ticks that T for all would take."""
+    functions: Literal["unit", "few-spikes"] | None = None
+    """Whether functions of one potential (GELU, SiLU …) are computed by function units, or by the
+    spikes of neurons fitted to them. [default: unit]"""
     prepare: Annotated[tuple[str, ...], Parameter(metavar="STEP", negative="")] = ()
     """For short trains: a step that changes weights or scales without labels (bias, refit …), all
     of them repeatable, or auto, which chooses by T. [default: none]"""

@@ -6,6 +6,7 @@
 """
 
 from spikewright.codes.base import Code as Code
+from spikewright.codes.few_spikes import FewSpikes as FewSpikes
 from spikewright.codes.lookup import Lookup as Lookup
 from spikewright.codes.lookup import registered
 from spikewright.codes.plain import from_plain as from_plain

@@ -48,7 +48,10 @@ class Code(Protocol):
 
     @property
     def k(self) -> float:
-        """Ratio of the weights of successive steps, which is the receiver's inflation per step."""
+        """Ratio of the weights of successive steps, which is the receiver's inflation per step.
+
+        0 where they have no ratio: every symbol enters with the weight of its step.
+        """
         ...
 
     @property

@@ -60,7 +60,7 @@ def split_error(
     z = entered.double() / site.threshold * scale / full - added
     value, ideal = sent.double() * scale / full, activate(node, z)
     top = site.gamma * scale * (1.0 + _ROUNDING)
-    clipped = (ideal > top) | (ideal < (-top if site.signed else 0.0))
+    clipped = (ideal > top) | (ideal < (-top if site.signed or node.op == ops.CURVE else 0.0))
     error = value - ideal
     zero = torch.zeros_like(error)
     own = {"clipping": torch.where(clipped, error, zero)}

@@ -241,9 +241,11 @@ def _ann(
         weight = model.access(layer.held, width)
     receives = layer.kind in ("layer", "shortcut", "product")
     adds = layer.biases or layer.kind == "shortcut"
+    moved = 2 * model.access(layer.evaluated, width)  # read and written
     return {
         "multiply-adds": layer.macs * prices.multiply_add(bits, both=layer.kind == "product"),
         "additions": layer.values * prices.addition if adds else 0.0,
         "comparisons": layer.compared * prices.comparison,
+        "functions": layer.evaluated * (prices.functions.evaluation + moved),
         "memory": layer.macs * (weight + read) + layer.values * write if receives else 0.0,
     }

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.collect import read_inputs
+from spikewright.codes import Code
 from spikewright.evaluation.length import LengthResult
 from spikewright.evaluation.rasters import Example, look_at
 from spikewright.evaluation.result import Result
@@ -87,7 +88,7 @@ class Counter:
             additions_by_step=() if counts is None else counts.additions,
             at_rest=() if counts is None else counts.at_rest,
             awake=network.awake,
-            largest=max(c.max_value for c in network.codes)
+            largest=max(map(_largest, network.codes))
             * max(s.gamma for s in network.sites.values()),
             plan=timing.to_dict(),
             settles=getattr(network.schedule, "settles", False),
@@ -159,6 +160,11 @@ def evaluate(
         provenance=dict(counters[-1].network.provenance),
         examples=tuple(seen),
     )
+
+
+def _largest(code: Code) -> float:
+    """Return a number as large as a train tells apart; few-spikes trains have T bits at most."""
+    return code.max_value if code.k else 2.0**code.steps - 1.0
 
 
 def _wanted(network: SpikingNetwork, returned: Any) -> Wanted:  # noqa: ANN401 - a user's

@@ -6,6 +6,8 @@ the current of an analog input) is one addition a tick, however many layers it c
 because it can be summed before the run. A neuron's own arithmetic is what it declares
 (`Stepping.effort`); that of the inverse-LIF neuron is two inflations and a comparison a step, the
 first and the last inflation of a train left out, since they act on zero and on what is dropped.
+Few-spikes trains have step weights without a ratio: neurons do not grow; who takes them in
+multiplies the sum of each tick by the step's weight, one multiplication a neuron and step.
 Registers take in a train as neurons do and are then read, not fired.
 """
 
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from spikewright.codes import Lookup
+from spikewright.codes import Code, Lookup
 from spikewright.graph import Graph, Node, ops
 from spikewright.graph.batch import element_count
 from spikewright.graph.windows import pool_members
@@ -39,6 +41,7 @@ class FixedWork:
         shifts: Those by a power of two.
         comparisons: Comparisons with thresholds and bounds, in gates with other members.
         compared: Comparisons that the original network does there.
+        evaluated: Curves that it evaluates there at one point, where few-spikes neurons do not.
         per_spike: Additions for each unit spike that it sends.
         delayed: Bits that its delay line holds: one a symbol, two where spikes have a sign.
     """
@@ -51,6 +54,7 @@ class FixedWork:
     shifts: int = 0
     comparisons: int = 0
     compared: int = 0
+    evaluated: int = 0
     per_spike: int = 0
     delayed: int = 0
 
@@ -114,15 +118,21 @@ def _register(network: SpikingNetwork, node: Node, plan: Stages) -> FixedWork:
         potentials=values * (1 + int(held)),
         updates=values * window.length,
         constants=values * window.length * int(held),
-        **_inflations(values, [(window.length - 1, window.k)]),
+        **_inflations(values, [(window.length - 1, window.k)], _weighed(network, node, plan)),
     )
 
 
-def _inflations(values: int, every: Iterable[tuple[int, float]]) -> dict[str, int]:
-    """Return multiplications of potentials, and those by powers of two: (times, ratio) each."""
-    changing = [(times, ratio) for times, ratio in every if times > 0 and ratio != 1.0]
+def _inflations(
+    values: int, every: Iterable[tuple[int, float]], weighed: int = 0
+) -> dict[str, int]:
+    """Return multiplications of potentials, and those by powers of two: (times, ratio) each.
+
+    A ratio of 0 is none; ``weighed`` currents are multiplied by a step's weight instead.
+    """
+    changing = [(times, ratio) for times, ratio in every if times > 0 and ratio not in (0.0, 1.0)]
     return {
-        "factors": values * sum(times for times, ratio in changing if not is_shift(ratio)),
+        "factors": values
+        * (weighed + sum(times for times, ratio in changing if not is_shift(ratio))),
         "shifts": values * sum(times for times, ratio in changing if is_shift(ratio)),
     }
 
@@ -153,9 +163,10 @@ def _site(
         taking = 0 if loaded else window.length
         sending = code.steps if fires else 0
         inflations = [(taking - 1, window.k), (sending - 1, code.k)]
+        weighed = 0 if loaded else _weighed(network, node, plan)
     else:
         taking, sending = network.steps if kept else 0, 0
-        inflations = [(network.steps, effort.factor)]
+        inflations, weighed = [(network.steps, effort.factor)], 0
     held = code.holds and taking > 0
     entering = min(taking, network.awake) if not trains else taking
     return FixedWork(
@@ -163,12 +174,32 @@ def _site(
         potentials=values * (kept + int(held)),
         updates=values * (taking + sending) if kept else 0,
         constants=values * entering * int(constant or held),
-        **_inflations(values, inflations),
+        **_inflations(values, inflations, weighed),
         comparisons=values * (code.steps if trains else network.steps) * effort.comparisons,
         compared=values if node.op == ops.RECTIFY and node.name not in plan.loaded else 0,
+        evaluated=values if node.op == ops.CURVE else 0,
         per_spike=effort.per_spike,
         delayed=delayed,
     )
+
+
+def _weighed(network: SpikingNetwork, node: Node, plan: Stages) -> int:
+    """Return how often a step's weight without ratio multiplies what its spikes bring to a neuron.
+
+    The sum of a tick's synapses is multiplied, once for each code that enters.
+    """
+    emitters = {n.name for group in plan.emitters.values() for n in group}
+    codes, todo, seen = set[Code](), list(node.inputs[:1]), set[str]()
+    while todo:
+        before = network.graph[todo.pop()]
+        if before.name in seen:
+            continue
+        seen.add(before.name)
+        if before.name in emitters:
+            codes.add(network.code_of(before.name))
+        elif ops.kind(before) not in ("site", "shape", "hold"):
+            todo.extend(before.inputs)
+    return sum(code.steps for code in codes if code.k == 0.0)
 
 
 def _gate(

@@ -8,6 +8,7 @@
 from spikewright.codes.lookup import Lookup, registered
 from spikewright.functions.base import Function as Function
 from spikewright.functions.clip import Clip as Clip
+from spikewright.functions.curve import Curve as Curve
 from spikewright.functions.identity import Identity as Identity
 from spikewright.functions.relu import ReLU as ReLU
 from spikewright.functions.staircase import Staircase as Staircase

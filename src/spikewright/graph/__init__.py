@@ -12,6 +12,7 @@ from spikewright.graph.ir import Node as Node
 from spikewright.graph.ir import Param as Param
 from spikewright.graph.ir import Ref as Ref
 from spikewright.graph.normalise import normalise as normalise
+from spikewright.graph.place_curves import place_curves as place_curves
 from spikewright.graph.program import Program as Program
 from spikewright.graph.simplify import fold_batch_norm as fold_batch_norm
 from spikewright.graph.simplify import simplify as simplify

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from spikewright.functions import Clip, Function, Identity, ReLU, Staircase
+from spikewright.functions import Clip, Curve, Function, Identity, ReLU, Staircase
 from spikewright.graph import ops
 from spikewright.graph.ir import Graph, Node, Ref
 
@@ -17,8 +17,11 @@ def function_of(node: Node) -> Function:
     """Return the activation of a site in the original network.
 
     A rectified site clips to [0, cap], a relay to ±cap if it has a cap; either applies the
-    staircase it was trained with if there is one. Everything else passes on what it is given.
+    staircase it was trained with if there is one; few-spikes neurons have a curve. Everything else
+    passes on what it is given.
     """
+    if node.op == ops.CURVE:
+        return Curve(curve=node.kwargs["curve"], settings=tuple(node.kwargs["settings"]))
     cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
     signed = node.op == ops.RELAY
     if cap is not None and levels is not None:

@@ -11,6 +11,7 @@ from spikewright.graph.function_units import functions_by_reach
 from spikewright.graph.function_work import FunctionWork, function_work
 from spikewright.graph.ir import Graph, Node
 from spikewright.graph.normalise import SPELLINGS
+from spikewright.graph.place_curves import place_curves
 from spikewright.graph.products import PRODUCTS
 from spikewright.graph.sites import flow, place_sites, refusals
 from spikewright.graph.tail import tail_macs
@@ -122,7 +123,11 @@ class Inspection:
 
 
 def inspect_graph(
-    graph: Graph, *, encode_input: bool = False, analog_relays: Sequence[str] = ()
+    graph: Graph,
+    *,
+    encode_input: bool = False,
+    analog_relays: Sequence[str] = (),
+    few_spikes: bool = False,
 ) -> Inspection:
     """Say of every operator what would become of it.
 
@@ -130,11 +135,13 @@ def inspect_graph(
         graph: A graph after batch-norm folding and ``find_activations``.
         encode_input: As for ``place_sites``.
         analog_relays: As for ``place_sites``.
+        few_spikes: Whether few-spikes neurons compute functions where they can.
     """
     refused = {r.node.name: r.reason for r in refusals(graph)}
     if not refused:
         try:
             placed = place_sites(graph, encode_input=encode_input, analog_relays=analog_relays)
+            placed = place_curves(placed) if few_spikes else placed
             return Inspection(tuple(_rows(placed, {})), "")
         except UnsupportedModuleError as error:
             return Inspection(tuple(_rows(graph, {})), str(error))
@@ -198,6 +205,8 @@ def _operator(graph: Graph, node: Node, work: FunctionWork | None, values: dict[
     if ops.kind(node) == "product":
         left, right = (graph[arg.name] for arg in node.args[:2])
         return " × ".join("held" if ops.kind(n) == "hold" else n.name for n in (left, right))
+    if node.op == ops.CURVE:
+        return f"{node.kwargs['curve']}, few spikes"
     if node.op == ops.RECTIFY:
         cap, levels = node.kwargs.get("cap"), node.kwargs.get("levels")
         if levels is not None:
@@ -217,6 +226,8 @@ def _class_of(
     if node.op in (ops.RECTIFY, ops.INPUT_SITE):
         levels = node.kwargs.get("levels")
         return "spiking", "" if levels is None else f"trained with {counted(levels, 'level')}"
+    if node.op == ops.CURVE:
+        return "spiking", "few-spikes neurons: trains fitted to the function, no function unit"
     if node.op == ops.RELAY:
         return "relay", "ON/OFF pair: a signed value on its way to weights"
     if node.op == ops.ANALOG_RELAY:

@@ -18,6 +18,7 @@ __all__ = [
     "ACTIVATIONS",
     "AFFINE",
     "ANALOG_RELAY",
+    "CURVE",
     "HOLD",
     "INPUT",
     "INPUT_SITE",
@@ -57,6 +58,7 @@ Kind = Literal[
 INPUT = "input"
 RECTIFY = "sw.rectify"  # neurons with a ReLU's range: args (x,), kwargs cap (levels, offset)
 RELAY = "sw.relay"  # ON/OFF pair carrying a signed value: args (x,), kwargs cap
+CURVE = "sw.curve"  # few-spikes neurons: args (x,), kwargs curve, settings (see functions.Curve)
 ANALOG_RELAY = "sw.analog_relay"  # a relay that the user left analog
 READOUT = "sw.readout"  # accumulates, never fires: outputs or function units read it
 INPUT_SITE = "sw.encode_input"  # encodes the network's input, signed or not
@@ -66,7 +68,7 @@ SCALE = "sw.scale"  # x * gain: a synapse's own factor, one weight a wire
 HOLD = "sw.hold"  # registers that hold a whole train's values: the held factor of a product
 PRODUCT = "sw.product"  # args (left, right), one of them held; kwargs by: "mul" or "matmul"
 
-SPIKING_OPS = frozenset({RECTIFY, RELAY, INPUT_SITE})
+SPIKING_OPS = frozenset({RECTIFY, RELAY, CURVE, INPUT_SITE})
 SITE_OPS = SPIKING_OPS | {ANALOG_RELAY, READOUT}
 
 
@@ -269,6 +271,7 @@ NAMES: dict[str, str] = {
     "aten._native_batch_norm_legit.no_stats": "batch norm without running statistics",
     RECTIFY: "spiking neurons",
     RELAY: "relay (ON/OFF pair)",
+    CURVE: "few-spikes neurons",
     ANALOG_RELAY: "relay left analog",
     READOUT: "read-out",
     INPUT_SITE: "input neurons",

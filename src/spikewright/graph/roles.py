@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from spikewright.errors import FileFormatError
 from spikewright.graph import ops
+from spikewright.graph.activation import behind_moves
 from spikewright.graph.arguments import misfit
 from spikewright.graph.constants import constants
 from spikewright.graph.ir import Graph, Node, Param, Ref
@@ -46,6 +47,9 @@ def check_roles(graph: Graph) -> None:
             raise misfit(node, "expected nothing but products to read a held factor, got others")
         if node.op == ops.INPUT_SITE and not before[0].prefix:
             raise misfit(node, "expected neurons at the input, got them behind weights")
+        compared = [u for u in behind_moves(users, node.name) if ops.kind(u) == "pool"]
+        if node.op == ops.CURVE and compared:
+            raise misfit(node, "expected trains in order for a maximum, got few-spikes ones")
         if kind == "pool" and not value.tail and not before[0].prefix and not before[0].train:
             raise misfit(node, "expected spikes to take the maximum of, got values mixed already")
         if value.tail and kind != "site" and any(not b.tail and not b.prefix for b in before):

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from spikewright.errors import FileFormatError
+from spikewright.functions.curve import CURVES
 from spikewright.graph import ops
 from spikewright.graph.analog import ANALOG
 
@@ -183,6 +184,8 @@ _LEVELS = Argument(
     name="levels", kind="int", optional=True, keyword=True, required=False, low=1, high=1 << 24
 )
 _OFFSET = Argument(name="offset", kind="float", keyword=True, required=False, low=-1.0, high=1.0)
+_CURVE = Argument(name="curve", kind="text", keyword=True, pattern="|".join(CURVES))
+_SETTINGS = Argument(name="settings", kind="float", many=True, keyword=True, low=-1e6, high=1e6)
 _DTYPE = Argument(name="dtype", kind="dtype", keyword=True, required=False)
 _BY = Argument(name="by", kind="text", keyword=True, pattern="mul|matmul")
 _WHOLE = Argument(name="value", kind="number", low=_ANY[0], high=_ANY[1])
@@ -192,6 +195,7 @@ _OWN: Mapping[str, Signature] = MappingProxyType(
         ops.INPUT: Signature((_DTYPE,)),
         ops.RECTIFY: _site(cap=_CAP, levels=_LEVELS, offset=_OFFSET),
         ops.RELAY: _site(cap=_CAP, levels=_LEVELS, offset=_OFFSET),
+        ops.CURVE: _site(curve=_CURVE, settings=_SETTINGS),
         ops.ANALOG_RELAY: _site(cap=_CAP),
         ops.READOUT: _site(),
         ops.INPUT_SITE: _site(cap=_CAP),

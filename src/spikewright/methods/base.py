@@ -29,6 +29,7 @@ from spikewright.graph.ir import Graph, Node
 from spikewright.network import Schedule, Site, SpikingNetwork
 from spikewright.network.twin import check_equality
 from spikewright.preparation import MOST_INPUTS, Step, best_way, with_draft
+from spikewright.progress import working
 
 __all__ = [
     "MethodConfig",
@@ -102,13 +103,14 @@ class Prepared:
 
         Args:
             config: The method's settings.
-            progress: Whether to show a progress bar while weights are prepared.
+            progress: Whether to show that neurons are fitted and weights prepared.
 
         Raises:
             VerificationError: If the converted network would compute something else than the
                 original one, naming the first operator; and what :func:`spikewright.convert` says.
         """
-        network = dataclasses.replace(config.convert(self), source=Source(self, config))
+        with working("converting", show=progress):  # neurons may be fitted, which takes seconds
+            network = dataclasses.replace(config.convert(self), source=Source(self, config))
         network = self._equal(network, config.placed(self), "equality")
         ways = config.ways()
         return self._changed(network, config, ways, progress) if ways else network

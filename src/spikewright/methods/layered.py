@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration import MinError, ScaleRule, SiteObserver
+from spikewright.calibration.few_spikes import FIT_STEPS
 from spikewright.codes import Code
-from spikewright.graph import Graph, Node, fold_units, ops
+from spikewright.errors import ConfigError
+from spikewright.graph import Graph, Node, fold_units, ops, place_curves
 from spikewright.graph.activation import function_of
 from spikewright.methods.base import MethodConfig, Prepared, observer_of, shaped, silent_site
+from spikewright.methods.few_spikes import with_few_spikes
 from spikewright.methods.streams import choose_streams
 from spikewright.network import Layered, Site, SpikingNetwork
 from spikewright.preparation import Preparation, Step, preparation_of, ways_of
@@ -34,6 +37,11 @@ class LayeredConfig(MethodConfig):
         analog_relays: Module paths, ``"re:…"`` patterns or ``"all"``: relays that stay analog.
         prepare: What is done to weights and scales for short trains, without labels: steps or
             their names in order, ``"none"`` (default) or ``"auto"``, which chooses by T.
+        functions: How GELU, SiLU, sigmoid and other functions of one potential are computed: by
+            function units in front of the neurons (``"unit"``), or by the spikes of few-spikes
+            neurons with thresholds, resets and weights fitted to the function on calibration
+            inputs (``"few-spikes"``, T from 2 to 16; Stöckl and Maass, 2021). Functions of a
+            group have units in either case.
     """
 
     whole_trains: ClassVar[bool] = True
@@ -45,15 +53,31 @@ class LayeredConfig(MethodConfig):
     input: Literal["analog", "encoded"] = "analog"
     analog_relays: tuple[str, ...] = ()
     prepare: Preparation = "none"
+    functions: Literal["unit", "few-spikes"] = "unit"
 
     def __post_init__(self) -> None:
         """Check every setting; make steps of their names."""
         super().__post_init__()
         object.__setattr__(self, "prepare", preparation_of(self.prepare))
+        if self.functions == "few-spikes" and self.prepare != preparation_of("none"):
+            raise ConfigError(
+                "functions: expected prepare=\"none\" with 'few-spikes', whose neurons are fitted "
+                f"to their function as it is, got {self.prepare!r}. Leave one of them out."
+            )
+        if self.functions == "few-spikes" and self.T not in FIT_STEPS:
+            raise ConfigError(
+                f"functions: expected T from {FIT_STEPS[0]} to {FIT_STEPS[-1]} with 'few-spikes', "
+                f"got {self.T}. Choose T within."
+            )
 
     def ways(self) -> tuple[tuple[Step, ...], ...]:
         """Return the steps that ``prepare`` names, or those that ``"auto"`` chooses from."""
         return ways_of(self.prepare, self.T)
+
+    def placed(self, prepared: Prepared) -> Graph:
+        """Return the original network with its sites; see :meth:`MethodConfig.placed`."""
+        graph = super().placed(prepared)
+        return place_curves(graph) if self.functions == "few-spikes" else graph
 
     def choose_code(self, graph: Graph, observers: dict[str, SiteObserver]) -> Code:
         """Return the network's code; the statistics may be asked."""
@@ -69,17 +93,17 @@ class LayeredConfig(MethodConfig):
         graph = self.placed(prepared)
         observers = {n.name: observer_of(prepared, n) for n in graph if n.op in ops.SPIKING_OPS}
         sites = self.choose_sites(graph, observers, prepared)
+        sites, entering, fits = with_few_spikes(graph, sites, prepared, self.T)
         units = {
             name: shaped(site.scale, site.channel_axis, graph[name]) / site.code.max_value
             for name, site in sites.items()
             if name in observers
         }
-        graph, streams = choose_streams(graph, sites, units, observers)
+        graph, streams = choose_streams(graph, sites, units, observers | entering)
         network = self.network(prepared, fold_units(graph, units), sites, Layered())
-        if not streams:
-            return network
         chosen = [dataclasses.asdict(stream) for stream in streams]
-        return dataclasses.replace(network, provenance={**network.provenance, "products": chosen})
+        more = {n: v for n, v in (("products", chosen), ("few_spikes", fits)) if v}
+        return dataclasses.replace(network, provenance={**network.provenance, **more})
 
     def choose_sites(
         self, graph: Graph, observers: dict[str, SiteObserver], prepared: Prepared

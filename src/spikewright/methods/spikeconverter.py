@@ -47,6 +47,8 @@ class SpikeConverter(LayeredConfig):
         k: Inflation per step, 1 < k ≤ 2; 2 is the binary code. None searches it on a grid by the
             conversion error, one k for the network.
         extra_step: One more firing step of weight 1/k, which the paper offers for precision.
+        functions: How functions of one potential are computed, by function units or by few-spikes
+            neurons; see :class:`LayeredConfig`.
         code: ``"radix"`` (the paper's), or ``"signed-radix"``: spikes of both signs from two
             thresholds, the same values with fewer spikes; k is 2. Ours.
         spike_price: What a spike costs, as a share of the mean square of its population's values:
@@ -97,6 +99,12 @@ class SpikeConverter(LayeredConfig):
             raise ConfigError(
                 f"spikes: expected one T for all populations, got mixed={self.mixed!r}, which has "
                 "a budget already. Give one of them, or a spike_price."
+            )
+        if self.functions == "few-spikes" and (self.mixed != "none" or self.spikes is not None):
+            raise ConfigError(
+                "functions: expected one T for all populations and no number of spikes with "
+                f"'few-spikes', got mixed={self.mixed!r} and spikes={self.spikes!r}. Leave both "
+                "out."
             )
         if (self.spike_price or self.spikes) and not isinstance(self.scale, MinError):
             raise ConfigError(

@@ -97,8 +97,10 @@ def spikes_per_neuron(site: Site, observer: SiteObserver) -> float:
     seen = observer.histogram
     middles = (torch.arange(seen.bins, dtype=torch.float64) + 0.5) * seen.bin_width.unsqueeze(1)
     unit = site.scale.double().reshape(-1, 1) / site.code.max_value
-    values = site.code.quantise_(middles / unit + site.pre_bias.double())
-    spikes = site.code.count(values, signed=False).double() * seen.counts
+    targets = middles / unit + site.pre_bias.double()
+    sides = (targets,) if site.code.k else (targets, -targets)  # few spikes: of either sign
+    sent = [site.code.count(site.code.quantise_(x), signed=False).double() for x in sides]
+    spikes = sum(sent) / len(sides) * seen.counts
     return float(spikes.sum() / seen.count.sum())
 
 

@@ -33,6 +33,7 @@ class TSC(LayeredConfig):
         rounding: Add half a step before firing. Not in the paper.
         input: ``"analog"`` or ``"encoded"`` (the paper: a pixel is a window as well).
         analog_relays: Relays that stay analog.
+        functions: By function units or few-spikes neurons; see :class:`LayeredConfig`.
 
     References:
         B. Han, K. Roy, Deep Spiking Neural Network: Energy Efficiency Through Time based Coding,

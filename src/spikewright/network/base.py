@@ -101,8 +101,8 @@ class Network:
 
     @property
     def k(self) -> float:
-        """Ratio of successive step weights; the largest where populations differ."""
-        return max(code.k for code in self.codes)
+        """Ratio of successive step weights; the largest where populations differ, 1 if none has."""
+        return max([code.k for code in self.codes if code.k], default=1.0)
 
     @property
     def T(self) -> int:

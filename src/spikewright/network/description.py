@@ -53,6 +53,7 @@ _PROVENANCE: Mapping[str, tuple[type, ...]] = {
     "equality": (dict, type(None)),
     "equality_prepared": (dict, type(None)),
     "preparation": (dict,),
+    "few_spikes": (list,),
     "preprocess": (dict, type(None)),
 }
 """Kinds of what is known of a history; there may be more in it."""

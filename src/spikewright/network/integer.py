@@ -115,8 +115,8 @@ def _check(network: Network, weight_bits: int, input_bits: int) -> None:
     if uneven:
         raise ConfigError(
             "to_integer: expected k = 2 or 1, whose step weights are integers, got k = "
-            f"{uneven[0]:g}. "
-            "Convert with k=2."
+            f"{uneven[0]:g}{'' if uneven[0] else ' (few-spikes neurons)'}. "
+            'Convert with k=2 and functions="unit".'
         )
     for what, bits in (("weight_bits", weight_bits), ("input_bits", input_bits)):
         if not 2 <= bits <= 16:

@@ -161,6 +161,7 @@ class SpikingNetwork(Network):
             + (f", {len(analog)} relays left analog" if analog else ""),
             *_speed(timing, settles=getattr(self.schedule, "settles", False)),
             *_functions(self.graph),
+            *_few_spikes(self),
             *_products(self.graph),
             *_behind(self.graph),
             f"  equality    {self._equality()}",
@@ -194,6 +195,17 @@ def _functions(graph: Graph) -> list[str]:
             used[name] = used.get(name, 0) + 1
     said = ", ".join(name if n == 1 else f"{n} {name}" for name, n in used.items())
     return [f"  functions   {said}, in function units"] if used else []
+
+
+def _few_spikes(network: SpikingNetwork) -> list[str]:
+    """Return a line for every function that few-spikes neurons compute: how near, and where."""
+    fits = network.provenance.get("few_spikes", ())
+    return [
+        f"  few spikes  {fit['function']} in {counted(fit['populations'], 'population')}: "
+        f"from {fit['low']:.3g} to {fit['high']:.3g} within {fit['worst']:.2g}, {fit['error']:.2g} "
+        f"in the mean square; beyond it stays what it is there, within {fit['beyond']:.2g}"
+        for fit in fits
+    ]
 
 
 def _products(graph: Graph) -> list[str]:
@@ -237,7 +249,7 @@ def _from_bytes(data: bytes) -> SpikingNetwork:
 
 
 def _code_text(code: Code) -> str:
-    ratio = f"k = {code.k:g}, " if code.k != 1.0 else ""
+    ratio = f"k = {code.k:g}, " if code.k not in (0.0, 1.0) else ""
     return f"{code.name}, {ratio}{code.steps} steps"
 
 

@@ -192,7 +192,7 @@ def _check_site(
     rounding = _rounding(network, v, ticks)
     allowed = (size / threshold + 1.0) * rounding
     tolerance = allowed[differ]
-    if site.function.by_firing and not site.code.both_signs:
+    if site.function.by_firing and site.code.k and not site.code.both_signs:
         distance = _distance(in_units[differ], n[differ], expected[differ])
     else:  # an edge (of function or code) lies between the potential and one as far off as allowed
         around = [_fired(reference, node, v + s * allowed * threshold)[0] for s in (-1.0, 1.0)]

@@ -61,6 +61,7 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
             SpikeConverter(code="signed-radix", spike_price=0.01, mixed="spikes", T=4),
         ),
         ({"spikes": 0.6}, SpikeConverter(spikes=0.6)),
+        ({"functions": "few-spikes"}, SpikeConverter(functions="few-spikes")),
         ({"set": ("prepare=['bias', 'refit']",)}, SpikeConverter(prepare=(Bias(), Refit()))),
         ({"set": ("analog_relays=['a']",)}, SpikeConverter(analog_relays=("a",))),
         ({"set": ("input=encoded", "k=2")}, SpikeConverter(input="encoded", k=2.0)),

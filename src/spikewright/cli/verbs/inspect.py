@@ -18,6 +18,7 @@ def inspect(
     data: options.Spec = None,
     input_: Annotated[Literal["analog", "encoded"], Parameter(name="--input")] = "analog",
     analog_relay: Annotated[tuple[str, ...], Parameter(metavar="PATH")] = (),
+    functions: Literal["unit", "few-spikes"] = "unit",
     images: options.DataOptions = options.IMAGES,
     how: RunOptions = RUN,
 ) -> int:
@@ -29,6 +30,7 @@ def inspect(
         data: Take the shape of an input from this data set.
         input_: Whether the input would be a constant current or enter as spikes. [default: analog]
         analog_relay: Module path, re:PATTERN or all: a relay that would stay analog. Repeatable.
+        functions: Whether function units or few-spikes neurons would compute functions.
         model: The network, as trained.
         images: How images become inputs.
         how: Where it runs, and what every verb takes.
@@ -58,6 +60,7 @@ def inspect(
             torch.zeros(2, *shape, device=how.place),
             encode_input=input_ == "encoded",
             analog_relays=analog_relay,
+            functions=functions,
             progress=how.terminal.progress,
         )
     except UnsupportedModuleError as error:  # it could not even be captured: a finding as well

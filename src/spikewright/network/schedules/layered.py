@@ -74,11 +74,11 @@ class Window:
         start: First tick.
         length: Ticks.
         k: What potentials are multiplied by at every tick. It is the ratio of the step weights of
-            all trains that enter; 1 where they differ, and then every symbol enters with the
-            weight that its sender's code gives it.
+            all trains that enter; 1 where they differ or have none, and then every symbol enters
+            with the weight that its sender's code gives it.
         span: Weight of a current of 1 in every tick: Σ k^j.
         shares: Share of a constant current that has entered after each tick.
-        mixed: Whether trains of several ratios enter.
+        mixed: Whether trains of several ratios, or of none, enter.
     """
 
     start: int
@@ -318,7 +318,7 @@ def _window(before: list[Window], codes: list[Code]) -> Window:
     start = before[-1].stop if before else 0
     longest = max(codes, key=lambda code: code.steps)
     length, ratios = longest.steps, {code.k for code in codes}
-    if len(ratios) == 1:
+    if len(ratios) == 1 and 0.0 not in ratios:
         shares = tuple(longest.share(t) for t in range(1, length + 1))
         return Window(start, length, longest.k, longest.max_value, shares)
     shares = tuple(t / length for t in range(1, length + 1))
