@@ -99,6 +99,7 @@ def export(
         raise unknown_name("export: target", to, TARGETS)
     target = TARGETS[to]
     program = lower(snn)
+    target.check(program)
     x = None if inputs is None else _first(inputs, samples)
     if lanes < 1:
         raise ConfigError(f"lanes: expected at least 1, got {lanes}.")
