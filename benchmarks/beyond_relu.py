@@ -321,7 +321,7 @@ def main() -> int:
         print("\n" + table(HEAD, rows), flush=True)
         length = account.lengths[-1]
         rated = [energy_of(length, model) for model in choose_models()]
-        print("\n".join(verdict(length, None, rated)), flush=True)
+        print("\n".join(verdict(length, account.reference_accuracy, rated)), flush=True)
     return int(missed > 0)
 
 

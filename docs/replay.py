@@ -110,6 +110,10 @@ def replay(program, tensors, inputs):
             y = x + t["bias"]
         elif kind == "add":
             y = read[0] + read[1]
+        elif kind == "hold":
+            y = np.repeat(total(x)[:, None], steps, 1)
+        elif kind == "product":
+            y = read[0] @ read[1] if op["by"] == "matmul" else read[0] * read[1]
         else:  # gather, concat, reshape: elements of all inputs, one behind the other
             y = np.concatenate([r.reshape(len(r), steps, -1) for r in read], 2)
             if kind == "gather":

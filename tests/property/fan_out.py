@@ -70,6 +70,10 @@ def ways(network: SpikingNetwork, source: str) -> Tensor:
         if ops.kind(node) == "site":
             if node.inputs[0] in values:
                 arrived += values[node.inputs[0]].reshape(size, -1).sum(1)
+        elif ops.kind(node) == "hold":  # a spike is one addition to a register, and goes no further
+            arrived += values[node.inputs[0]].reshape(size, -1).sum(1)
+        elif ops.kind(node) == "product":
+            values[node.name] = _multiplied(network, node, values)
         elif ops.kind(node) != "pool":
             values[node.name] = _pass(network, node, values, size)
     return arrived
@@ -101,6 +105,18 @@ def _pass(network: SpikingNetwork, node: Node, values: dict[str, Tensor], size: 
     if kind == "mixing":
         raise NotImplementedError(node.op)
     return _move(network, node, values, size)
+
+
+def _multiplied(network: SpikingNetwork, node: Node, values: dict[str, Tensor]) -> Tensor:
+    """Send a token to every sum of a product in which it meets a held value, term by term."""
+    left, right = ([s or 1 for s in network.graph[i].shape or ()] for i in node.inputs)
+    x = next(values[i] for i in node.inputs if i in values)
+    out = x.new_zeros((len(x), *(s or 1 for s in (node.shape or ())[1:])))
+    if node.kwargs["by"] == "mul":
+        return out + x
+    for i, j, k in _grid((left[-2], right[-1], left[-1])):
+        out[..., i, j] += x[..., i, k] if node.inputs[0] in values else x[..., k, j]
+    return out
 
 
 def _move(network: SpikingNetwork, node: Node, values: dict[str, Tensor], size: int) -> Tensor:

@@ -12,6 +12,7 @@ import spikewright as sw
 from spikewright.graph import ops
 from spikewright.network import SpikingNetwork
 from tests.property import fan_out
+from tests.property.random_functions import TokenNet, token_nets
 from tests.unit.evaluation.transformers import Product
 
 Shape = tuple[int, int]
@@ -80,3 +81,14 @@ def test_additions_of_a_product(by: str, size: tuple[int, int, int], narrow: Sha
     assert register.additions == int(taken.sum())
     assert product.macs == (m * k * n if by == "matmul" else m * k)
     assert product.held == taken.numel()
+
+
+@given(net=token_nets())
+@example(net=TokenNet(("gate", "attention", "softmax"), 1))
+@settings(max_examples=3, deadline=None)
+def test_additions_of_a_whole_network_with_functions_and_products(net: TokenNet) -> None:
+    """Every spike of a run, every way that it takes: to a membrane, to a register, by a product."""
+    model, x = net.build()
+    snn = sw.convert(model, T=4, calibration=x)
+    found = sw.evaluate(snn, x[:2]).lengths[0]
+    assert sum(row.additions for row in found.layers) == fan_out.additions(snn, x[:2]) > 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from spikewright.errors import ConfigError
+from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.exports.c import c_source
 from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.vectors import golden_vectors
@@ -61,10 +61,26 @@ class Target:
     Attributes:
         name: Its name, as ``--to`` takes it.
         write: Writes the files and returns facts for the manifest.
+        products: Whether it can say products of two values.
     """
 
     name: str
     write: Callable[[Subject, Path], Mapping[str, Any]]
+    products: bool = False
+
+    def check(self, program: IntegerProgram) -> None:
+        """Refuse what this form cannot say of a program.
+
+        Raises:
+            UnsupportedModuleError: If there is any; all of it is listed.
+        """
+        places = [f"{o.place} ({o.name})" for o in program.of_kind("product")]
+        if places and not self.products:
+            able = " or ".join(t.name for t in TARGETS.values() if t.products)
+            raise UnsupportedModuleError(
+                f"export to {self.name}: expected layers, pooling and sums, got products of two "
+                f"values: {'; '.join(places)}. Export to {able}."
+            )
 
 
 def _integers(subject: Subject, folder: Path) -> Mapping[str, Any]:
@@ -124,8 +140,8 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
         for t in (
-            Target("vectors", _vectors),
-            Target("integers", _integers),
+            Target("vectors", _vectors, products=True),
+            Target("integers", _integers, products=True),
             Target("c", _c),
             Target("onnx", _onnx),
             Target("verilog", _verilog),

@@ -113,6 +113,7 @@ def export(
         raise unknown_name("export: target", to, TARGETS)
     target = TARGETS[to]
     program = lower(snn)
+    target.check(program)
     x = None if inputs is None else _first(inputs, samples)
     if simulate and to != "verilog":
         raise ConfigError(f"simulate: expected the target verilog, got {to}. Leave it out.")

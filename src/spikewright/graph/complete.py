@@ -21,7 +21,7 @@ def complete_values(graph: Graph) -> set[str]:
     return complete
 
 
-def needs_whole_trains(graph: Graph) -> list[Node]:
+def needs_whole_trains(graph: Graph, *, products: bool = True) -> list[Node]:
     """Return the operators that populations can do only when all of their input has come.
 
     They are products of two values, and what function units compute between read-outs and the
@@ -29,10 +29,11 @@ def needs_whole_trains(graph: Graph) -> list[Node]:
 
     Args:
         graph: A graph with its sites.
+        products: Whether products are told as well.
     """
     complete = complete_values(graph)
     loaded = [n for n in graph if ops.kind(n) == "site" and set(n.inputs) & complete]
     units = graph.ancestors(i for n in loaded for i in n.inputs) & complete
-    found = [n for n in graph if n.name in units or ops.kind(n) == "product"]
+    found = [n for n in graph if n.name in units or (products and ops.kind(n) == "product")]
     named = [n for n in found if ops.kind(n) in ("analog", "product")]
     return named or [n for n in found if ops.kind(n) not in ("site", "shape")] or loaded

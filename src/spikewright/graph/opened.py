@@ -2,15 +2,17 @@
 """Operators that are opened while a model is captured: what is in them, in plain operators.
 
 Attention as one operator is softmax(q·kᵀ·scale + mask)·v, a gated linear unit a product with a
-sigmoid. The graph that comes of it is still compared with the model itself.
+sigmoid, a cell of an LSTM gates of sums. The graph that comes of it is still compared with the
+model itself.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 __all__ = ["FAR", "OPENED"]
 
@@ -59,8 +61,58 @@ def _glu(x: Tensor, dim: int = -1) -> Tensor:
     return x.narrow(dim, 0, half) * x.narrow(dim, half, half).sigmoid()
 
 
+def _lstm_cell(
+    x: Tensor,
+    states: Sequence[Tensor],
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return h and c after a token, as `torch.nn.LSTMCell` does."""
+    h, c = states
+    i, f, g, o = (linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)).chunk(4, 1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _gru_cell(
+    x: Tensor,
+    h: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+) -> Tensor:
+    """Return h after a token, as `torch.nn.GRUCell` does."""
+    r, z, n = linear(x, w_ih, b_ih).chunk(3, 1)
+    own_r, own_z, own_n = linear(h, w_hh, b_hh).chunk(3, 1)
+    n = torch.tanh(n + torch.sigmoid(r + own_r) * own_n)
+    return n + torch.sigmoid(z + own_z) * (h - n)
+
+
+def _rnn_cell(then: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """Return a cell that computes a function of W·x + U·h, as `torch.nn.RNNCell` does."""
+
+    def cell(
+        x: Tensor,
+        h: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
+        b_ih: Tensor | None = None,
+        b_hh: Tensor | None = None,
+    ) -> Tensor:
+        return then(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh))
+
+    return cell
+
+
 OPENED: Mapping[Any, Callable[..., Any]] = {
     torch.ops.aten.scaled_dot_product_attention.default: _attention,
     torch.ops.aten.glu.default: _glu,
+    torch.ops.aten.lstm_cell.default: _lstm_cell,
+    torch.ops.aten.gru_cell.default: _gru_cell,
+    torch.ops.aten.rnn_tanh_cell.default: _rnn_cell(torch.tanh),
+    torch.ops.aten.rnn_relu_cell.default: _rnn_cell(torch.relu),
 }
 """Operator to the function that takes its place."""

@@ -20,7 +20,7 @@ VERSION = 1
 
 Kind = Literal[
     "input", "encode", "conv", "linear", "scale", "add", "bias", "sum", "gather", "concat",
-    "reshape", "max", "fire", "readout",
+    "reshape", "max", "hold", "product", "fire", "readout",
 ]  # fmt: skip
 
 
@@ -144,7 +144,8 @@ class IntegerProgram:
         Returns:
             ``parameter_bytes``: all tensors in the least of 1, 2, 4 or 8 bytes an element;
             ``train_bits``: all trains; ``live_train_bits``: the trains that are alive at once, at
-            most; ``register_bits``: the potentials of the largest population.
+            most; ``register_bits``: the potentials of the largest population; ``held_bits``: what
+            all products hold.
         """
         ends = self.ends()
         trains = [o for o in self.operations if o.is_train]
@@ -161,19 +162,20 @@ class IntegerProgram:
             "train_bits": sum(o.size * self.steps * (1 + o.signed) for o in trains),
             "live_train_bits": max(alive, default=0),
             "register_bits": max((o.size * o.bits for o in self.of_kind("fire")), default=0),
+            "held_bits": sum(o.size * o.bits for o in self.of_kind("hold")),
         }
 
     def ends(self) -> dict[str, int]:
         """Return, for every value, the index of the last operation that needs it to be kept.
 
-        That is a population, gate or read-out, for whatever lies between is only added up there.
+        That is a population, gate, register or read-out: what lies between is only added up there.
         """
         index = {o.name: i for i, o in enumerate(self.operations)}
         readers, found = self.readers(), dict[str, int]()
         for operation in reversed(self.operations):
             found[operation.name] = max(
                 (
-                    index[r.name] if r.is_train or r.kind == "readout" else found[r.name]
+                    index[r.name] if r.is_train or r.kind in ("hold", "readout") else found[r.name]
                     for r in readers[operation.name]
                 ),
                 default=index[operation.name],

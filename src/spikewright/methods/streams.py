@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration import SiteObserver
-from spikewright.graph import Graph, Node, fold_units, ops
+from spikewright.graph import Graph, fold_units, ops
 from spikewright.graph.batch import element_count, sizes
+from spikewright.graph.held import factors
 from spikewright.graph.ir import Ref
 from spikewright.network import Site, depths
 
@@ -82,7 +83,7 @@ def choose_streams(
             better = turn < stay
         if better:
             graph, stay, turn = other, turn, stay
-        hold, streams = _factors(graph, graph[name])
+        hold, streams = factors(graph, graph[name])
         chosen.append(Stream(name, graph[hold].inputs[0], streams, stay, turn))
     return graph, tuple(chosen)
 
@@ -104,16 +105,10 @@ def spikes_per_neuron(site: Site, observer: SiteObserver) -> float:
     return float(spikes.sum() / seen.count.sum())
 
 
-def _factors(graph: Graph, product: Node) -> tuple[str, str]:
-    """Return the registers of a product, and the value that streams."""
-    left, right = (arg.name for arg in product.args[:2])
-    return (left, right) if ops.kind(graph[left]) == "hold" else (right, left)
-
-
 def _swap(graph: Graph, name: str) -> None:
     """Hold the other factor of a product, in place."""
     node = graph[name]
-    old, streams = _factors(graph, node)
+    old, streams = factors(graph, node)
     hold = graph.insert_behind(streams, ops.HOLD, "held", place=name)
     now = {old: graph[old].inputs[0], streams: hold}
     args = tuple(Ref(now[arg.name]) for arg in node.args[:2])
@@ -125,7 +120,7 @@ def _factors_on_wires(folded: Graph, products: list[str]) -> set[str]:
     """Return the products whose streaming factor is multiplied on its way."""
     found: set[str] = set()
     for name in products:
-        todo = [_factors(folded, folded[name])[1]]
+        todo = [factors(folded, folded[name])[1]]
         while todo:
             node = folded[todo.pop()]
             if node.op == ops.SCALE:
@@ -138,7 +133,7 @@ def _factors_on_wires(folded: Graph, products: list[str]) -> set[str]:
 def _expected(graph: Graph, name: str, rates: Mapping[str, float]) -> tuple[float, float]:
     """Return the additions for one input as the factors are held now, and the other way round."""
     node = graph[name]
-    hold, streams = _factors(graph, node)
+    hold, streams = factors(graph, node)
     multiplied = element_count(node.shape)
     if node.kwargs["by"] == "matmul":
         multiplied *= sizes(graph[node.args[0].name].shape or (1,))[-1]

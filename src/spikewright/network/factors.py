@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
+from spikewright.graph.held import factor_in_front, factors, give_factors, takes_gain
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.sites import flow
 from spikewright.graph.units import scale_weighted
@@ -37,6 +38,7 @@ def absorb_factors(graph: Graph, inputs: Collection[str], full: float, bits: int
     Raises:
         ConfigError: If a factor differs between elements that an operator before it puts together.
     """
+    give_factors(graph)
     for node in graph:
         if ops.kind(node) == "add" and float(node.kwargs.get("alpha", 1)) != 1.0:
             _write_out(graph, node)
@@ -53,10 +55,14 @@ def absorb_factors(graph: Graph, inputs: Collection[str], full: float, bits: int
             graph.redirect(name, wires.multiplied(node.inputs[0], gain))
     graph.prune()
     values = flow(graph)
-    layers = [n for n in graph if ops.kind(n) == "weighted" and n.name not in before]
+    layers = [n for n in graph if ops.kind(n) in ("weighted", "product") and n.name not in before]
     for layer in layers:
-        if not values[layer.name].tail and layer.inputs[0] not in whole:
-            _round_factors(graph, _Wires(graph, whole, layer), inputs, full, bits)
+        weights, source = layer, layer.inputs[0]
+        if ops.kind(layer) == "product":
+            weights, source = factor_in_front(graph, layer), factors(graph, layer)[1]
+        if not values[layer.name].tail and source not in whole:
+            wires = _Wires(graph, whole, layer)
+            _round_factors(graph, wires, (source, weights.name), inputs, full, bits)
     graph.prune()
 
 
@@ -85,12 +91,21 @@ def _whole(graph: Graph, before: Collection[str]) -> set[str]:
 
 
 def _round_factors(
-    graph: Graph, wires: "_Wires", inputs: Collection[str], full: float, bits: int
+    graph: Graph,
+    wires: "_Wires",
+    ends: tuple[str, str],
+    inputs: Collection[str],
+    full: float,
+    bits: int,
 ) -> None:
-    """Round the factors on the wires that lead to a layer; what they lack goes into its weights."""
-    layer, one = wires.asked, torch.ones((), dtype=torch.float64)
-    source = layer.inputs[0]
-    graph.redirect(source, wires.multiplied(source, one), only=[layer.name])
+    """Round the factors on the wires that lead to a layer, or to a product.
+
+    What they lack goes into its weights, or into what its registers hold; ``ends`` names the value
+    that is read and the node of the weights.
+    """
+    one = torch.ones((), dtype=torch.float64)
+    source, weights = ends
+    graph.redirect(source, wires.multiplied(source, one), only=[wires.asked.name])
     spikes = [w for w in wires.made if graph[w].inputs[0] not in inputs]
     gains = torch.cat([graph.params[graph[w].params[0]].abs().flatten() for w in spikes])
     gains = gains[gains > 0]
@@ -103,7 +118,7 @@ def _round_factors(
             _replace(graph, name, lambda gain: torch.round(gain * fine))
         else:
             round_analog(graph, graph[name], one / fine, full)
-    _replace(graph, layer.name, lambda weight: weight / fine)
+    _replace(graph, weights, lambda weight: weight / fine)
 
 
 def round_analog(graph: Graph, wire: Node, step: Tensor, full: float) -> None:
@@ -154,6 +169,11 @@ class _Wires:
             graph.insert([copy], after=name)
             if scale_weighted(graph, copy, gain):
                 return copy.name
+        elif kind == "product" and takes_gain(graph, node, gain.shape):
+            graph.insert([copy], after=name)
+            give_factors(graph, only=(copy.name,))
+            _replace(graph, factor_in_front(graph, graph[copy.name]).name, lambda own: own * gain)
+            return copy.name
         elif kind == "add" or (kind in ("layout", "mixing") and gain.numel() == 1):
             read = [i for i in dict.fromkeys(node.inputs) if ops.kind(graph[i]) != "shape"]
             moved = {i: self.multiplied(i, gain) for i in read}

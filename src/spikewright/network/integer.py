@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikewright.errors import ConfigError
 from spikewright.graph import ops
-from spikewright.graph.batch import element_count
+from spikewright.graph.batch import element_count, sizes
 from spikewright.graph.complete import needs_whole_trains
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.sites import Value, analog_inputs, flow
@@ -40,7 +40,9 @@ def to_integer(network: N, *, weight_bits: int = 8, input_bits: int = 8) -> N:
     integers of the same step, which may be larger, and so may weights be where a layer that reads
     spikes and one that reads the analog input add up. Averages become sums, their divisor goes into
     the weights or the threshold. The bias of one tick is an integer; what rounding it leaves over
-    a whole train is added once, as an integer, before firing (rectified neurons).
+    a whole train is added once, as an integer, before firing (rectified neurons). Registers of a
+    product hold whole multiples of a train; what a product is added to is then as fine as it, and
+    has larger weights.
 
     Args:
         network: A converted network with k = 2.
@@ -52,8 +54,9 @@ def to_integer(network: N, *, weight_bits: int = 8, input_bits: int = 8) -> N:
         The integer network; simulated in float64, or in 8-bit integers where that is exact.
 
     Raises:
-        ConfigError: If k is not 2, a relay is analog, an operator has no integer form, or sums
-            could leave the integers that float64 holds exactly.
+        ConfigError: If k is not 2, a relay is analog, an operator has no integer form (function
+            units have none), or sums and products could leave the integers that float64 holds
+            exactly.
     """
     _check(network, weight_bits, input_bits)
     graph = network.graph.copy()
@@ -129,11 +132,11 @@ def _check(network: Network, weight_bits: int, input_bits: int) -> None:
                 "got one that reads both side by side, whose weights would need more bits. "
                 'Convert with input="encoded".'
             )
-    if complete := needs_whole_trains(network.graph):
-        found = "; ".join(f"{n.where()}: {ops.describe(n)}" for n in complete)
+    if units := needs_whole_trains(network.graph, products=False):
+        found = "; ".join(f"{n.where()}: {ops.describe(n)}" for n in units)
         raise ConfigError(
-            "to_integer: expected layers, ReLU-like activations and pooling between the input and "
-            f"the read-out, got functions or products of values: {found}. Keep this network in "
+            "to_integer: expected layers, ReLU-like activations, pooling and products between the "
+            f"input and the read-out, got work of function units: {found}. Keep this network in "
             "floating point."
         )
     bad = [
@@ -242,20 +245,25 @@ def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor])
         node = graph[stale.name]
         if ops.kind(node) != "site" or node.name not in thresholds:
             continue
-        scale = graph[node.inputs[0]]
-        if scale.op != ops.SCALE or not graph.has_one_reader(scale.name):
-            continue
-        gain, inner = graph.params[scale.params[0]], graph[scale.inputs[0]]
-        one = gain.numel() == 1 or node.op != ops.READOUT
-        if (
-            one
-            and bool((gain > 0).all())
-            and ops.kind(inner) in ("weighted", "add", "mixing", "layout")
-        ):
-            thresholds[node.name] = thresholds[node.name] / gain
-            graph.redirect(scale.name, inner.name, only=[node.name])
+        end, scale = node.inputs[0], graph[node.inputs[0]]
+        while _is_own(graph, scale, node):
+            thresholds[node.name] = thresholds[node.name] / graph.params[scale.params[0]]
+            end, scale = scale.inputs[0], graph[scale.inputs[0]]
+            if node.op == ops.READOUT:
+                break
+        graph.redirect(node.inputs[0], end, only=[node.name])
     graph.prune()
     return graph
+
+
+def _is_own(graph: Graph, scale: Node, site: Node) -> bool:
+    """Tell whether a value in front of a site is a sum times a factor that can enter its θ."""
+    if scale.op != ops.SCALE or not graph.has_one_reader(scale.name):
+        return False
+    gain, inner = graph.params[scale.params[0]], ops.kind(graph[scale.inputs[0]])
+    one = gain.numel() == 1 or site.op != ops.READOUT
+    sums = ("weighted", "add", "mixing", "layout", "product")
+    return one and bool((gain > 0).all()) and inner in sums
 
 
 def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
@@ -302,9 +310,13 @@ def _check_range(graph: Graph, full: float, ranges: Mapping[str, float], repeats
             bound[node.name] = top * window
         elif kind == "mixing":
             bound[node.name] = top * max(1.0, float(graph.params[node.params[0]].abs().max()))
+        elif kind == "product":
+            shape = graph[node.args[0].name].shape or (1,)
+            terms = sizes(shape)[-1] if node.kwargs["by"] == "matmul" else 1
+            bound[node.name] = math.prod(before) * terms
         else:
             bound[node.name] = sum(before) if kind == "add" else top
-        if kind in ("weighted", "add") and bound[node.name] * repeats >= _LIMIT:
+        if kind in ("weighted", "add", "product") and bound[node.name] * repeats >= _LIMIT:
             raise ConfigError(
                 f"{node.where()}: expected sums below 2^53, which float64 holds exactly, got up to "
                 f"{bound[node.name] * repeats:.3g}. Use fewer steps or fewer bits."

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikewright.graph import ops
 from spikewright.graph.batch import sizes
+from spikewright.graph.held import factor_in_front, takes_gain
 from spikewright.graph.ir import Graph, Node, Param
 from spikewright.graph.simplify import output_gain
 from spikewright.graph.sites import flow
@@ -52,9 +53,16 @@ def round_inputs(
 
 
 def _alike(graph: Graph, group: Sequence[str], ends: Sequence[str]) -> bool:
-    """Tell whether all layers that flow into some sites have their channels on the same axis."""
+    """Tell whether all layers that flow into some sites have their channels on the same axis.
+
+    What registers of products hold has to have it as well.
+    """
     layers = [graph[e] for e in ends if ops.kind(graph[e]) == "weighted"]
     forms = {tuple(_largest(graph, n.name, True).shape) for n in layers}
+    products = [p for e in ends if (p := _multiplied(graph, e)) is not None]
+    steps = [_largest(graph, e, True).shape for e in ends if products]
+    if not all(takes_gain(graph, p, form) for p in products for form in steps):
+        return False
     values = {sizes(n.shape or ()) for n in (*layers, *(graph[name] for name in group))}
     return len(forms) <= 1 and (not layers or len(values) == 1)
 
@@ -81,13 +89,17 @@ def _rounded(
     """Round what flows into some sites; ``weights`` are those of inputs and of biases."""
     full, span = weights
     top = 2 ** (bits - 1) - 1
-    layers = [e for e in ends if ops.kind(graph[e]) == "weighted"]
-    spiking = [e for e in layers if graph[e].inputs[0] not in inputs]
     if not ends:
         return torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
-    largest = _largest_of(graph, spiking or layers or ends, plain)
-    if spiking and len(spiking) < len(layers):  # numbers of the input are larger than trains
-        other = _largest_of(graph, [e for e in layers if e not in spiking], plain)
+    products = [e for e in ends if _multiplied(graph, e) is not None]
+    wires = [e for e in ends if e not in products]
+    layers = [e for e in wires if ops.kind(graph[e]) == "weighted"]
+    spiking = [e for e in layers if graph[e].inputs[0] not in inputs]
+    coarse = spiking or layers or [e for e in wires if graph[e].op == ops.SCALE] or products or ends
+    largest = _largest_of(graph, coarse, plain)
+    fine = [e for e in (*layers, *products) if e not in coarse]
+    if fine:  # numbers of the input, and what registers hold, are larger than trains
+        other = _largest_of(graph, fine, plain)
         largest = torch.where(other > 0, other.clamp(largest / top, largest), largest)
     fallback = largest.max() if float(largest.max()) > 0 else torch.tensor(1.0, dtype=torch.float64)
     step: Tensor = torch.where(largest > 0, largest, fallback) / top
@@ -118,6 +130,9 @@ def _terminals(graph: Graph, site: Node, inputs: Collection[str] = ()) -> tuple[
             plain = plain and node.op == "aten.add.Tensor" and not node.kwargs
             if ops.is_constant_add(node):
                 ends.append(name)
+        elif kind == "product":
+            ends.append(factor_in_front(graph, node).name)
+            plain = plain and node.kwargs["by"] == "mul" and node.shape == site.shape
         elif name not in inputs and (kind == "weighted" or node.op == ops.SCALE):
             ends.append(name)
         elif name in inputs or kind in ("site", "pool") or _only_moves_trains(graph, node):
@@ -128,6 +143,15 @@ def _terminals(graph: Graph, site: Node, inputs: Collection[str] = ()) -> tuple[
             plain = False
             todo.extend((name, i) for i in node.inputs if ops.kind(graph[i]) != "shape")
     return ends, plain
+
+
+def _multiplied(graph: Graph, name: str) -> Node | None:
+    """Return the product whose registers a factor is in front of."""
+    if graph[name].op != ops.SCALE:
+        return None
+    users = graph.users()
+    held = [u for u in users[name] if u.op == ops.HOLD]
+    return users[held[0].name][0] if held else None
 
 
 def _only_moves_trains(graph: Graph, node: Node) -> bool:

@@ -118,7 +118,11 @@ def _by_token(snn: SequenceSNN, cells: Sequence[LengthResult], head: LengthResul
     directions = snn.layout.directions
     layers = [c.latency_ticks for c in cells[::directions]]
     rows: Iterator[LayerCount] = (
-        dataclasses.replace(row, name=f"{snn.layout.title(index)}.{row.name}")
+        dataclasses.replace(
+            row,
+            name=f"{snn.layout.title(index)}.{row.name}",
+            kind="function" if row.kind == "analog" else row.kind,  # the unit's own: gates, c
+        )
         for index, cell in enumerate(cells)
         for row in cell.layers
     )

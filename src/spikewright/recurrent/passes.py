@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """In which order cells go over texts, whoever runs them, and what is read of their states."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,8 +13,6 @@ __all__ = ["READINGS", "Step", "go_over", "read"]
 
 Step = Callable[[int, tuple[Tensor, ...]], tuple[Tensor, ...]]
 """Runs the cell of a number on (x, states …), "active *", and returns the states after it."""
-
-_Reading = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def go_over(
@@ -67,23 +64,17 @@ def read(
         outputs: What :func:`go_over` returned.
         lengths: Tokens of each text.
     """
-    rows = torch.arange(len(outputs))
+    if name in ("last", "end"):
+        end = outputs[torch.arange(len(outputs)), lengths - 1]
+        backwards = outputs[:, 0, layout.hidden :]
+        return end if name == "end" else torch.cat([end[:, : layout.hidden], backwards], dim=1)
     inside = (torch.arange(outputs.shape[1]) < lengths.unsqueeze(1)).unsqueeze(2)
-    end = outputs[rows, lengths - 1]
-    last = torch.cat([end[:, : layout.hidden], outputs[:, 0, layout.hidden :]], dim=1)
-    return READINGS[name](outputs, inside, end, last)
+    if name == "mean":
+        return (outputs * inside).sum(1) / inside.sum(1)
+    return outputs.masked_fill(~inside, -torch.inf).amax(1)
 
 
-READINGS: Mapping[str, _Reading] = MappingProxyType(
-    {
-        "last": lambda _outputs, _inside, _end, last: last,
-        "mean": lambda outputs, inside, _end, _last: (outputs * inside).sum(1) / inside.sum(1),
-        "max": lambda outputs, inside, _end, _last: outputs.masked_fill(~inside, -torch.inf).amax(
-            1
-        ),
-        "end": lambda _outputs, _inside, end, _last: end,
-    }
-)
+READINGS = ("last", "mean", "max", "end")
 """``"last"``: each cell's state after its last token, `h_n` of the last layer; ``"mean"`` and
 ``"max"`` over the tokens; ``"end"``: the outputs at the last token, where the cell that reads from
 the end has read one."""

@@ -53,7 +53,26 @@ class Deep(nn.Module):
         return y
 
 
-SHAPES: dict[str, tuple[int, ...]] = {"Wide": (2, 9, 8), "Deep": (2, 12), "Small": (2, 8, 7)}
+class Gated(nn.Module):
+    """Products element by element, of a gate that broadcasts, and of two matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 4), nn.Linear(6, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = F.relu(self.a(x)), self.b(x)
+        gated = a * F.hardsigmoid(b.mean(1, keepdim=True)) + a
+        y: Tensor = self.c((gated @ (b.mT @ a)).mean(1))
+        return y
+
+
+SHAPES: dict[str, tuple[int, ...]] = {
+    "Wide": (2, 9, 8),
+    "Deep": (2, 12),
+    "Small": (2, 8, 7),
+    "Gated": (3, 6),
+}
 Made = Callable[..., tuple[SpikingNetwork, Tensor]]
 
 

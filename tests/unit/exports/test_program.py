@@ -17,13 +17,15 @@ from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.exports import lower
 from spikewright.integers.program import bits_of
 from spikewright.integers.ranges import weighted
-from tests.unit.exports.conftest import Deep, Made, Wide
+from tests.unit.exports.conftest import Deep, Gated, Made, Wide
 
 CASES: list[tuple[type[nn.Module], dict[str, Any]]] = [
     (Wide, {}),
     (Wide, {"input": "encoded", "per_channel": True, "T": 8}),
     (Deep, {"extra_step": True}),
     (Deep, {"rounding": False, "T": 1, "input": "encoded"}),
+    (Gated, {"T": 6}),
+    (Gated, {"T": 4, "input": "encoded", "per_channel": False}),
 ]
 
 
@@ -60,6 +62,7 @@ def test_no_value_leaves_its_range(
     for name, value in values.items():
         operation = program[name]
         total = value if operation.kind == "readout" else replay.total(value)
+        total = value[:, 0] if operation.kind == "hold" else total
         assert operation.low <= total.min() <= total.max() <= operation.high, name
     for operation in program.of_kind("fire"):
         low, high = operation.settings["potential"]
@@ -193,3 +196,22 @@ def test_work_in_front_of_the_network_is_refused() -> None:
     snn = sw.convert(Normalised(), T=4, calibration=torch.rand(8, 4)).to_integer()
     with pytest.raises(UnsupportedModuleError, match="outside the model"):
         lower(snn)
+
+
+@pytest.mark.parametrize("target", ["c", "verilog", "onnx"])
+def test_targets_without_products_refuse_them_with_their_places(
+    target: str, made: Made, tmp_path: Path
+) -> None:
+    snn, _ = made(Gated)
+    with pytest.raises(UnsupportedModuleError, match=r"two values: .*mul.*matmul.*integers"):
+        sw.export(snn, tmp_path / "out", to=target)
+    assert not (tmp_path / "out").exists()
+
+
+def test_registers_hold_what_enters_them_and_are_counted(made: Made) -> None:
+    program = lower(made(Gated)[0])
+    held = program.of_kind("hold")
+    assert len(held) == len(program.of_kind("product")) == 3
+    assert program.memory()["held_bits"] == sum(o.size * o.bits for o in held)
+    for product in program.of_kind("product"):
+        assert program[product.inputs[product.settings["held"]]].kind == "hold"

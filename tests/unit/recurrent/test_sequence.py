@@ -234,6 +234,9 @@ def test_the_account_is_that_of_the_runs_of_the_cells(both: bool) -> None:
     result = evaluate(snn, list(zip(data, labels, strict=True)), reference=model)
     (found,) = result.lengths
     tokens = sum(int(lengths.sum()) for _, lengths in data)
+    kinds = {row.kind for row in found.layers}
+    assert "function" in kinds
+    assert "analog" not in kinds  # gates are evaluated by function units, in the account as well
     assert (found.samples, found.unit) == (tokens, "token")
     assert (found.labelled, found.compared, result.reference_samples) == (8, 8, 8)
     spikes = 0

@@ -184,6 +184,13 @@ class Operations:
         a, b = o.inputs
         return lambda env: self.number(env, a) + self.number(env, b)
 
+    def _hold(self, o: Operation) -> Run:
+        return lambda env: self.number(env, o.inputs[0])
+
+    def _product(self, o: Operation) -> Run:
+        (a, b), by = o.inputs, torch.matmul if o.settings["by"] == "matmul" else torch.mul
+        return lambda env: by(self.number(env, a), self.number(env, b))
+
     def _sum(self, o: Operation) -> Run:
         tensors = self.program.tensors
         matrices = {a: tensors[o.tensors[f"axis{a}"]].double() for a in o.settings["axes"]}
