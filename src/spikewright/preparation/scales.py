@@ -30,9 +30,7 @@ class Scales(Step):
     its mean, which their biases can take away. Each factor is tried on the trains that really
     arrive; one is taken only if it reduces this error on either half of the inputs, by 2 % or more.
 
-    Populations that read-outs read without a layer between are judged by these. Their channels are
-    often classes, of which few calibration inputs show any one at its largest: so scales between
-    each channel's own and the largest one are tried as well.
+    Populations that read-outs read without a layer between are judged by these.
 
     Attributes:
         factors: What λ is multiplied by, each above 0; 1 is always tried.
@@ -41,7 +39,7 @@ class Scales(Step):
 
     name: ClassVar[str | None] = "scales"
 
-    factors: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25)
+    factors: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0)
     samples: int = 128
 
     def __post_init__(self) -> None:
@@ -58,7 +56,7 @@ class Scales(Step):
         readers = _readers(view)
         if not readers or "levels" in view.node.kwargs:
             return
-        scales = self._tries(view, readers)
+        scales = self._tries(view)
         errors = self._errors(view, readers, scales)  # "try half"
         best = int(errors.sum(1).argmin())
         better = bool((errors[best] < _WORTH * errors[0]).all())
@@ -66,14 +64,10 @@ class Scales(Step):
         if better:
             view.change(scales[best])
 
-    def _tries(self, view: SiteView, readers: tuple[str, ...]) -> list[Tensor]:
+    def _tries(self, view: SiteView) -> list[Tensor]:
         """Return the scales to try, those there are first."""
-        own, graph = view.site.scale, view.walk.draft.graph
-        bases = [own]
-        if own.ndim and all(graph[r].op == ops.READOUT for r in readers):
-            bases += [(own * own.max()).sqrt(), own.max().expand_as(own)]
-        tries = [base * factor for base in bases for factor in (1.0, *self.factors)]
         cap = view.node.kwargs.get("cap")
+        tries = [view.site.scale * factor for factor in (1.0, *self.factors)]
         return tries if cap is None else [t.clamp(max=float(cap)) for t in tries]
 
     def _errors(self, view: SiteView, readers: tuple[str, ...], scales: list[Tensor]) -> Tensor:

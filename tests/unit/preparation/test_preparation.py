@@ -225,6 +225,19 @@ def test_a_dead_channel_and_few_inputs_change_nothing_for_the_worse(model: nn.Mo
         assert _error(dead, snn, x) <= 1.05 * plain
 
 
+@pytest.mark.parametrize("step", ["bias", "refit", "scales"])
+@pytest.mark.parametrize("given", ["dark", "bright", "few"])
+def test_calibration_inputs_of_another_kind_make_nothing_worse(
+    model: nn.Module, given: str, step: str
+) -> None:
+    """On the right inputs no step costs more than a twentieth of the error that is there plain."""
+    x = _inputs(256, 1)
+    wrong = {"dark": x / 4.0, "bright": 2.0 * x + 1.0, "few": x[:8]}[given]
+    prepared, x = sw.calibrate(model, wrong), _inputs(256, 2)
+    plain = _error(model, sw.convert(prepared, T=3), x)
+    assert _error(model, sw.convert(prepared, T=3, prepare=step), x) <= 1.05 * plain
+
+
 def test_what_no_held_out_input_likes_is_not_done(model: nn.Module) -> None:
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Harm(Step):
