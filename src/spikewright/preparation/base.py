@@ -23,6 +23,11 @@ class Step:
     name: ClassVar[str | None] = None
     version: ClassVar[int] = 1
 
+    @property
+    def passes(self) -> float:
+        """Runs of one input through the whole network that tuning takes, about; 0 without any."""
+        return 0.0
+
     def at_layer(self, view: LayerView) -> None:
         """Change a weighted layer's weights, all layers in front being done."""
 

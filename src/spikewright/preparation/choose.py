@@ -10,6 +10,7 @@ from spikewright.preparation.base import Step
 from spikewright.preparation.bias import Bias
 from spikewright.preparation.reconstruct import Reconstruct
 from spikewright.preparation.refit import Refit
+from spikewright.preparation.scales import Scales
 
 __all__ = ["MOST_INPUTS", "Preparation", "read_steps", "ways_of"]
 
@@ -20,8 +21,8 @@ MOST_INPUTS = 512
 """Calibration inputs that are looked at, at most."""
 
 _AUTO: tuple[tuple[int, tuple[tuple[Step, ...], ...]], ...] = (
-    (4, ((Bias(),), (Refit(),), (Refit(), Reconstruct()))),
-    (8, ((Bias(),), (Refit(),))),
+    (4, ((Bias(),), (Refit(), Scales()), (Refit(), Scales(), Reconstruct()))),
+    (8, ((Bias(),), (Refit(), Scales()))),
 )
 """Largest T to the ways that are tried up to it; see docs/results.md."""
 

@@ -19,12 +19,13 @@ ROWS_PER_FEATURE = 40
 """Rows for each feature of larger ones."""
 
 
-def halves_of(view: LayerView, *, unfolded: bool) -> tuple[Moments, Moments]:
+def halves_of(view: LayerView, *, unfolded: bool, passed: bool = False) -> tuple[Moments, Moments]:
     """Return the sums over every other input, and those over the rest.
 
     Args:
         view: The layer.
         unfolded: Whether what it reads is looked at, or only its mean error.
+        passed: See :meth:`LayerView.pairs`.
     """
     weight, groups = view.weight, groups_of(view.node) if unfolded else 1
     step = 1
@@ -33,7 +34,7 @@ def halves_of(view: LayerView, *, unfolded: bool) -> tuple[Moments, Moments]:
         rows = element_count(view.node.shape) // weight.shape[0] * view.walk.samples / 2
         step = max(1, math.floor(rows / wanted))
     found: list[Moments | None] = [None, None]
-    for x, error in view.pairs():
+    for x, error in view.pairs(passed=passed):
         for half in range(2):
             part = error[half::2]
             if not len(part):

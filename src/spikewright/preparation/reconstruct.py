@@ -71,6 +71,11 @@ class Reconstruct(BlockStep):
                 f"{self.rate}, scale_rate={self.scale_rate}, drop={self.drop}. Correct them."
             )
 
+    @property
+    def passes(self) -> float:
+        """Runs of one input: forward and twice as much backward, once through all blocks."""
+        return 3.0 * self.steps * self.batch
+
     def at_block(self, view: BlockView) -> None:
         """Tune one block."""
         block = _Block(view, self.drop)

@@ -28,21 +28,32 @@ class Refit(Step):
     convolutions, layers of more than 2400 weights an output and layers that share their weights get
     their mean corrected only.
 
+    Then it is done again for what the neurons behind pass on: where original and quantised output
+    are both below zero, or both above λ, nothing is lacking, and an output that was below zero is
+    to become zero at most. This bounds the error behind the neurons from above and touches it where
+    the layer stands, so each further round reduces that error, on the inputs it is fitted to.
+
     Attributes:
         ridges: ρ to choose from, each above 0.
+        rounds: Fits to what neurons pass on, behind the one to all; 0 or more.
     """
 
     name: ClassVar[str | None] = "refit"
 
-    ridges: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    ridges: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    rounds: int = 1
 
     def __post_init__(self) -> None:
-        """Check the ridges."""
+        """Check every setting."""
         object.__setattr__(self, "ridges", tuple(map(float, self.ridges)))
         if not self.ridges or not all(r > 0.0 for r in self.ridges):
             raise ConfigError(
                 f"refit: expected ridges above 0, got {self.ridges}. Leave them out for the "
                 "default."
+            )
+        if type(self.rounds) is not int or self.rounds < 0:
+            raise ConfigError(
+                f"refit: expected rounds of 0 or more, got {self.rounds!r}. Leave it out for 1."
             )
 
     def at_layer(self, view: LayerView) -> None:
@@ -50,12 +61,16 @@ class Refit(Step):
         weight, node = view.weight, view.node
         shared = sum(view.node.args[1].name in n.params for n in view.draft.original) > 1
         unfolded = can_unfold(node) and weight[0].numel() <= MOST_FEATURES and not shared
-        halves = halves_of(view, unfolded=unfolded)
-        s, change = accepted(halves, self.ridges if unfolded else ())
-        changed = int(change.sum())
-        view.draft.note(str(self.name), "changed", changed)
-        view.draft.note(str(self.name), "kept", change.numel() - changed)
-        if changed:
-            by_output = s.transpose(1, 2)
-            own = by_output[..., :-1].reshape(weight.shape) if unfolded else None
-            view.change(own, by_output[..., -1].reshape(-1))
+        for passed in (False,) + (True,) * self.rounds:
+            if passed and view.neurons() is None:
+                break
+            halves = halves_of(view, unfolded=unfolded, passed=passed)
+            s, change = accepted(halves, self.ridges if unfolded else ())
+            changed = int(change.sum())
+            again = " again" if passed else ""
+            view.draft.note(str(self.name), "changed" + again, changed)
+            view.draft.note(str(self.name), "kept" + again, change.numel() - changed)
+            if changed:
+                by_output = s.transpose(1, 2)
+                own = by_output[..., :-1].reshape(weight.shape) if unfolded else None
+                view.change(own, by_output[..., -1].reshape(-1))

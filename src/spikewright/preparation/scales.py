@@ -17,6 +17,9 @@ from spikewright.preparation.views import SiteView
 
 __all__ = ["Scales"]
 
+_WORTH = 0.98
+"""What must be left of the error at most; less of a fall is chance."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scales(Step):
@@ -25,7 +28,9 @@ class Scales(Step):
     A rule chooses λ by the error of the values themselves. What counts is the error of the sums
     that the layers behind make of them, where errors of one sign add up and others cancel, less
     its mean, which their biases can take away. Each factor is tried on the trains that really
-    arrive; one is taken only if it reduces this error on either half of the inputs.
+    arrive; one is taken only if it reduces this error on either half of the inputs, by 2 % or more.
+
+    Populations that read-outs read without a layer between are judged by these.
 
     Attributes:
         factors: What λ is multiplied by, each above 0; 1 is always tried.
@@ -34,7 +39,7 @@ class Scales(Step):
 
     name: ClassVar[str | None] = "scales"
 
-    factors: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25)
+    factors: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0)
     samples: int = 128
 
     def __post_init__(self) -> None:
@@ -51,20 +56,26 @@ class Scales(Step):
         readers = _readers(view)
         if not readers or "levels" in view.node.kwargs:
             return
-        factors = torch.tensor([1.0, *self.factors])
-        errors = self._errors(view, readers, factors)  # "factor half"
+        scales = self._tries(view)
+        errors = self._errors(view, readers, scales)  # "try half"
         best = int(errors.sum(1).argmin())
-        better = bool((errors[best] < errors[0]).all())
+        better = bool((errors[best] < _WORTH * errors[0]).all())
         view.walk.draft.note(str(self.name), "changed" if better else "kept")
         if better:
-            view.change(_scaled(view, float(factors[best])))
+            view.change(scales[best])
 
-    def _errors(self, view: SiteView, readers: tuple[str, ...], factors: Tensor) -> Tensor:
+    def _tries(self, view: SiteView) -> list[Tensor]:
+        """Return the scales to try, those there are first."""
+        cap = view.node.kwargs.get("cap")
+        tries = [view.site.scale * factor for factor in (1.0, *self.factors)]
+        return tries if cap is None else [t.clamp(max=float(cap)) for t in tries]
+
+    def _errors(self, view: SiteView, readers: tuple[str, ...], scales: list[Tensor]) -> Tensor:
         walk, node, site = view.walk, view.node, view.site
         given = (*walk.names, node.name)
         known = walk.program(walk.draft.original, readers, walk.activate, given)
         own = walk.program(walk.draft.graph, readers, walk.send, given)
-        sums = _Sums(len(factors), len(readers))
+        sums = _Sums(len(scales), len(readers))
         seen = 0
         for index, ((before,), (drive,)) in enumerate(walk.pairs(node.inputs[0])):
             if seen >= self.samples:
@@ -73,22 +84,15 @@ class Scales(Step):
             held_known, held_own = walk.held()[index]
             with torch.no_grad():
                 wanted = known(*held_known, activate(node, before))
-                for at, factor in enumerate(factors.tolist()):
-                    scale = _scaled(view, factor)
+                for at, scale in enumerate(scales):
                     unit = site.broadcast(scale, drive.ndim) / site.code.max_value
                     found = own(*held_own, sent(site, drive, unit))
                     sums.add(at, found, wanted, walk.draft.graph, readers)
         return sums.errors()
 
 
-def _scaled(view: SiteView, factor: float) -> Tensor:
-    scale = view.site.scale * factor
-    cap = view.node.kwargs.get("cap")
-    return scale if cap is None else scale.clamp(max=float(cap))
-
-
 def _readers(view: SiteView) -> tuple[str, ...]:
-    """Return the layers that read a population and nothing that is not known yet."""
+    """Return the layers and read-outs that read a population and nothing not known yet."""
     walk, graph, name = view.walk, view.walk.draft.graph, view.node.name
     users, found, todo, seen = graph.users(), list[str](), [name], set[str]()
     while todo:
@@ -96,8 +100,9 @@ def _readers(view: SiteView) -> tuple[str, ...]:
             if user.name in seen:
                 continue
             seen.add(user.name)
-            if ops.kind(user) == "weighted" and user.op != ops.AFFINE:
-                if not _unknown(view, user.name):
+            layer = ops.kind(user) == "weighted" and user.op != ops.AFFINE
+            if layer or user.op == ops.READOUT:
+                if not _unknown(view, user.name if layer else user.inputs[0]):
                     found.append(user.name)
             elif ops.kind(user) != "site":
                 todo.append(user.name)
@@ -120,12 +125,10 @@ def _unknown(view: SiteView, name: str) -> bool:
 
 
 class _Sums:
-    """Squared errors of every channel less their means, by factor and half of the inputs."""
+    """Squared errors of every channel less their means, by try and half of the inputs."""
 
-    def __init__(self, factors: int, readers: int) -> None:
-        self._sums: list[list[list[Tensor]]] = [
-            [[] for _ in range(readers)] for _ in range(factors)
-        ]
+    def __init__(self, tries: int, readers: int) -> None:
+        self._sums: list[list[list[Tensor]]] = [[[] for _ in range(readers)] for _ in range(tries)]
 
     def add(
         self,
@@ -135,22 +138,24 @@ class _Sums:
         graph: Graph,
         readers: tuple[str, ...],
     ) -> None:
-        """Add a batch under a factor: "half moment channel", moments of order 0 to 2."""
+        """Add a batch under a try: "half moment channel", moments of order 0 to 2."""
         for reader, one, other, sums in zip(readers, found, wanted, self._sums[at], strict=True):
-            axis = ops.weighted(graph[reader]).channel_axis  # type: ignore[union-attr]
+            spec = ops.weighted(graph[reader])
+            axis = spec.channel_axis if spec is not None else min(1, one.ndim - 1)
             gap = one - other
             halves = []
             for half in range(2):
                 rows = gap[half::2].movedim(axis, 0).flatten(1).double()
                 size = other[half::2].movedim(axis, 0).flatten(1).double()
                 count = torch.full_like(rows[:, :1].sum(1), rows.shape[1])
+                first = rows.sum(1) * (spec is not None)  # nothing behind a read-out takes it away
                 halves.append(
-                    torch.stack([count, rows.sum(1), rows.square().sum(1), size.square().sum(1)])
+                    torch.stack([count, first, rows.square().sum(1), size.square().sum(1)])
                 )
             sums.append(torch.stack(halves))
 
     def errors(self) -> Tensor:
-        """Return the error relative to the values, summed over layers, "factor half"."""
+        """Return the error relative to the values, summed over layers, "try half"."""
         found = []
         for by_reader in self._sums:
             total = torch.zeros(2, dtype=torch.float64)

@@ -11,7 +11,7 @@ from spikewright.graph.activation import activate
 from spikewright.graph.ir import Graph, Node
 from spikewright.network.site import Site
 from spikewright.preparation.draft import Draft
-from spikewright.preparation.judge import lost, products
+from spikewright.preparation.judge import products, shares
 from spikewright.preparation.trains import sent
 from spikewright.preparation.walk import Walk
 from spikewright.progress import track
@@ -35,7 +35,7 @@ def sensitivity(
         progress: Whether to show a progress bar.
 
     Returns:
-        Population to T to the error, as :func:`outputs_error` tells it.
+        Population to T to the error, as the sum over inputs that :func:`output_errors` tells.
     """
     names = [n.name for n in graph if n.op in ops.SPIKING_OPS]
     outputs = tuple(dict.fromkeys(graph.outputs))
@@ -58,10 +58,9 @@ def _error(
     def send(node: Node, value: Tensor, overwrite: bool) -> Tensor:
         return sent(site, value) if node.name == site.name else activate(node, value)
 
-    run, sums = walk.program(graph, outputs, send), dict[str, Tensor]()
+    run, rows = walk.program(graph, outputs, send), dict[str, list[Tensor]]()
     with torch.no_grad():
         for (known, _), exact in zip(walk.held(), wanted, strict=True):
             for name, one, two in zip(outputs, exact, run(*known), strict=True):
-                if one.is_floating_point() and one.numel():
-                    sums[name] = sums.get(name, torch.zeros(3)) + products(one, two)
-    return lost(graph, sums)
+                rows.setdefault(name, []).extend(products(graph[name], one, two))
+    return float(shares(graph, rows).sum())

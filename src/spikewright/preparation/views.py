@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from spikewright.graph import ops
@@ -50,10 +51,28 @@ class LayerView:
         graph = self.draft.graph
         return graph.params[graph[self.node.name].args[1].name]
 
-    def pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield, batch by batch, what enters the quantised layer and what its output lacks."""
+    def pairs(self, *, passed: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield, batch by batch, what enters the quantised layer and what its output lacks.
+
+        Args:
+            passed: Leave out what neurons behind do not pass on: a value that both networks have
+                below zero, or above λ, lacks nothing, and one below zero is to be zero or less.
+        """
+        site = self.neurons() if passed else None
         for (_, wanted), (x, found) in self.walk.pairs(self.node.inputs[0], self.target):
+            if site is not None:
+                high = site.broadcast(site.scale, found.ndim).to(found.dtype)
+                below = torch.where(wanted <= 0.0, found.clamp(max=0.0), wanted)
+                wanted = torch.where(wanted >= high, torch.maximum(found, high), below)
             yield x, (wanted - found) * self.sign
+
+    def neurons(self) -> Site | None:
+        """Return the rectifying neurons that alone read the value, if it is so."""
+        users = self.draft.graph.users()[self.target]
+        site = self.draft.sites.get(users[0].name) if len(users) == 1 else None
+        if site is None or not site.neuron or users[0].op != ops.RECTIFY:
+            return None
+        return site
 
     def change(self, weight: Tensor | None, bias: Tensor) -> None:
         """Add to the layer's weights and biases.

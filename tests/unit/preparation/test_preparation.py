@@ -198,6 +198,21 @@ def test_scales_are_refined_against_the_layers_behind(model: nn.Module, prepared
     assert _error(model, two, x) < 0.9 * _error(model, one, x)
 
 
+def test_scales_that_only_a_read_out_reads_are_judged_by_it() -> None:
+    class Mean(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(2)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(6, 6, 1), nn.ReLU(), Mean()).eval()
+    x = torch.randn(256, 6, 9) ** 3
+    prepared = sw.calibrate(model, x)
+    plain = sw.convert(prepared, T=2, scale=Max())
+    snn = sw.convert(prepared, T=2, scale=Max(), prepare="scales")
+    assert snn.provenance["preparation"]["report"]["scales"] == {"changed": 1}
+    assert _error(model, snn, x) < 0.9 * _error(model, plain, x)
+
+
 def test_a_dead_channel_and_few_inputs_change_nothing_for_the_worse(model: nn.Module) -> None:
     dead = Residual()
     dead.load_state_dict(model.state_dict())
@@ -208,6 +223,19 @@ def test_a_dead_channel_and_few_inputs_change_nothing_for_the_worse(model: nn.Mo
     for step in ("bias", "refit", "scales"):
         snn = sw.convert(prepared, T=3, prepare=step)
         assert _error(dead, snn, x) <= 1.05 * plain
+
+
+@pytest.mark.parametrize("step", ["bias", "refit", "scales"])
+@pytest.mark.parametrize("given", ["dark", "bright", "few"])
+def test_calibration_inputs_of_another_kind_make_nothing_worse(
+    model: nn.Module, given: str, step: str
+) -> None:
+    """On the right inputs no step costs more than a twentieth of the error that is there plain."""
+    x = _inputs(256, 1)
+    wrong = {"dark": x / 4.0, "bright": 2.0 * x + 1.0, "few": x[:8]}[given]
+    prepared, x = sw.calibrate(model, wrong), _inputs(256, 2)
+    plain = _error(model, sw.convert(prepared, T=3), x)
+    assert _error(model, sw.convert(prepared, T=3, prepare=step), x) <= 1.05 * plain
 
 
 def test_what_no_held_out_input_likes_is_not_done(model: nn.Module) -> None:
@@ -224,7 +252,7 @@ def test_what_no_held_out_input_likes_is_not_done(model: nn.Module) -> None:
     assert torch.equal(plain(x), snn(x))
     assert snn.prepared_by == ()
     assert "prepared    no, on 32 calibration inputs without labels" in snn.summary()
-    assert "none: outputs differ on 4 inputs held out by none" in snn.summary()
+    assert "none: outputs differ on 8 inputs held out by none" in snn.summary()
 
 
 @pytest.mark.parametrize("way", ["bias", "refit", "reconstruct"])
