@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.vectors import golden_vectors
 from spikewright.exports.verilog import LANES, verilog_source
 from spikewright.graph.ir import Inputs
+from spikewright.integers.lowering import lower
 from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
 
@@ -24,16 +26,19 @@ class Subject:
     """What is exported.
 
     Attributes:
-        network: The network in integers.
-        program: Its program.
+        network: The network.
         x: Inputs for golden vectors, if there are any.
         lanes: Channels that a layer in Verilog computes at once, at most.
     """
 
     network: SpikingNetwork
-    program: IntegerProgram
     x: Inputs | None = None
     lanes: int = LANES
+
+    @cached_property
+    def program(self) -> IntegerProgram:
+        """The program of a layered network in integers."""
+        return lower(self.network)
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,14 @@ class Target:
     Attributes:
         name: Its name, as ``--to`` takes it.
         write: Writes the files and returns facts for the manifest.
+        integer: Whether it takes networks in integers.
+        of_program: Whether it is made from the integer program; else from the network itself.
     """
 
     name: str
     write: Callable[[Subject, Path], Mapping[str, Any]]
+    integer: bool = True
+    of_program: Callable[[SpikingNetwork], bool] = lambda network: True
 
 
 def _integers(subject: Subject, folder: Path) -> Mapping[str, Any]:
@@ -93,6 +102,15 @@ def _verilog(subject: Subject, folder: Path) -> Mapping[str, Any]:
     return source.facts
 
 
+def _nir(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """One NIR graph."""
+    from spikewright.exports.nir_model import nir_model, write_nir
+
+    model = nir_model(subject.network)
+    write_nir(folder / "network.nir", model.graph)
+    return model.facts
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
@@ -102,6 +120,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             Target("c", _c),
             Target("onnx", _onnx),
             Target("verilog", _verilog),
+            Target("nir", _nir, integer=False, of_program=lambda network: False),
         )
     }
 )
