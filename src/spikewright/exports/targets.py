@@ -4,6 +4,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from spikewright.exports.folder import write_json, write_tensors
 from spikewright.exports.vectors import golden_vectors
 from spikewright.exports.verilog import LANES, Simulation, simulated, verilog_source
 from spikewright.graph.ir import Inputs
+from spikewright.integers.lowering import lower
 from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
 
@@ -42,16 +44,19 @@ class Subject:
     """What is exported.
 
     Attributes:
-        network: The network in integers.
-        program: Its program.
+        network: The network.
         x: Inputs for golden vectors, if there are any.
         hardware: How it becomes Verilog.
     """
 
     network: SpikingNetwork
-    program: IntegerProgram
     x: Inputs | None = None
     hardware: Hardware = field(default_factory=Hardware)
+
+    @cached_property
+    def program(self) -> IntegerProgram:
+        """The program of a layered network in integers."""
+        return lower(self.network)
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,14 @@ class Target:
         name: Its name, as ``--to`` takes it.
         write: Writes the files and returns facts for the manifest.
         products: Whether it can say products of two values.
+        integer: Whether it takes networks in integers.
+        of_program: Whether it is made from the integer program; else from the network itself.
     """
 
     name: str
     write: Callable[[Subject, Path], Mapping[str, Any]]
+    integer: bool = True
+    of_program: Callable[[SpikingNetwork], bool] = lambda network: True
     products: bool = False
 
     def check(self, program: IntegerProgram) -> None:
@@ -136,6 +145,15 @@ def _verilog(subject: Subject, folder: Path) -> Mapping[str, Any]:
         return {**source.facts, "simulation": simulated(subject.program, simulation, vectors)}
 
 
+def _nir(subject: Subject, folder: Path) -> Mapping[str, Any]:
+    """One NIR graph."""
+    from spikewright.exports.nir_model import nir_model, write_nir
+
+    model = nir_model(subject.network)
+    write_nir(folder / "network.nir", model.graph)
+    return model.facts
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         t.name: t
@@ -145,6 +163,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             Target("c", _c),
             Target("onnx", _onnx),
             Target("verilog", _verilog),
+            Target("nir", _nir, integer=False, of_program=lambda network: False),
         )
     }
 )

@@ -17,7 +17,6 @@ from spikewright.exports.folder import new_folder, write_manifest
 from spikewright.exports.targets import TARGETS, Hardware, Subject
 from spikewright.exports.verilog import LANES
 from spikewright.graph.ir import Inputs
-from spikewright.integers.lowering import lower
 from spikewright.integers.program import IntegerProgram
 from spikewright.network import SpikingNetwork
 
@@ -34,18 +33,17 @@ class Exported:
     Attributes:
         folder: Where.
         target: What it was exported to.
-        program: The program that it was made from.
+        program: The program that it was made from; None if from the network itself.
         manifest: What ``manifest.json`` says.
     """
 
     folder: Path
     target: str
-    program: IntegerProgram
+    program: IntegerProgram | None
     manifest: dict[str, Any]
 
     def table(self) -> str:
         """Return the files and the memory that the network takes, as text."""
-        memory = self.program.memory()
         rows = [f"{n:<24}{f['bytes']:>12,} bytes" for n, f in self.manifest["files"].items()]
         if "ram_bytes" in self.manifest:
             ram, flash = self.manifest["ram_bytes"], self.manifest["flash_bytes"]
@@ -57,17 +55,22 @@ class Exported:
                 f"{cycles['mean']:,.0f} cycles an inference (mean of {found['samples']}; "
                 f"{cycles['least']:,} to {cycles['most']:,}), {found['words']:,} words equal",
             ]
-        rows += [
+        if self.program is not None:
+            rows += self._program(self.program)
+        if tail := self.manifest["not_exported"]:
+            rows.append(f"not exported, behind the read-outs: {'; '.join(tail)}")
+        return "\n".join(rows)
+
+    def _program(self, program: IntegerProgram) -> list[str]:
+        memory = program.memory()
+        return [
             "",
-            f"{len(self.program.operations)} operations, T = {self.program.steps}, "
-            f"{self.program.ticks} ticks from input to decision",
+            f"{len(program.operations)} operations, T = {program.steps}, "
+            f"{program.ticks} ticks from input to decision",
             f"weights, biases, thresholds: {memory['parameter_bytes']:,} bytes",
             f"trains alive at once: {memory['live_train_bits']:,} bits",
-            f"widest register: {max(o.bits for o in self.program.operations)} bits",
+            f"widest register: {max(o.bits for o in program.operations)} bits",
         ]
-        if self.program.tail:
-            rows.append(f"not exported, behind the read-outs: {'; '.join(self.program.tail)}")
-        return "\n".join(rows)
 
 
 def export(
@@ -81,14 +84,16 @@ def export(
     engine: str = "layer",
     simulate: bool = False,
 ) -> Exported:
-    """Write a network in integers for other tools; docs/exports.md says what is in the files.
+    """Write a network for other tools; docs/exports.md says what is in the files.
 
     Args:
-        snn: A network that ``to_integer()`` returned: layered schedule, radix code, k = 2.
+        snn: A network that ``to_integer()`` returned: layered schedule, radix code, k = 2. For
+            ``"nir"`` a synchronous one in floating point.
         folder: A folder that does not exist yet.
         to: ``"vectors"`` (the program, and every spike and potential for some inputs),
             ``"integers"`` (the program alone), ``"c"`` (one C99 file), ``"onnx"`` (integer
-            operators; with the extra ``onnx``) or ``"verilog"``.
+            operators; with the extra ``onnx``), ``"verilog"`` or ``"nir"`` (with the extra
+            ``nir``).
         inputs: For golden vectors: inputs "batch *feature", or batches as a loader gives them, of
             which the first ``samples`` are taken.
         samples: How many inputs.
@@ -112,14 +117,16 @@ def export(
     if to not in TARGETS:
         raise unknown_name("export: target", to, TARGETS)
     target = TARGETS[to]
-    program = lower(snn)
-    target.check(program)
     x = None if inputs is None else _first(inputs, samples)
     if simulate and to != "verilog":
         raise ConfigError(f"simulate: expected the target verilog, got {to}. Leave it out.")
+    subject = Subject(snn, x, Hardware(lanes, engine, simulate))
+    program = subject.program if target.of_program(snn) else None
+    if program is not None:
+        target.check(program)
     path = Path(folder)
     with new_folder(path) as place:
-        facts = target.write(Subject(snn, program, x, Hardware(lanes, engine, simulate)), place)
+        facts = target.write(subject, place)
         manifest = write_manifest(
             place,
             {
@@ -127,14 +134,20 @@ def export(
                 "version": 1,
                 "target": to,
                 "spikewright": __version__,
-                "steps": program.steps,
-                "memory": program.memory(),
-                "not_exported": list(program.tail),
-                "provenance": dict(program.provenance),
+                "provenance": dict(snn.provenance),
+                **(_of_program(program) if program else {}),
                 **facts,
             },
         )
     return Exported(path, to, program, manifest)
+
+
+def _of_program(program: IntegerProgram) -> dict[str, Any]:
+    return {
+        "steps": program.steps,
+        "memory": program.memory(),
+        "not_exported": list(program.tail),
+    }
 
 
 def _first(inputs: Inputs | Iterable[Any], samples: int) -> Inputs:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``spikewright export``: a spiking network in integers leaves for other tools."""
+"""``spikewright export``: a spiking network leaves for other tools."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,14 +25,16 @@ def export(
     images: options.DataOptions = options.IMAGES,
     common: options.CommonOptions = options.COMMON,
 ) -> int:
-    """Write a network in integers for other tools, exactly or not at all.
+    """Write a network for other tools, exactly or not at all.
 
     For example: spikewright export snn.safetensors --to vectors --data digits-test -o vectors
 
     Args:
-        snn: A saved network; one in floating point is rounded first, as convert --integer does.
+        snn: A saved network; one in floating point is rounded first, as convert --integer does,
+            but for nir.
         to: What to write: vectors (the integer program, and every spike and potential for some
-            inputs), integers (the program alone), c (one C99 file), onnx or verilog.
+            inputs), integers (the program alone), c (one C99 file), onnx, verilog or nir
+            (synchronous networks in floating point).
         output: Where to write; a folder that does not exist yet.
         data: Inputs of golden vectors, or of a simulation. random: noise of the right shape.
         samples: How many of them, evenly spread over the set. [default: 20]
@@ -46,13 +48,14 @@ def export(
     from spikewright.cli.items import batches, spread
     from spikewright.cli.networks import Subject
     from spikewright.cli.report import fit
-    from spikewright.exports import LANES
+    from spikewright.exports import LANES, TARGETS
     from spikewright.exports import export as write
     from spikewright.network import load
 
     terminal = common.terminal
     network = load(snn)
-    network = network if network.integer else network.to_integer()
+    if to in TARGETS and TARGETS[to].integer and not network.integer:
+        network = network.to_integer()
     x = None
     if data is not None:
         items = spread(Subject(network).inputs(data, images), samples, "--samples")
