@@ -2,7 +2,7 @@
 """Object detection: YOLO-FastestV2 on COCO, converted by five methods, one of them also trained.
 
     SPIKEWRIGHT_DATA=... python benchmarks/detection.py [--part spikeconverter …]
-        [--setting refit …] [--levels 8 …] [--limit N]
+        [--setting refit …] [--lengths 5 …] [--levels 8 …] [--limit N]
 
 Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost``, ``metric``, ``imitation`` (trains, about
 ten minutes a network) and ``torchvision`` (needs torchvision, is slow); the last two run only when
@@ -13,7 +13,7 @@ truth. Exit code 1 if a claim is missed.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -27,14 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _bodies import torchvision
 from _boxes import compared, flat, nested, percent
 from _coco import Coco
+from _costs import cost, metric
 from _imitation import IMITATION_AIM, imitation
 from _machine import machine
 
-from spikewright.detection import (
-    CocoTruth,
-    Detections,
-    difference,
-)
+from spikewright.detection import Detections
 from spikewright.energy import choose_models, energy_of
 from spikewright.evaluation import Result
 from spikewright.evaluation.length import LengthResult
@@ -47,6 +44,7 @@ FIDELITY_AIM = {16: 99.5, 8: 98.5, 6: 97.0, 5: 96.0}
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "refit": {"prepare": "refit"},
     "default": {},
+    "refit-relays-analog": {"prepare": "refit", "analog_relays": ("all",)},
     "relays-analog": {"analog_relays": ("all",), "scale": sw.MinError(unseen=1 / 256)},
 }
 """The last was chosen by its fidelity on train, among unseen = 1/32, 1/256, 1/1024 and 0."""
@@ -62,20 +60,21 @@ TICKED = 2
 """Images on which CASC's ticks to rest are measured: tick by tick, one takes half a minute."""
 RATED = 8
 """Images on which rate codes are measured."""
-PASSES_AIM = 3.0
-"""Passes of the ANN that evaluate may take at each T, with counting."""
-METRIC_AIM = 0.5
-"""Seconds that COCO's metric may take for a step of the read-out."""
 
 
-def spikeconverter(coco: Coco, limit: int | None, chosen: Sequence[str] = tuple(SETTINGS)) -> int:
+def spikeconverter(
+    coco: Coco,
+    limit: int | None,
+    chosen: Sequence[str] = tuple(SETTINGS),
+    lengths: Sequence[int] = LENGTHS,
+) -> int:
     """Print a row for every T on both parts; return how many claims are missed."""
     missed = 0
     for label in chosen:
-        snn = sw.convert(coco.prepared, "spikeconverter", T=16, **SETTINGS[label])
+        snn = sw.convert(coco.prepared, "spikeconverter", T=max(lengths), **SETTINGS[label])
         val, train = (
             sw.evaluate(
-                snn, batches, reference=coco.model, task=coco.task, code_lengths=sorted(LENGTHS)
+                snn, batches, reference=coco.model, task=coco.task, code_lengths=sorted(lengths)
             )
             for batches in (coco.batches("val", limit), coco.batches("train", limit))
         )
@@ -94,8 +93,8 @@ def scores_by_length(title: str, result: Result, aims: Mapping[int, float]) -> i
     on = f"ANN AP {ann['AP']}, AP50 {ann['AP50']}, AP75 {ann['AP75']}"
     print(f"\n{title}: {last.samples} images, {on}")
     rows, missed = [], 0
-    for T in LENGTHS:
-        found = result.at(T)
+    for found in reversed(result.lengths):
+        T = found.T
         series = {s.name: s for s in found.series}
         reached, aim = 100 * (series["fidelity AP50"].at() or 0.0), aims.get(T)
         missed += aim is not None and reached < aim
@@ -219,54 +218,6 @@ def errors(wanted: object, got: object) -> str:
     )
 
 
-def cost(coco: Coco, limit: int | None) -> int:
-    """Print evaluate's time in passes of the ANN; return how many T take too many."""
-    x = torch.cat([x for x, _ in coco.batches("val", limit or 32)])[:32]
-    batches = [x[:16], x[16:]]
-    ann = best(lambda: [coco.original(b) for b in batches])
-    rows, missed = [], 0
-    for T in LENGTHS:
-        snn = sw.convert(coco.prepared, "spikeconverter", T=T)
-        times = [
-            best(lambda c=c, snn=snn: sw.evaluate(snn, batches, task="outputs", counting=c))
-            for c in (False, True)
-        ]
-        missed += times[1] > PASSES_AIM * ann
-        rows.append([f"{T}", *(f"{t / ann:.2f}" for t in times)])
-    print(
-        f"\nevaluate in passes of the ANN ({1e3 * ann / len(x):.1f} ms an image), {len(x)} images"
-    )
-    print(table(["T", "without counting", "with counting"], rows, left=0))
-    print(f"aim: at most {PASSES_AIM:g} with counting {'MISSED' if missed else 'met'}", flush=True)
-    return missed
-
-
-def metric(coco: Coco, limit: int | None) -> int:
-    """Print how long COCO's metric takes for a step; return whether that is too long."""
-    pairs = coco.batches("val", limit)
-    annotations = [a for _, images in pairs for a in images]
-    found = [d for x, images in pairs for d in coco.boxes(coco.original(x), images)]
-    judge = CocoTruth(annotations, coco.classes)
-    seconds = best(lambda: judge.score(found))
-    drawn = best(lambda: difference(found, found, annotations, coco.classes))
-    print(
-        f"\nCOCO's metric: {seconds:.2f} s a step (aim: at most {METRIC_AIM} s, "
-        f"{'met' if seconds <= METRIC_AIM else 'MISSED'}), bootstrap of 200 draws {drawn:.2f} s, "
-        f"{len(annotations)} images"
-    )
-    return int(seconds > METRIC_AIM)
-
-
-def best(run: Callable[[], object], repeats: int = 3) -> float:
-    """Return the least seconds of some runs."""
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
-
-
 PARTS = {f.__name__: f for f in (spikeconverter, casc, rate, torchvision, cost, metric, imitation)}
 
 
@@ -278,12 +229,13 @@ def main() -> int:
     parser.add_argument("--setting", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     levels = list(IMITATION_AIM)
     parser.add_argument("--levels", nargs="*", type=int, default=levels, choices=levels)
+    parser.add_argument("--lengths", nargs="*", type=int, default=list(LENGTHS), choices=LENGTHS)
     parser.add_argument("--limit", type=int, help="images of each set, for a trial")
     options = parser.parse_args()
     print(machine())
     coco = Coco()
     parts = PARTS | {
-        "spikeconverter": partial(spikeconverter, chosen=options.setting),
+        "spikeconverter": partial(spikeconverter, chosen=options.setting, lengths=options.lengths),
         "imitation": partial(imitation, levels=options.levels),
     }
     missed = sum(parts[name](coco, options.limit) for name in options.part)
