@@ -18,7 +18,7 @@ COSTED = (16, 8, 6, 5, 4)
 PASSES_AIM = 3.0
 """Passes of the ANN that evaluate may take at each T, with counting."""
 METRIC_AIM = 0.5
-"""Seconds that COCO's metric may take for a step of the read-out."""
+"""Seconds of CPU time that COCO's metric may take for a step of the read-out."""
 
 
 def cost(coco: Coco, limit: int | None) -> int:
@@ -52,7 +52,7 @@ def metric(coco: Coco, limit: int | None) -> int:
     seconds = best(lambda: judge.score(found))
     drawn = best(lambda: difference(found, found, annotations, coco.classes))
     print(
-        f"\nCOCO's metric: {seconds:.2f} s a step (aim: at most {METRIC_AIM} s, "
+        f"\nCOCO's metric: {seconds:.2f} s of CPU time a step (aim: at most {METRIC_AIM} s, "
         f"{'met' if seconds <= METRIC_AIM else 'MISSED'}), bootstrap of 200 draws {drawn:.2f} s, "
         f"{len(annotations)} images"
     )
@@ -60,10 +60,10 @@ def metric(coco: Coco, limit: int | None) -> int:
 
 
 def best(run: Callable[[], object], repeats: int = 3) -> float:
-    """Return the least seconds of some runs."""
+    """Return the least CPU seconds of some runs."""
     found = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        found.append(time.perf_counter() - start)
+        found.append(time.process_time() - start)
     return min(found)

@@ -4,10 +4,10 @@
     SPIKEWRIGHT_DATA=... python benchmarks/detection.py [--part spikeconverter …]
         [--setting refit …] [--lengths 5 …] [--levels 8 …] [--limit N]
 
-Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost``, ``metric``, ``imitation`` (trains, about
-ten minutes a network) and ``torchvision`` (needs torchvision, is slow); the last two run only when
-named. AP is COCO's, in per cent; "fidelity" is the AP with the ANN's own boxes of score ≥ 0.3 as
-truth. Exit code 1 if a claim is missed.
+Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost``, ``metric``, and, only when named,
+``held_out`` (T = 5 on calibration pictures alone), ``imitation`` (trains, about ten minutes a
+network) and ``torchvision`` (needs torchvision, is slow). AP is COCO's, in per cent; "fidelity" is
+the AP with the ANN's own boxes of score ≥ 0.3 as truth. Exit code 1 if a claim is missed.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from _bodies import torchvision
 from _boxes import compared, flat, nested, percent
 from _coco import Coco
 from _costs import cost, metric
+from _held_out import held_out
 from _imitation import IMITATION_AIM, imitation
 from _machine import machine
 
@@ -218,13 +219,16 @@ def errors(wanted: object, got: object) -> str:
     )
 
 
-PARTS = {f.__name__: f for f in (spikeconverter, casc, rate, torchvision, cost, metric, imitation)}
+PARTS = {
+    f.__name__: f
+    for f in (spikeconverter, casc, rate, torchvision, cost, metric, imitation, held_out)
+}
 
 
 def main() -> int:
     """Print the parts; return 1 if a claim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    usual = [name for name in PARTS if name not in ("torchvision", "imitation")]
+    usual = [name for name in PARTS if name not in ("torchvision", "imitation", "held_out")]
     parser.add_argument("--part", nargs="*", default=usual, choices=list(PARTS))
     parser.add_argument("--setting", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     levels = list(IMITATION_AIM)
@@ -236,6 +240,7 @@ def main() -> int:
     coco = Coco()
     parts = PARTS | {
         "spikeconverter": partial(spikeconverter, chosen=options.setting, lengths=options.lengths),
+        "held_out": partial(held_out, settings=SETTINGS, chosen=options.setting),
         "imitation": partial(imitation, levels=options.levels),
     }
     missed = sum(parts[name](coco, options.limit) for name in options.part)
