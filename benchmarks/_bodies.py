@@ -8,7 +8,6 @@ from _coco import Coco
 
 import spikewright as sw
 from spikewright import _vision
-from spikewright.methods import Prepared
 from spikewright.models.detection import split
 from spikewright.text import table
 
@@ -23,7 +22,7 @@ DETECTORS = {
 }
 
 
-def torchvision(coco: Coco, prepared: Prepared, limit: int | None) -> int:
+def torchvision(coco: Coco, limit: int | None) -> int:
     """Print what becomes of torchvision's detectors with random weights; return how many differ."""
     zoo = _vision.torchvision().models.detection
     rows, missed = [], 0

@@ -4,6 +4,7 @@
 ``val`` are 67 images of val2017, ``train`` 128 of train2017, on which conversions are calibrated.
 """
 
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ import spikewright as sw
 from spikewright.data import Preprocess, loader
 from spikewright.data.detection import open_detection
 from spikewright.detection import Annotations, Detections, decoder
+from spikewright.methods import Prepared
 from spikewright.models import resolve
 
 __all__ = ["SIZE", "Coco"]
@@ -40,6 +42,11 @@ class Coco:
     def calibration(self) -> DataLoader[tuple[Tensor, Annotations]]:
         """Batch the calibration images."""
         return loader(self.train, 32)
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The detector, calibrated."""
+        return sw.calibrate(self.model, self.calibration())
 
     def batches(
         self, part: Literal["train", "val"], limit: int | None = None

@@ -14,7 +14,6 @@ from torch.utils.data import TensorDataset
 
 import spikewright as sw
 from spikewright.detection import Detections
-from spikewright.methods import Prepared
 from spikewright.simulators import settle
 from spikewright.text import table
 from spikewright.training import Imitation, TrainConfig
@@ -62,9 +61,7 @@ def seen(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
     return total
 
 
-def imitation(
-    coco: Coco, prepared: Prepared, limit: int | None, levels: Sequence[int] = tuple(IMITATION_AIM)
-) -> int:
+def imitation(coco: Coco, limit: int | None, levels: Sequence[int] = tuple(IMITATION_AIM)) -> int:
     """Print what CASC reaches after training by imitation; return how many aims are missed."""
     batches = coco.batches("val", limit)
     annotations = [a for _, images in batches for a in images]

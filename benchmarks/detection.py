@@ -2,18 +2,18 @@
 """Object detection: YOLO-FastestV2 on COCO, converted by five methods, one of them also trained.
 
     SPIKEWRIGHT_DATA=... python benchmarks/detection.py [--part spikeconverter …]
-        [--setting refit …] [--levels 8 …] [--limit N]
+        [--setting refit …] [--lengths 5 …] [--levels 8 …] [--limit N]
 
-Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost``, ``imitation`` (trains, about ten minutes a
-network) and ``torchvision`` (needs torchvision, is slow); the last two run only when named. AP is
-COCO's, in per cent; "fidelity" is the AP with the ANN's own boxes of score ≥ 0.3 as truth. Exit
-code 1 if a claim is missed.
+Parts: ``spikeconverter``, ``casc``, ``rate``, ``cost``, ``metric``, and, only when named,
+``held_out`` (T = 5 on calibration pictures alone), ``imitation`` (trains, about ten minutes a
+network) and ``torchvision`` (needs torchvision, is slow). AP is COCO's, in per cent; "fidelity" is
+the AP with the ANN's own boxes of score ≥ 0.3 as truth. Exit code 1 if a claim is missed.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -27,18 +27,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _bodies import torchvision
 from _boxes import compared, flat, nested, percent
 from _coco import Coco
+from _costs import cost, metric
+from _held_out import held_out
 from _imitation import IMITATION_AIM, imitation
 from _machine import machine
 
-from spikewright.detection import (
-    CocoTruth,
-    Detections,
-    difference,
-)
+from spikewright.detection import Detections
 from spikewright.energy import choose_models, energy_of
 from spikewright.evaluation import Result
 from spikewright.evaluation.length import LengthResult
-from spikewright.methods import Prepared
 from spikewright.simulators import settle
 from spikewright.text import table
 
@@ -48,6 +45,7 @@ FIDELITY_AIM = {16: 99.5, 8: 98.5, 6: 97.0, 5: 96.0}
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "refit": {"prepare": "refit"},
     "default": {},
+    "refit-relays-analog": {"prepare": "refit", "analog_relays": ("all",)},
     "relays-analog": {"analog_relays": ("all",), "scale": sw.MinError(unseen=1 / 256)},
 }
 """The last was chosen by its fidelity on train, among unseen = 1/32, 1/256, 1/1024 and 0."""
@@ -66,15 +64,18 @@ RATED = 8
 
 
 def spikeconverter(
-    coco: Coco, prepared: Prepared, limit: int | None, chosen: Sequence[str] = tuple(SETTINGS)
+    coco: Coco,
+    limit: int | None,
+    chosen: Sequence[str] = tuple(SETTINGS),
+    lengths: Sequence[int] = LENGTHS,
 ) -> int:
     """Print a row for every T on both parts; return how many claims are missed."""
     missed = 0
     for label in chosen:
-        snn = sw.convert(prepared, "spikeconverter", T=16, **SETTINGS[label])
+        snn = sw.convert(coco.prepared, "spikeconverter", T=max(lengths), **SETTINGS[label])
         val, train = (
             sw.evaluate(
-                snn, batches, reference=coco.model, task=coco.task, code_lengths=sorted(LENGTHS)
+                snn, batches, reference=coco.model, task=coco.task, code_lengths=sorted(lengths)
             )
             for batches in (coco.batches("val", limit), coco.batches("train", limit))
         )
@@ -93,8 +94,8 @@ def scores_by_length(title: str, result: Result, aims: Mapping[int, float]) -> i
     on = f"ANN AP {ann['AP']}, AP50 {ann['AP50']}, AP75 {ann['AP75']}"
     print(f"\n{title}: {last.samples} images, {on}")
     rows, missed = [], 0
-    for T in LENGTHS:
-        found = result.at(T)
+    for found in reversed(result.lengths):
+        T = found.T
         series = {s.name: s for s in found.series}
         reached, aim = 100 * (series["fidelity AP50"].at() or 0.0), aims.get(T)
         missed += aim is not None and reached < aim
@@ -126,14 +127,14 @@ def energy(found: LengthResult) -> list[str]:
     return [f"{e.ratio(o):.2f}" for e, o in zip(rated, ("fp32", "quantised"), strict=True)]
 
 
-def casc(coco: Coco, prepared: Prepared, limit: int | None) -> int:
+def casc(coco: Coco, limit: int | None) -> int:
     """Print CASC at rest, and the ticks it takes; return how many claims are missed."""
     batches = coco.batches("val", limit)
     annotations = [a for _, images in batches for a in images]
     ann = [d for x, images in batches for d in coco.boxes(coco.original(x), images)]
     rows, networks, missed = [], [], 0
     for T, (label, settings) in product((32, 16), CASC_SETTINGS.items()):
-        snn = sw.convert(prepared, "casc", T=T, **settings)
+        snn = sw.convert(coco.prepared, "casc", T=T, **settings)
         start = time.perf_counter()
         found = [
             d
@@ -172,7 +173,7 @@ def casc(coco: Coco, prepared: Prepared, limit: int | None) -> int:
     return int(missed)
 
 
-def rate(coco: Coco, prepared: Prepared, limit: int | None) -> int:
+def rate(coco: Coco, limit: int | None) -> int:
     """Print what rate codes find after 32 steps; nothing is claimed."""
     batches = [coco.batches("val", limit or RATED)[0]]
     annotations = batches[0][1]
@@ -187,7 +188,7 @@ def rate(coco: Coco, prepared: Prepared, limit: int | None) -> int:
         ("burst, p97, v(0) = ½", "burst", fine),
         ("rueckauer, paper's setting", "rueckauer", {}),
     ):
-        snn = sw.convert(prepared, method, T=32, **options)
+        snn = sw.convert(coco.prepared, method, T=32, **options)
         start = time.perf_counter()
         returned = snn(x)
         seconds = time.perf_counter() - start
@@ -218,68 +219,31 @@ def errors(wanted: object, got: object) -> str:
     )
 
 
-def cost(coco: Coco, prepared: Prepared, limit: int | None) -> int:
-    """Print evaluate's time in passes of the ANN, and that of the metric."""
-    x = torch.cat([x for x, _ in coco.batches("val", limit or 32)])[:32]
-    batches = [x[:16], x[16:]]
-    ann = best(lambda: [coco.original(b) for b in batches])
-    rows = []
-    for T in LENGTHS:
-        snn = sw.convert(prepared, "spikeconverter", T=T)
-        times = [
-            best(lambda c=c, snn=snn: sw.evaluate(snn, batches, task="outputs", counting=c))
-            for c in (False, True)
-        ]
-        rows.append([f"{T}", *(f"{t / ann:.2f}" for t in times)])
-    pairs = coco.batches("val", limit)
-    annotations = [a for _, images in pairs for a in images]
-    found = [d for x, images in pairs for d in coco.boxes(coco.original(x), images)]
-    judge = CocoTruth(annotations, coco.classes)
-    print(
-        f"\nevaluate in passes of the ANN ({1e3 * ann / len(x):.1f} ms an image), {len(x)} images"
-    )
-    print(table(["T", "without counting", "with counting"], rows, left=0))
-    print(
-        f"COCO's metric: {best(lambda: judge.score(found)):.2f} s a step, bootstrap of 200 draws "
-        f"{best(lambda: difference(found, found, annotations, coco.classes)):.2f} s, "
-        f"{len(annotations)} images"
-    )
-    return 0
-
-
-def best(run: Callable[[], object], repeats: int = 3) -> float:
-    """Return the least seconds of some runs."""
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
-
-
-PARTS = {f.__name__: f for f in (spikeconverter, casc, rate, torchvision, cost, imitation)}
+PARTS = {
+    f.__name__: f
+    for f in (spikeconverter, casc, rate, torchvision, cost, metric, imitation, held_out)
+}
 
 
 def main() -> int:
     """Print the parts; return 1 if a claim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    usual = [name for name in PARTS if name not in ("torchvision", "imitation")]
+    usual = [name for name in PARTS if name not in ("torchvision", "imitation", "held_out")]
     parser.add_argument("--part", nargs="*", default=usual, choices=list(PARTS))
     parser.add_argument("--setting", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     levels = list(IMITATION_AIM)
     parser.add_argument("--levels", nargs="*", type=int, default=levels, choices=levels)
+    parser.add_argument("--lengths", nargs="*", type=int, default=list(LENGTHS), choices=LENGTHS)
     parser.add_argument("--limit", type=int, help="images of each set, for a trial")
     options = parser.parse_args()
     print(machine())
     coco = Coco()
-    start = time.perf_counter()
-    prepared = sw.calibrate(coco.model, coco.calibration())
-    print(f"calibrated on {len(coco.train)} images in {time.perf_counter() - start:.0f} s")
     parts = PARTS | {
-        "spikeconverter": partial(spikeconverter, chosen=options.setting),
+        "spikeconverter": partial(spikeconverter, chosen=options.setting, lengths=options.lengths),
+        "held_out": partial(held_out, settings=SETTINGS, chosen=options.setting),
         "imitation": partial(imitation, levels=options.levels),
     }
-    missed = sum(parts[name](coco, prepared, options.limit) for name in options.part)
+    missed = sum(parts[name](coco, options.limit) for name in options.part)
     print(f"\n{missed} claims missed")
     return 1 if missed else 0
 
