@@ -219,7 +219,7 @@ def _whole(
             whole = tuple(d if d else 1.0 for d in _rounded(moved))
             values = (trains * torch.tensor(whole, dtype=torch.float64)[:, None]).sum(0)
             exact = float(values.abs().max()) < 2.0**24  # in float32
-            if exact and len(values.unique()) == len(values):
+            if exact and len(set(values.tolist())) == len(values):
                 code = FewSpikes(thresholds=edges, resets=steps, steps_weigh=whole)
                 return code, unit
     raise CalibrationError(

@@ -51,7 +51,7 @@ def _curve(node: Node) -> Mapping[str, Arg] | None:
         return None
     if name not in CURVES or not all(type(x) in (int, float) for x in settings):
         return None
-    return {"curve": name, "settings": tuple(map(float, settings))}  # type: ignore[arg-type]
+    return {"curve": name, "settings": tuple(map(float, settings))}
 
 
 def _alone(graph: Graph, activation: Node, neurons: Node) -> bool:

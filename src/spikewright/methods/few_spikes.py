@@ -81,7 +81,7 @@ def _potentials(graph: Graph, nodes: list[Node], prepared: Prepared) -> dict[str
     program = Program(graph, outputs=wanted, site=activate)
     found: dict[str, list[Tensor]] = {name: [] for name in wanted}
     with torch.no_grad():
-        for batch in zip(*(x.split(_BATCH) for x in inputs), strict=True):
+        for batch in zip(*(torch.split(x, _BATCH) for x in inputs), strict=True):
             for name, value in zip(wanted, program(*batch), strict=True):
                 flat = value.reshape(-1)
                 found[name].append(flat[:: len(flat) // _KEPT + 1].clone())

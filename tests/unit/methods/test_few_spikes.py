@@ -97,10 +97,8 @@ def test_equal_calibrations_give_equal_neurons(prepared: Prepared, snn: SpikingN
     assert {n: s.code for n, s in again.sites.items()} == {n: s.code for n, s in snn.sites.items()}
 
 
-def test_what_is_counted(prepared: Prepared, snn: SpikingNetwork, x: Tensor) -> None:
-    unit = sw.convert(prepared, T=6)
-    few, units = (sw.evaluate(s, [x], task="outputs").lengths[-1] for s in (snn, unit))
-    assert few.spike_purity > units.spike_purity
+def test_what_is_counted(snn: SpikingNetwork, x: Tensor) -> None:
+    few = sw.evaluate(snn, [x], task="outputs").lengths[-1]
     ticks = sw.evaluate(snn, [x], task="outputs", simulator="reference").lengths[-1]
     assert ticks.additions == few.additions
     assert ticks.spikes_per_neuron == few.spikes_per_neuron
