@@ -57,7 +57,7 @@ def greedy_levels(weights: Sequence[float], limit: int) -> tuple[float, ...] | N
 
 
 def flat_parts(values: Tensor) -> Iterator[Tensor]:
-    """Cut a tensor into flat views in memory order; one with gaps is given back whole.
+    """Cut a tensor into flat views in memory order; a small one, or one with gaps, stays whole.
 
     Args:
         values: Any shape and memory order.
@@ -65,8 +65,11 @@ def flat_parts(values: Tensor) -> Iterator[Tensor]:
     Yields:
         Views that cover ``values``, for element-wise work in place.
     """
+    if values.numel() <= 2 * _CHUNK:  # to make views of it would cost more than it saves
+        yield values
+        return
     order = sorted(range(values.ndim), key=values.stride, reverse=True)
-    dense = values.permute(order)
+    dense = values if values.is_contiguous() else values.permute(order)
     if dense.is_contiguous():
         yield from torch.split(dense.view(-1), _CHUNK)
     else:

@@ -112,6 +112,21 @@ class Builder:
             return
         self.emit(node, "scale", (x,), ranges.multiplied(gain, (x.low, x.high)), gain=gain)
 
+    def product(self, node: Node) -> None:
+        """Append a product: each step multiplies symbols of one factor by what registers hold."""
+        read = (self.value(node.args[0].name), self.value(node.args[1].name))
+        batches = [is_plain(self.graph[i].shape or ()) for i in (node.name, *node.inputs)]
+        ranks = {len(self.graph[i].shape or ()) for i in node.inputs}
+        by = node.kwargs["by"]
+        if not all(batches) or len(ranks) > 1 or (by == "matmul" and max(ranks) < 3):
+            raise NoForm("of factors whose batch is not their first axis, or of several ranks")
+        terms = read[0].shape[-1] if by == "matmul" else 1
+        a, b = ((o.low, o.high) for o in read)
+        ends = [terms * x * y for x in a for y in b]
+        held = [o.kind == "hold" for o in read].index(True)
+        settings = {"by": by, "held": held}
+        self.emit(node, "product", read, (min(ends), max(ends)), settings=settings)
+
     def per_step(self, total: Tensor) -> Tensor:
         """Return the bias of one step of what the graph adds over a train."""
         return whole(total / self.top)

@@ -101,7 +101,7 @@ class _Lowering(Builder):
             x = self.value(name)
             self.emit(node, "hold", (x,), (x.low, x.high))
         elif kind == "product":
-            self._product(node)
+            self.product(node)
         elif node.op == ops.SCALE:
             self.scale(node, self.value(name))
         elif kind == "mixing":
@@ -283,21 +283,6 @@ class _Lowering(Builder):
         b = self.minus(node, b) if minus else b
         a, b = (self.expanded(node, o, f"{node.name}/{i}") for i, o in enumerate((a, b)))
         self.emit(node, "add", (a, b), ranges.added(((a.low, a.high), (b.low, b.high))))
-
-    def _product(self, node: Node) -> None:
-        """Each step multiplies the symbols of one factor by what registers hold of the other."""
-        read = (self.value(node.args[0].name), self.value(node.args[1].name))
-        batches = [is_plain(self.graph[i].shape or ()) for i in (node.name, *node.inputs)]
-        ranks = {len(self.graph[i].shape or ()) for i in node.inputs}
-        by = node.kwargs["by"]
-        if not all(batches) or len(ranks) > 1 or (by == "matmul" and max(ranks) < 3):
-            raise NoForm("of factors whose batch is not their first axis, or of several ranks")
-        terms = read[0].shape[-1] if by == "matmul" else 1
-        a, b = ((o.low, o.high) for o in read)
-        ends = [terms * x * y for x in a for y in b]
-        held = [o.kind == "hold" for o in read].index(True)
-        settings = {"by": by, "held": held}
-        self.emit(node, "product", read, (min(ends), max(ends)), settings=settings)
 
     def _sum(self, node: Node, x: Operation) -> None:
         if node.op == ops.WINDOW_SUM:

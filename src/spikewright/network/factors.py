@@ -6,7 +6,7 @@ reaches neurons or a layer would not be whole any more. So factors move to the w
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -16,11 +16,47 @@ from spikewright.graph import ops
 from spikewright.graph.held import factor_in_front, factors, give_factors, takes_gain
 from spikewright.graph.ir import Arg, Graph, Node, Param, Ref
 from spikewright.graph.sites import flow
-from spikewright.graph.units import scale_weighted
+from spikewright.graph.units import fold_units, scale_weighted
 
-__all__ = ["absorb_factors", "round_analog", "scaled"]
+__all__ = ["absorb_factors", "fold_into_thresholds", "round_analog", "scaled"]
 
 _LARGEST = 2.0**16
+
+
+def fold_into_thresholds(
+    graph: Graph, units: Mapping[str, Tensor], thresholds: dict[str, Tensor]
+) -> Graph:
+    """Carry the units of sums and inputs into weights; those that reach a site enter its θ.
+
+    Args:
+        graph: A graph with sites whose averages are sums.
+        units: Units of its values by name.
+        thresholds: Of every site; changed.
+    """
+    graph = fold_units(graph, units)
+    for stale in graph:
+        node = graph[stale.name]
+        if ops.kind(node) != "site" or node.name not in thresholds:
+            continue
+        end, scale = node.inputs[0], graph[node.inputs[0]]
+        while _is_own(graph, scale, node):
+            thresholds[node.name] = thresholds[node.name] / graph.params[scale.params[0]]
+            end, scale = scale.inputs[0], graph[scale.inputs[0]]
+            if node.op == ops.READOUT:
+                break
+        graph.redirect(node.inputs[0], end, only=[node.name])
+    graph.prune()
+    return graph
+
+
+def _is_own(graph: Graph, scale: Node, site: Node) -> bool:
+    """Tell whether a value in front of a site is a sum times a factor that can enter its θ."""
+    if scale.op != ops.SCALE or not graph.has_one_reader(scale.name):
+        return False
+    gain, inner = graph.params[scale.params[0]], ops.kind(graph[scale.inputs[0]])
+    one = gain.numel() == 1 or site.op != ops.READOUT
+    sums = ("weighted", "add", "mixing", "layout", "product")
+    return one and bool((gain > 0).all()) and inner in sums
 
 
 def absorb_factors(graph: Graph, inputs: Collection[str], full: float, bits: int) -> None:

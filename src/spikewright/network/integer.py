@@ -19,10 +19,9 @@ from spikewright.graph.batch import element_count, sizes
 from spikewright.graph.complete import needs_whole_trains
 from spikewright.graph.ir import Graph, Node, Ref
 from spikewright.graph.sites import Value, analog_inputs, flow
-from spikewright.graph.units import fold_units
 from spikewright.graph.windows import to_sum
 from spikewright.network.base import Network
-from spikewright.network.factors import absorb_factors
+from spikewright.network.factors import absorb_factors, fold_into_thresholds
 from spikewright.network.rounding import round_inputs
 
 __all__ = ["to_integer"]
@@ -67,7 +66,7 @@ def to_integer(network: N, *, weight_bits: int = 8, input_bits: int = 8) -> N:
     inputs = _integer_inputs(graph, network, span, input_bits)
     units.update(inputs)
     thresholds = {n: s.threshold.double() for n, s in network.sites.items()}
-    graph = _fold(graph, units, thresholds)
+    graph = fold_into_thresholds(graph, units, thresholds)
     absorb_factors(graph, inputs, span, weight_bits)
     sites = dict(network.sites)
     for name, (step, rest) in round_inputs(graph, inputs, span, spans, weight_bits).items():
@@ -236,34 +235,6 @@ def _scale_node(graph: Graph, source: Node, what: str, gain: float) -> Node:
         kwargs={},
         pick=None,
     )
-
-
-def _fold(graph: Graph, units: dict[str, Tensor], thresholds: dict[str, Tensor]) -> Graph:
-    """Carry the units of sums and inputs into weights; those that reach a site enter its θ."""
-    graph = fold_units(graph, units)
-    for stale in graph:
-        node = graph[stale.name]
-        if ops.kind(node) != "site" or node.name not in thresholds:
-            continue
-        end, scale = node.inputs[0], graph[node.inputs[0]]
-        while _is_own(graph, scale, node):
-            thresholds[node.name] = thresholds[node.name] / graph.params[scale.params[0]]
-            end, scale = scale.inputs[0], graph[scale.inputs[0]]
-            if node.op == ops.READOUT:
-                break
-        graph.redirect(node.inputs[0], end, only=[node.name])
-    graph.prune()
-    return graph
-
-
-def _is_own(graph: Graph, scale: Node, site: Node) -> bool:
-    """Tell whether a value in front of a site is a sum times a factor that can enter its θ."""
-    if scale.op != ops.SCALE or not graph.has_one_reader(scale.name):
-        return False
-    gain, inner = graph.params[scale.params[0]], ops.kind(graph[scale.inputs[0]])
-    one = gain.numel() == 1 or site.op != ops.READOUT
-    sums = ("weighted", "add", "mixing", "layout", "product")
-    return one and bool((gain > 0).all()) and inner in sums
 
 
 def _scale_readout(graph: Graph, node: Node, step: Tensor) -> None:
