@@ -52,7 +52,7 @@ OBJECTIVE = training.Detection(stride=STRIDE, box_weight=BOX_WEIGHT)
 OPENING = """\
 Spikewright demo: object detection. It trains a small detector on pictures with
 handwritten digits at random places, turns it into a spiking network, and holds
-the boxes of both beside the true ones. Takes about two minutes on two cores."""
+the boxes of both beside the true ones. Takes about three minutes on two cores."""
 
 
 class Kept(Dataset[tuple[Tensor, Annotations]]):

@@ -30,7 +30,7 @@ def demo(
 
     Needs no data and no options; takes less than a minute and writes its results to a folder.
 
-    With --task detection it finds digits in pictures, which takes about two minutes.
+    With --task detection it finds digits in pictures, which takes about three minutes.
 
     Args:
         output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo,
