@@ -15,7 +15,7 @@ OUTPUTS = {
     "classification": Path("spikewright-demo"),
     "detection": Path("spikewright-demo-detection"),
 }
-EPOCHS = {"classification": 8, "detection": 6}
+EPOCHS = {"classification": 8, "detection": 7}
 
 
 def demo(
@@ -30,14 +30,14 @@ def demo(
 
     Needs no data and no options; takes less than a minute and writes its results to a folder.
 
-    With --task detection it finds digits in pictures, which takes about two minutes.
+    With --task detection it finds digits in pictures, which takes about three minutes.
 
     Args:
         output: Where to write; files of an earlier demo are replaced. [default: spikewright-demo,
             of detection spikewright-demo-detection]
         task: What the network is for. [default: classification]
         epochs: Passes over the training data; fewer are faster and less accurate. [default: 8, of
-            detection 6]
+            detection 7]
         force: Replace files there that are not of an earlier demo.
         how: Where it runs, and what every verb takes.
     """
