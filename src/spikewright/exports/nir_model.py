@@ -246,8 +246,9 @@ class _Model(Nodes):
         before = self.graph[node.inputs[0]]
         rows = own_shape(before)[1:]
         whole = node.op == "aten.mean.dim" and self._spatial(node, before)
-        given = node.args[4:7]
-        ceil, include, divisor = (*given, *(False, True, None)[len(given) :])
+        given: list[Any] = list(node.args[4:7])
+        given += (False, True, None)[len(given) :]
+        ceil, include, divisor = given
         padded = len(node.args) > 3 and any(_numbers(node.args[3]))
         plain = "avg_pool2d" in node.op and not (ceil or divisor or (padded and not include))
         if len(rows) != 2 or not (whole or plain):
