@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from spikewright.errors import ConfigError, UnsupportedModuleError
+from spikewright.exports.nir_nodes import Nodes, as_array
 from spikewright.graph import ops
 from spikewright.graph.ir import Node
-from spikewright.graph.sites import flow
 from spikewright.integers.errors import NoForm
 from spikewright.integers.layouts import own_shape
 from spikewright.integers.windows import conv_windows, pool_windows
@@ -91,19 +89,8 @@ def write_nir(path: Path, graph: Any) -> None:  # noqa: ANN401 - a nir.NIRGraph
     import_module("nir").write(path, graph)
 
 
-class _Model:
-    """The nodes and edges so far."""
-
-    def __init__(self, network: SpikingNetwork, nir: Any) -> None:  # noqa: ANN401 - a module
-        self.network, self.graph, self.nir = network, network.graph, nir
-        self.flow = flow(self.graph)
-        self.subtracts = "v_reset" not in {f.name for f in dataclasses.fields(nir.IF)}
-        self.nodes: dict[str, Any] = {}
-        self.edges: list[tuple[str, str]] = []
-        self.source: dict[str, tuple[str, ...]] = {}  # node of ours to those whose sum it is
-        self.populations: dict[str, dict[str, str]] = {}
-        self.readouts: dict[str, str] = {}
-        self.tail: list[str] = []
+class _Model(Nodes):
+    """Says of every operator what it becomes."""
 
     def made(self) -> NIRModel:
         refused: list[str] = []
@@ -125,9 +112,9 @@ class _Model:
         for name in self.readouts.values():
             node = self.graph[name]
             shape = np.array(own_shape(node))
-            output = self._fresh(f"{name}/output")
+            output = self.fresh(f"{name}/output")
             self.nodes[output] = self.nir.Output(output_type={"output": shape})
-            self._connect(node.name, output)
+            self.connect(node.name, output)
         try:
             graph = self.nir.NIRGraph(self.nodes, self.edges)
         except (ValueError, NotImplementedError) as error:
@@ -145,35 +132,6 @@ class _Model:
         }
         return NIRModel(graph, facts)
 
-    def _fresh(self, name: str) -> str:
-        """Return a name that readers can make a Python name of."""
-        base = "".join(c if c.isalnum() else "_" for c in name)
-        base = f"n{base}" if base[0].isdigit() else base
-        found, count = base, 0
-        while found in self.nodes:
-            found, count = f"{base}_{(count := count + 1)}", count
-        return found
-
-    def _connect(self, source: str, target: str) -> None:
-        names = self.source[source]
-        for name in names:
-            if (name, target) in self.edges:  # the same value twice: NIR has no double edges
-                again = self._fresh(f"{name}/again")
-                shape = self.nodes[name].output_type["output"]
-                self.nodes[again] = self.nir.Scale(scale=np.ones(tuple(shape), np.float32))
-                self.edges += [(name, again), (again, target)]
-            else:
-                self.edges.append((name, target))
-
-    def _emit(self, node: Node, made: Any, name: str = "") -> str:  # noqa: ANN401 - a nir node
-        """Add a node that reads what ``node`` reads, and gives what it gives."""
-        name = self._fresh(name or node.name)
-        self.nodes[name] = made
-        if node.inputs:
-            self._connect(node.inputs[0], name)
-        self.source[node.name] = (name,)
-        return name
-
     def _node(self, node: Node) -> None:
         kind = ops.kind(node)
         unit = node.op == ops.SCALE and bool(node.inputs) and node.inputs[0] in self.readouts
@@ -182,7 +140,7 @@ class _Model:
             self.source[node.name] = ()
         elif kind == "input":
             shape = np.array(own_shape(node))
-            self._emit(node, self.nir.Input(input_type={"input": shape}))
+            self.emit(node, self.nir.Input(input_type={"input": shape}))
         elif kind == "site":
             self._site(node)
         elif kind == "add":
@@ -191,7 +149,7 @@ class _Model:
             self._weighted(node)
         elif node.op == ops.SCALE:
             gain = self.graph.params[node.params[0]]
-            self._emit(node, self.nir.Scale(scale=self._full(gain, node)))
+            self.emit(node, self.nir.Scale(scale=self.full(gain, node)))
             if unit:
                 self.readouts[node.inputs[0]] = node.name
         elif kind == "mixing":
@@ -202,13 +160,6 @@ class _Model:
             raise NoForm("of spikes: NIR has no maximum; use average pooling")
         else:
             raise NoForm("has no node in NIR")
-
-    def _full(self, value: float | Tensor, node: Node) -> Any:  # noqa: ANN401 - a numpy array
-        """Return a number, or one a channel, for every neuron of a population."""
-        tensor = torch.as_tensor(value, dtype=self.network.dtype)
-        shape = own_shape(node)
-        tensor = tensor.squeeze(0) if tensor.ndim > len(shape) else tensor
-        return _array(tensor.expand(shape))
 
     def _site(self, node: Node) -> None:
         site = self.network.sites[node.name]
@@ -229,7 +180,7 @@ class _Model:
 
     def _neurons(self, node: Node, site: Site) -> None:
         firing, nir = self.network.firing(node.name), self.nir
-        theta, start = self._full(firing.threshold, node), self._full(firing.v_init, node)
+        theta, start = self.full(firing.threshold, node), self.full(firing.v_init, node)
         below = np.nextafter(theta - start, np.array(-np.inf, theta.dtype))
         rate = np.full_like(theta, 1.0 / DT)
         if site.neuron == "if-hard":
@@ -244,10 +195,10 @@ class _Model:
         else:
             form, made = "I, Threshold, Scale", nir.Threshold(threshold=below)
         if form == "IF":
-            spikes = self._emit(node, made)
+            spikes = self.emit(node, made)
         else:
-            v = self._emit(node, nir.I(r=rate), f"{node.name}/v")
-            spikes, back = self._fresh(node.name), self._fresh(f"{node.name}/reset")
+            v = self.emit(node, nir.I(r=rate), f"{node.name}/v")
+            spikes, back = self.fresh(node.name), self.fresh(f"{node.name}/reset")
             self.nodes |= {spikes: made, back: nir.Scale(scale=-theta)}
             self.edges += [(v, spikes), (spikes, back), (back, v)]
             self.source[node.name] = (spikes,)
@@ -264,14 +215,14 @@ class _Model:
         self.source[node.name] = self.source[first.name] + self.source[second.name]
 
     def _weighted(self, node: Node) -> None:
-        weight = _array(self.graph.params[node.args[1].name])
+        weight = as_array(self.graph.params[node.args[1].name])
         given = node.args[2] if len(node.args) > 2 else None
-        bias = None if given is None else _array(self.graph.params[given.name])
+        bias = None if given is None else as_array(self.graph.params[given.name])
         if node.op == "aten.linear.default":
             if len(own_shape(node)) != 1:
                 raise NoForm("over several rows; NIR's takes one vector")
             made = self.nir.Linear(weight=weight)
-            self._emit(node, made if bias is None else self.nir.Affine(weight=weight, bias=bias))
+            self.emit(node, made if bias is None else self.nir.Affine(weight=weight, bias=bias))
             return
         if node.op == ops.AFFINE:
             raise NoForm("that is not part of a layer")
@@ -289,14 +240,16 @@ class _Model:
         bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
         conv = self.nir.Conv1d if weight.ndim == 3 else self.nir.Conv2d
         shape = size[0] if weight.ndim == 3 else size
-        self._emit(node, conv(input_shape=shape, weight=weight, groups=1, bias=bias, **how))
+        self.emit(node, conv(input_shape=shape, weight=weight, groups=1, bias=bias, **how))
 
     def _average(self, node: Node) -> None:
         before = self.graph[node.inputs[0]]
         rows = own_shape(before)[1:]
         whole = node.op == "aten.mean.dim" and self._spatial(node, before)
-        ceil, include, divisor = (*node.args[4:7], *(False, True, None)[len(node.args[4:7]) :])
-        padded = any(_numbers(node.args[3])) if len(node.args) > 3 else False
+        given: list[Any] = list(node.args[4:7])
+        given += (False, True, None)[len(given) :]
+        ceil, include, divisor = given
+        padded = len(node.args) > 3 and any(_numbers(node.args[3]))
         plain = "avg_pool2d" in node.op and not (ceil or divisor or (padded and not include))
         if len(rows) != 2 or not (whole or plain):
             raise NoForm("; use plain average pooling over rows and columns")
@@ -308,10 +261,10 @@ class _Model:
             kernel, stride, padding = (windows[n] for n in ("kernel", "stride", "padding"))
         how = {"kernel_size": kernel, "stride": stride, "padding": [a for a, _ in padding]}
         made = self.nir.AvgPool2d(**{n: np.array(v) for n, v in how.items()})
-        pooled = self._emit(node, made)
+        pooled = self.emit(node, made)
         if whole and own_shape(node) != (own_shape(before)[0], 1, 1):
             shape = np.array((own_shape(before)[0], 1, 1))
-            flat = self._fresh(f"{node.name}/flat")
+            flat = self.fresh(f"{node.name}/flat")
             self.nodes[flat] = self.nir.Flatten({"input": shape}, start_dim=0, end_dim=-1)
             self.edges.append((pooled, flat))
             self.source[node.name] = (flat,)
@@ -329,14 +282,10 @@ class _Model:
             self.source[node.name] = self.source[node.inputs[0]]
         elif len(after) == 1:
             shape = {"input": np.array(before)}
-            self._emit(node, self.nir.Flatten(shape, start_dim=0, end_dim=-1))
+            self.emit(node, self.nir.Flatten(shape, start_dim=0, end_dim=-1))
         else:
             raise NoForm(f"from {before} to {after}; NIR only flattens whole maps")
 
 
 def _numbers(value: Any) -> tuple[int, ...]:  # noqa: ANN401 - a number or several
     return tuple(value) if isinstance(value, tuple | list) else (value,)
-
-
-def _array(value: Tensor) -> Any:  # noqa: ANN401 - a numpy array
-    return value.detach().cpu().contiguous().numpy()

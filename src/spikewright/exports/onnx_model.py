@@ -17,7 +17,7 @@ from spikewright.errors import ConfigError, UnsupportedModuleError
 from spikewright.exports.onnx_nodes import OPSET, Nodes
 from spikewright.integers.program import IntegerProgram, Operation
 
-__all__ = ["OPSET", "onnx_model"]
+__all__ = ["OPSET", "Model", "checked", "kind_of", "onnx_model", "refuse"]
 
 _INT32 = (1 << 31) - 1
 
@@ -38,21 +38,31 @@ def onnx_model(program: IntegerProgram) -> Any:  # noqa: ANN401 - an onnx.ModelP
         UnsupportedModuleError: If a layer's sums over bytes may leave 32 bits, or its weights 8;
             all are listed.
     """
-    try:
-        onnx = import_module("onnx")
-    except ImportError as error:
-        raise ConfigError(
-            "export: expected the package onnx, got none. pip install spikewright[onnx]"
-        ) from error
+    refuse(program)
+    return checked(Model(program))
+
+
+def refuse(program: IntegerProgram) -> None:
+    """Refuse layers that integer operators cannot compute exactly; all are listed."""
     bad = [text for o in program.operations if (text := _misfit(program, o))]
     if bad:
         raise UnsupportedModuleError(
             "export to onnx: expected layers of 8-bit weights whose sums 32 bits hold, got "
             f"{'; '.join(bad)}. Round with to_integer(weight_bits=8), or fewer bits."
         )
-    model = _Model(program).proto(onnx)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+
+
+def checked(model: Nodes) -> Any:  # noqa: ANN401 - an onnx.ModelProto
+    """Return a model as the package's message, which the package has checked."""
+    try:
+        onnx = import_module("onnx")
+    except ImportError as error:
+        raise ConfigError(
+            "export: expected the package onnx, got none. pip install spikewright[onnx]"
+        ) from error
+    proto = model.proto(onnx)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
 
 
 def _misfit(program: IntegerProgram, operation: Operation) -> str:
@@ -67,12 +77,12 @@ def _misfit(program: IntegerProgram, operation: Operation) -> str:
     return f"{where}: sums up to {largest}" if largest > _INT32 else ""
 
 
-def _kind(low: int, high: int) -> str:
+def kind_of(low: int, high: int) -> str:
     """Return the integer type for a range."""
     return "int64" if max(high, -low) > _INT32 else "int32"
 
 
-class _Model(Nodes):
+class Model(Nodes):
     """The operators of a program."""
 
     def _from_outside(self, operation: Operation) -> str:
@@ -108,7 +118,7 @@ class _Model(Nodes):
         self._name(self._cast(held, "int32"), operation)
 
     def _fire(self, operation: Operation) -> None:
-        kind = _kind(*operation.settings["register"])
+        kind = kind_of(*operation.settings["register"])
         v, pre = self._total(operation.inputs[0], kind), self._own(operation, "pre_bias", kind)
         if operation.settings["signed"]:
             pre = self._add_node("Mul", self._add_node("Sign", v), pre)
@@ -122,7 +132,7 @@ class _Model(Nodes):
         self._name(n if kind == "int32" else self._cast(n, "int32"), operation)
 
     def _readout(self, operation: Operation) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         self._name(self._total(operation.inputs[0], kind), operation, kind)
         value = self._cast(operation.name, "float64")
         unit = "unit" in operation.tensors
@@ -132,10 +142,12 @@ class _Model(Nodes):
         self.outputs.append((name, "float64", operation.shape))
 
     def _max(self, operation: Operation) -> None:
+        self._name(self._pooled(operation, self._total(operation.inputs[0], "int32")), operation)
+
+    def _pooled(self, operation: Operation, held: str) -> str:
+        """Return the maxima of a value, int32."""
         s = operation.settings
-        x = self._cast(
-            self._shaped(self._total(operation.inputs[0], "int32"), s["input"]), "float32"
-        )
+        x = self._cast(self._shaped(held, s["input"]), "float32")
         (above, below), (left, right) = s["padding"]
         pooled = self._add_node(
             "MaxPool",
@@ -145,7 +157,7 @@ class _Model(Nodes):
             dilations=s["dilation"],
             pads=[above, left, below, right],
         )
-        self._name(self._shaped(self._cast(pooled, "int32"), operation.shape), operation)
+        return self._shaped(self._cast(pooled, "int32"), operation.shape)
 
     def _bytes(self, operation: Operation) -> list[tuple[str, int]]:
         """Return what a layer reads as bytes, and by what the sums of each are multiplied."""
@@ -208,31 +220,35 @@ class _Model(Nodes):
     def _biased(
         self, operation: Operation, parts: Sequence[tuple[str, int]], shape: tuple[int, ...]
     ) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         held, bias = self._summed(parts, kind), self.program.tensor(operation, "bias")
         if bias is not None:
             total = (bias * self.top).reshape(shape).numpy()
-            held = self._add_node("Add", held, self._number(total, kind))
+            held = self._add_node("Add", held, self._constant(total, kind))
         self._keep(operation, self._shaped(held, operation.shape), kind)
 
+    def _constant(self, value: Any, kind: str) -> str:  # noqa: ANN401 - what numpy takes
+        """Return what a bias adds."""
+        return self._number(value, kind)
+
     def _scale(self, operation: Operation) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         x = self._total(operation.inputs[0], kind)
         self._keep(operation, self._add_node("Mul", x, self._own(operation, "gain", kind)), kind)
 
     def _bias(self, operation: Operation) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         x, bias = self._total(operation.inputs[0], kind), self._own(operation, "bias", kind)
-        bias = self._add_node("Mul", bias, self._number(self.top, kind))
+        bias = self._add_node("Mul", bias, self._constant(self.top, kind))
         self._keep(operation, self._add_node("Add", x, bias), kind)
 
     def _add(self, operation: Operation) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         read = [self._total(name, kind) for name in operation.inputs]
         self._keep(operation, self._add_node("Add", *read), kind)
 
     def _sum(self, operation: Operation) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         held = self._total(operation.inputs[0], kind)
         count = len(self.program[operation.inputs[0]].shape) + 1
         for axis in operation.settings["axes"]:
@@ -252,7 +268,7 @@ class _Model(Nodes):
         self._gather(operation)
 
     def _gather(self, operation: Operation) -> None:
-        kind = _kind(operation.low, operation.high)
+        kind = kind_of(operation.low, operation.high)
         read = [self._total(name, kind) for name in operation.inputs]
         index = self.program.tensor(operation, "index")
         self._keep(operation, self._moved(read, operation.shape, index, kind), kind)

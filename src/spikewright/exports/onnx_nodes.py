@@ -29,6 +29,7 @@ class Nodes:
         self.value: dict[str, tuple[str, int, str]] = {}
         self.top = (1 << program.steps) - 1
         self.inputs: dict[str, tuple[int, ...]] = {}
+        self.states: list[tuple[str, str, tuple[int, ...]]] = []
         self.outputs: list[tuple[str, str, tuple[int, ...]]] = []
         for operation in program.operations:
             getattr(self, f"_{operation.kind}")(operation)
@@ -49,7 +50,10 @@ class Nodes:
         graph = helper.make_graph(
             [helper.make_node(op, read, [out], **how) for op, read, out, how in self.nodes],
             "spikewright",
-            [info(name, "float32", shape) for name, shape in self.inputs.items()],
+            [
+                *(info(name, "float32", shape) for name, shape in self.inputs.items()),
+                *(info(*state) for state in self.states),
+            ],
             [info(*output) for output in self.outputs],
             [onnx.numpy_helper.from_array(value, n) for n, value in self.constants.items()],
         )

@@ -19,6 +19,7 @@ from spikewright.exports.verilog import LANES, Simulation, simulated, verilog_so
 from spikewright.graph.ir import Inputs
 from spikewright.integers.lowering import lower
 from spikewright.integers.program import IntegerProgram
+from spikewright.integers.step import lower_step
 from spikewright.network import SpikingNetwork
 
 __all__ = ["TARGETS", "Hardware", "Subject", "Target"]
@@ -92,6 +93,10 @@ class Target:
             )
 
 
+def _layered(network: SpikingNetwork) -> bool:
+    return network.schedule.name == "layered"
+
+
 def _integers(subject: Subject, folder: Path) -> Mapping[str, Any]:
     """The program itself."""
     write_json(folder / "program.json", subject.program.to_dict())
@@ -120,12 +125,21 @@ def _c(subject: Subject, folder: Path) -> Mapping[str, Any]:
 
 
 def _onnx(subject: Subject, folder: Path) -> Mapping[str, Any]:
-    """One ONNX model."""
+    """One ONNX model: of whole trains, or of one step of a synchronous network."""
     from spikewright.exports.onnx_model import OPSET, onnx_model
+    from spikewright.exports.onnx_step import onnx_step
 
-    model = onnx_model(subject.program)
+    facts: dict[str, Any] = {"opset": OPSET}
+    if _layered(subject.network):
+        model = onnx_model(subject.program)
+    else:
+        program = lower_step(subject.network)
+        model = onnx_step(program, subject.network)
+        states = [i for i in model.graph.input if i.type.tensor_type.elem_type != 1]
+        facts |= {"steps": subject.network.steps, "awake": subject.network.awake}
+        facts |= {"states": [s.name for s in states], "not_exported": list(program.tail)}
     (folder / "network.onnx").write_bytes(model.SerializeToString())
-    return {"opset": OPSET, "outputs": [output.name for output in model.graph.output]}
+    return {**facts, "outputs": [output.name for output in model.graph.output]}
 
 
 def _verilog(subject: Subject, folder: Path) -> Mapping[str, Any]:
@@ -161,7 +175,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             Target("vectors", _vectors, products=True),
             Target("integers", _integers, products=True),
             Target("c", _c),
-            Target("onnx", _onnx),
+            Target("onnx", _onnx, of_program=_layered),
             Target("verilog", _verilog),
             Target("nir", _nir, integer=False, of_program=lambda network: False),
         )

@@ -6,3 +6,4 @@ from spikewright.integers.errors import NoForm as NoForm
 from spikewright.integers.lowering import lower as lower
 from spikewright.integers.program import IntegerProgram as IntegerProgram
 from spikewright.integers.program import Operation as Operation
+from spikewright.integers.step import lower_step as lower_step

@@ -16,7 +16,7 @@ from spikewright.integers.errors import NoForm
 from spikewright.integers.front import Front
 from spikewright.integers.layouts import own_shape
 from spikewright.integers.program import Kind, Operation
-from spikewright.network import SpikingNetwork, depths
+from spikewright.network import Site, SpikingNetwork, depths
 
 __all__ = ["Builder", "whole"]
 
@@ -30,14 +30,22 @@ class Builder:
     """
 
     def __init__(self, network: SpikingNetwork) -> None:
-        code = check_network(network)
         self.network, self.graph = network, network.graph
-        self.steps, self.top = code.steps, int(code.max_value)
+        self.steps, self.top = self.weights()
         self.depth, self.flow = depths(self.graph), flow(self.graph)
         self.operations: dict[str, Operation] = {}
         self.tensors: dict[str, Tensor] = {}
         self.made: dict[str, Operation] = {}
         self.fronts: dict[str, Front] = {}
+
+    def weights(self) -> tuple[int, int]:
+        """Return the steps of a train and what they weigh together; check the network."""
+        code = check_network(self.network)
+        return code.steps, int(code.max_value)
+
+    def span(self, site: Site) -> ranges.Range:
+        """Return between which numbers what a population sends lies."""
+        return (-self.top if site.signed else 0, self.top)
 
     def value(self, name: str) -> Operation:
         """Return the value that a node gives."""

@@ -19,14 +19,14 @@ def check_network(network: SpikingNetwork) -> Radix:
     """
     if not isinstance(network.schedule, Layered):
         raise ConfigError(
-            f"export: expected a network with the layered schedule, got {network.schedule.name}. "
-            "Convert with the method spikeconverter."
+            "integer program: expected a network with the layered schedule, got "
+            f"{network.schedule.name}. Convert with the method spikeconverter."
         )
     firing = [network.sites[n.name] for n in network.spiking_nodes()]
     if not firing:
-        raise ConfigError("export: expected populations that fire, got none.")
+        raise ConfigError("integer program: expected populations that fire, got none.")
     for site in firing:
-        code, where = site.code, f"export: population {site.name!r}"
+        code, where = site.code, f"integer program: population {site.name!r}"
         if not isinstance(code, Radix) or code.k != 2.0:
             got = f"{code.name}, k = {code.k:g}"
             raise ConfigError(f"{where}: expected radix trains with k = 2, got {got}. Use k=2.")
@@ -47,10 +47,10 @@ def check_network(network: SpikingNetwork) -> Radix:
             )
     if not network.integer:
         raise ConfigError(
-            "export: expected a network in integers, got one in floating point. "
+            "integer program: expected a network in integers, got one in floating point. "
             "Round it first: snn.to_integer(), or convert --integer."
         )
     code = firing[0].code
     if not isinstance(code, Radix) or set(network.spans().values()) != {code.max_value}:
-        raise ConfigError("export: expected stages as long as a train, got others.")
+        raise ConfigError("integer program: expected stages as long as a train, got others.")
     return code

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spikewright.errors import UnsupportedModuleError
 from spikewright.graph import ops
@@ -17,9 +18,9 @@ from spikewright.integers.front import Front, moved_front
 from spikewright.integers.layouts import own_shape, sources, where_from
 from spikewright.integers.program import IntegerProgram, Kind, Operation
 from spikewright.integers.windows import conv_windows, pool_windows
-from spikewright.network import LayeredTiming, SpikingNetwork
+from spikewright.network import LayeredTiming, Site, SpikingNetwork
 
-__all__ = ["lower"]
+__all__ = ["Lowering", "lower"]
 
 
 def lower(network: SpikingNetwork) -> IntegerProgram:
@@ -32,15 +33,15 @@ def lower(network: SpikingNetwork) -> IntegerProgram:
         ConfigError: If the network is another; see :func:`check_network`.
         UnsupportedModuleError: If it holds operators that a program cannot say; all are listed.
     """
-    return _Lowering(network).run()
+    return Lowering(network).run()
 
 
-class _Lowering(Builder):
+class Lowering(Builder):
     """Says of every operator what it becomes."""
 
     def run(self) -> IntegerProgram:
-        refused: list[str] = []
-        tail: list[str] = []
+        """Return the program; refuse all operators that it cannot say in one error."""
+        refused, tail = list[str](), list[str]()
         for node in self.graph:
             kind = ops.kind(node)
             if kind == "shape" or node.shape is None:
@@ -148,17 +149,21 @@ class _Lowering(Builder):
             return
         threshold = self.broadcast(node, site.threshold.double())
         pre_bias = self.broadcast(node, site.pre_bias.double())
-        span = (-self.top if site.signed else 0, self.top)
         if node.op == ops.INPUT_SITE:
             before = self.fronts[node.inputs[0]]
             settings = self._source(before) | {"signed": site.signed}
             gains = {f"gain{i}": gain for i, gain in enumerate(before.gains)}
             self.emit(
-                node, "encode", (), span, settings=settings,
+                node, "encode", (), self.span(site), settings=settings,
                 index=before.index, threshold=threshold, pre_bias=pre_bias, many=gains,
             )  # fmt: skip
             return
-        x, threshold, pre_bias = self.value(node.inputs[0]), whole(threshold), whole(pre_bias)
+        self.fire(node, site, self.value(node.inputs[0]), whole(threshold), whole(pre_bias))
+
+    def fire(
+        self, node: Node, site: Site, x: Operation, threshold: Tensor, pre_bias: Tensor
+    ) -> None:
+        """Append a population."""
         start = ranges.hull(pre_bias)
         if site.signed:
             start = (-start[1], start[1])
@@ -167,8 +172,9 @@ class _Lowering(Builder):
         register = (min(potential[0], -highest * site.signed), max(potential[1], highest))
         settings = {"signed": site.signed, "potential": potential, "register": register}
         self.emit(
-            node, "fire", (x,), span, settings=settings, threshold=threshold, pre_bias=pre_bias
-        )
+            node, "fire", (x,), self.span(site),
+            settings=settings, threshold=threshold, pre_bias=pre_bias,
+        )  # fmt: skip
 
     def _layout(self, node: Node) -> None:
         names = sources(self.graph, node)

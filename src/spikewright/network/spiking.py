@@ -100,6 +100,13 @@ class SpikingNetwork(Network):
             f"({law['inputs']} inputs; allowed {law['tolerance']:g})"
         )
 
+    def _arithmetic(self) -> list[str]:
+        """Return the line that tells with what numbers an integer network is simulated."""
+        if not self.integer:
+            return []
+        said = getattr(self._simulator, "arithmetic", "float64, exact whole numbers")
+        return [f"  arithmetic  {said}"]
+
     def _prepared(self) -> list[str]:
         """Return the lines that tell how weights were changed, if they were."""
         history = self.provenance.get("preparation", {})
@@ -165,6 +172,7 @@ class SpikingNetwork(Network):
             *_products(self.graph),
             *_behind(self.graph),
             f"  equality    {self._equality()}",
+            *self._arithmetic(),
             *self._prepared(),
             *(f"  note        {note}" for note in self.graph.notes),
         ]

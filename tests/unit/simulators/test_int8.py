@@ -78,6 +78,7 @@ def test_every_train_and_output_equals_those_of_float64(
 @needs_bytes
 def test_it_says_what_runs_on_bytes_and_what_does_not() -> None:
     snn, _ = made()
+    assert f"arithmetic  {Collapsed(snn).arithmetic}" in snn.summary()
     assert Collapsed(snn).arithmetic.startswith("8-bit integers (in float64: ")
     assert "f/linear: not of bytes" in Collapsed(snn).arithmetic  # it reads a mean
     assert "trains have 9 steps, bytes hold 8" in Collapsed(made(T=9)[0]).arithmetic

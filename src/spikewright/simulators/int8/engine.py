@@ -132,7 +132,7 @@ def _program(network: SpikingNetwork) -> IntegerProgram:
     try:
         program = lower(network)
     except (ConfigError, UnsupportedModuleError) as error:
-        raise NoForm(str(error).removeprefix("export: ")) from error
+        raise NoForm(str(error).removeprefix("integer program: ")) from error
     if program.steps > 8:
         raise NoForm(f"trains have {program.steps} steps, bytes hold 8")
     return program

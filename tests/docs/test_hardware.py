@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of docs/hardware.md runs, in order, and says what the page says."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```(?P<head>bash|\{[^}]*\})\n(?P<body>.*?)^```$", re.M | re.S)
+TITLE = re.compile(r'title="([^"]+)"')
+NEEDS = {
+    "gcc": "gcc",
+    "compare.py": "gcc",
+    "in.txt": "gcc",
+    "verilator": "verilator",
+    "--to onnx": "onnx",
+    "stream.py": "onnxruntime",
+    "--to nir": "nir",
+}
+
+
+def blocks() -> tuple[dict[str, str], list[str]]:
+    """Return the files of the page by name, and its commands."""
+    files, commands = {}, []
+    for found in BLOCK.finditer((DOCS / "hardware.md").read_text(encoding="utf-8")):
+        title = TITLE.search(found["head"])
+        if title is not None:
+            files[title[1]] = found["body"]
+        else:
+            commands.append(found["body"])
+    return files, commands
+
+
+def missing(command: str) -> str:
+    """Return what a command needs and this machine has not."""
+    for word, tool in NEEDS.items():
+        program = tool in ("gcc", "verilator")
+        there = shutil.which(tool) if program else importlib.util.find_spec(tool)
+        if word in command and not there:
+            return tool
+    return ""
+
+
+@pytest.mark.slow
+def test_every_command_runs_and_says_what_the_page_says(tmp_path: Path) -> None:
+    files, commands = blocks()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    shutil.copy(DOCS / "replay.py", tmp_path)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, words in {"spikewright": " -m spikewright", "python": ""}.items():
+        (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n')
+        (tools / name).chmod(0o755)
+    path = os.pathsep.join((str(tools), os.environ["PATH"]))
+    said, without = "", set[str]()
+    for command in commands:
+        if tool := missing(command):
+            without.add(tool)
+            continue
+        done = subprocess.run(
+            ["bash", "-e", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        said += done.stdout
+    accuracy = re.search(r"(\d\d\.\d) ?%", said)
+    assert accuracy is not None
+    assert float(accuracy[1]) > 90
+    assert re.search(r"[1-9][\d,]* values, 0 differ", said)
+    if "gcc" not in without:
+        assert re.search(r"RAM \d+ bytes, flash \d+ bytes", said)
+        assert "200 read-outs, 0 differ" in said
+    if not {"gcc", "verilator"} & without:
+        assert re.search(r"cycles [1-9]\d+", said)
+        assert (tmp_path / "verilog" / "wave.vcd").stat().st_size > 10_000
+    if not {"onnx", "onnxruntime"} & without:
+        assert "step 16: classes" in said
+    if without:
+        pytest.skip(f"the rest of the page ran; not there: {', '.join(sorted(without))}")
