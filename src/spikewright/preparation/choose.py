@@ -20,9 +20,10 @@ Preparation = str | tuple[Step, ...]
 MOST_INPUTS = 512
 """Calibration inputs that are looked at, at most."""
 
+_FITTED = ((Bias(),), (Refit(rounds=0),), (Refit(), Scales()))
 _AUTO: tuple[tuple[int, tuple[tuple[Step, ...], ...]], ...] = (
-    (4, ((Bias(),), (Refit(), Scales()), (Refit(), Scales(), Reconstruct()))),
-    (8, ((Bias(),), (Refit(), Scales()))),
+    (4, (*_FITTED, (Refit(rounds=0), Reconstruct()))),
+    (8, _FITTED),
 )
 """Largest T to the ways that are tried up to it; see docs/results.md."""
 

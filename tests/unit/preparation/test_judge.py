@@ -57,8 +57,8 @@ def test_tuning_that_takes_too_long_is_left_out_of_a_choice_and_said(
 ) -> None:
     monkeypatch.setattr(judge, "MOST_WORK", 1.0)
     said = sw.convert(prepared, T=3, prepare="auto").provenance["preparation"]["said"][0]
-    assert "refit + scales + reconstruct left out, 7" in said
-    assert "scales + reconstruct 1" not in said
+    assert "refit + reconstruct left out, 7" in said
+    assert "refit + reconstruct 1" not in said
     named = sw.convert(prepared, T=3, prepare=["refit", Reconstruct(steps=20)])
     said = named.provenance["preparation"]["said"][0]
     assert "refit + reconstruct" in said
@@ -70,7 +70,7 @@ def test_auto_says_what_it_chose_and_from_what(prepared: Prepared) -> None:
     said = snn.provenance["preparation"]["said"][0]
     chosen = " + ".join(snn.prepared_by) or "none"
     assert said.startswith(f"{chosen}: outputs differ on 32 inputs held out by none ")
-    assert all(f", {way} " in said for way in ("bias", "refit + scales"))
+    assert all(f", {way} " in said for way in ("bias", "refit", "refit + scales"))
     assert said in snn.summary()
 
 
