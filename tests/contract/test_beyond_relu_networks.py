@@ -10,17 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from tests.contract import transformers as small
 from tests.contract.test_torchvision import with_statistics
-from tests.contract.transformers import (
-    HUGGING_FACE,
-    PICTURES,
-    analog,
-    check_operators_of_pictures,
-    check_operators_of_tokens,
-    hugging_face,
-    prepared,
-    tokens,
-)
 
 pytestmark = pytest.mark.slow
 
@@ -69,9 +60,9 @@ def _multiplies(snn: sw.SpikingNetwork) -> bool:
     return any(node.op == "sw.product" for node in snn.graph)
 
 
-@pytest.mark.parametrize("name", [n for n in PICTURES if "norm" not in n])
+@pytest.mark.parametrize("name", [n for n in small.PICTURES if "norm" not in n])
 def test_networks_for_pictures_go_the_whole_way(name: str, tmp_path: Path) -> None:
-    build, shape, elements = PICTURES[name]
+    build, shape, elements = small.PICTURES[name]
     torch.manual_seed(0)
     model = build()
     if name == "vit":  # its last layer begins with zeros
@@ -79,16 +70,16 @@ def test_networks_for_pictures_go_the_whole_way(name: str, tmp_path: Path) -> No
     if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
         model = with_statistics(model)
     x = torch.randn(4, *shape)
-    check_operators_of_pictures(analog(prepared(model, x)), elements)
+    small.check_operators_of_pictures(small.analog(small.prepared(model, x)), elements)
     check(model, x, tmp_path / "snn")
 
 
-@pytest.mark.parametrize("name", HUGGING_FACE)
+@pytest.mark.parametrize("name", small.HUGGING_FACE)
 def test_networks_for_tokens_go_the_whole_way(
     library: ModuleType, name: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    model = hugging_face(library, name, "sdpa").eval()
-    x = {k: torch.cat([v, v.roll(3, 1)]) for k, v in tokens().items()}
-    check_operators_of_tokens(analog(prepared(model, x)))
+    model = small.hugging_face(library, name, "sdpa").eval()
+    x = {k: torch.cat([v, v.roll(3, 1)]) for k, v in small.tokens().items()}
+    small.check_operators_of_tokens(small.analog(small.prepared(model, x)))
     check(model, x, tmp_path / "snn")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo of object detection: from scenes of digits to boxes from spikes, in two ways."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ PASTED: dict[str, Any] = {"most": 9, "scales": (1.5, 2.6)}
 BOX_WEIGHT = 2.0  # most of the work is to tell the digits apart
 BATCH = 16
 RATE, TUNING_RATE, TUNING_EPOCHS = 3e-3, 2e-3, 2
+RECIPE = training.TrainConfig(batch_size=BATCH, optimizer="adamw", clip_grad=50.0)
 SEED = 0
 OBJECTIVE = training.Detection(stride=STRIDE, box_weight=BOX_WEIGHT)
 
@@ -140,15 +142,8 @@ def trained_detector(
         scenes,
         activation="relu",
         objective=OBJECTIVE,
-        config=training.TrainConfig(
-            epochs=epochs,
-            batch_size=BATCH,
-            lr=RATE,
-            optimizer="adamw",
-            weight_decay=1e-4,
-            warmup=1.0,
-            clip_grad=50.0,
-            seed=seed,
+        config=dataclasses.replace(
+            RECIPE, epochs=epochs, lr=RATE, weight_decay=1e-4, warmup=1.0, seed=seed
         ),
         progress=progress,
     )
@@ -170,14 +165,8 @@ def quantised_again(
         levels=T,
         calibration=[calibration],
         objective=OBJECTIVE,
-        config=training.TrainConfig(
-            epochs=TUNING_EPOCHS,
-            batch_size=BATCH,
-            lr=TUNING_RATE,
-            optimizer="adamw",
-            warmup=0.2,
-            clip_grad=50.0,
-            seed=seed,
+        config=dataclasses.replace(
+            RECIPE, epochs=TUNING_EPOCHS, lr=TUNING_RATE, warmup=0.2, seed=seed
         ),
         progress=progress,
     )

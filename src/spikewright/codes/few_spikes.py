@@ -90,6 +90,7 @@ class FewSpikes(TrainCode):
     """
 
     name: ClassVar[str] = "few-spikes"
+    k: ClassVar[float] = 0.0  # no ratio: every spike enters with the weight of its step
     greedy: ClassVar[bool] = False
     pool_base: ClassVar[float] = 1.0
 
@@ -120,19 +121,9 @@ class FewSpikes(TrainCode):
             )
 
     @property
-    def T(self) -> int:
+    def T(self) -> int:  # type: ignore[override] # it follows from the settings
         """Time steps."""
         return len(self.thresholds)
-
-    @property
-    def steps(self) -> int:
-        """Symbols in a train: T."""
-        return self.T
-
-    @property
-    def k(self) -> float:
-        """0: step weights have no ratio, so every spike enters with the weight of its step."""
-        return 0.0
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -71,6 +71,7 @@ class SignedRadix(TrainCode):
     """
 
     name: ClassVar[str] = "signed-radix"
+    k: ClassVar[float] = 2.0
     greedy: ClassVar[bool] = False
     both_signs: ClassVar[bool] = True
     pool_base: ClassVar[float] = 2.0  # what the first steps carry is in the order of the values
@@ -105,11 +106,6 @@ class SignedRadix(TrainCode):
                 "signed-radix code: expected thresholds that write every value in one way, got "
                 f"some that write one in two ways: rise={self.rise}, fall={self.fall}. Move them."
             )
-
-    @property
-    def k(self) -> float:
-        """Ratio of successive weights: 2."""
-        return 2.0
 
     @property
     def weights(self) -> tuple[float, ...]:

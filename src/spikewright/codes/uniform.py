@@ -30,6 +30,7 @@ class UniformCode(TrainCode):
         ConfigError: If T < 1, or T ≥ 2^24, beyond which float32 does not count exactly.
     """
 
+    k: ClassVar[float] = 1.0
     greedy: ClassVar[bool] = False
     pool_base: ClassVar[float] = 1.0  # plain sums, which makes the gate lateral inhibition
 
@@ -41,11 +42,6 @@ class UniformCode(TrainCode):
                 f"{self.name} code: expected a whole number of time steps T from 1 to "
                 f"{_EXACT - 1}, got T={self.T!r}. Set T to 1 or more."
             )
-
-    @property
-    def k(self) -> float:
-        """Ratio of successive weights: 1."""
-        return 1.0
 
     @property
     def weights(self) -> tuple[float, ...]:

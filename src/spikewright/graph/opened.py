@@ -61,32 +61,31 @@ def _glu(x: Tensor, dim: int = -1) -> Tensor:
     return x.narrow(dim, 0, half) * x.narrow(dim, half, half).sigmoid()
 
 
-def _lstm_cell(
-    x: Tensor,
-    states: Sequence[Tensor],
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None = None,
-    b_hh: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return h and c after a token, as `torch.nn.LSTMCell` does."""
-    h, c = states
-    i, f, g, o = (linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)).chunk(4, 1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
-
-
-def _gru_cell(
+def _currents(
     x: Tensor,
     h: Tensor,
     w_ih: Tensor,
     w_hh: Tensor,
     b_ih: Tensor | None = None,
     b_hh: Tensor | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """Return what a token and what the state before it add, as cells of torch.nn have it."""
+    return linear(x, w_ih, b_ih), linear(h, w_hh, b_hh)
+
+
+def _lstm_cell(x: Tensor, states: Sequence[Tensor], *weights: Any) -> tuple[Tensor, Tensor]:
+    """Return h and c after a token, as `torch.nn.LSTMCell` does."""
+    h, c = states
+    given, own = _currents(x, h, *weights)
+    i, f, g, o = (given + own).chunk(4, 1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _gru_cell(x: Tensor, h: Tensor, *weights: Any) -> Tensor:
     """Return h after a token, as `torch.nn.GRUCell` does."""
-    r, z, n = linear(x, w_ih, b_ih).chunk(3, 1)
-    own_r, own_z, own_n = linear(h, w_hh, b_hh).chunk(3, 1)
+    given, own = _currents(x, h, *weights)
+    (r, z, n), (own_r, own_z, own_n) = given.chunk(3, 1), own.chunk(3, 1)
     n = torch.tanh(n + torch.sigmoid(r + own_r) * own_n)
     return n + torch.sigmoid(z + own_z) * (h - n)
 
@@ -94,15 +93,9 @@ def _gru_cell(
 def _rnn_cell(then: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """Return a cell that computes a function of W·x + U·h, as `torch.nn.RNNCell` does."""
 
-    def cell(
-        x: Tensor,
-        h: Tensor,
-        w_ih: Tensor,
-        w_hh: Tensor,
-        b_ih: Tensor | None = None,
-        b_hh: Tensor | None = None,
-    ) -> Tensor:
-        return then(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh))
+    def cell(x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+        given, own = _currents(x, h, *weights)
+        return then(given + own)
 
     return cell
 

@@ -83,16 +83,18 @@ class Accumulating:
     Attributes:
         comparators: Thresholds that an unsigned neuron compares with in a step; signed ones have
             two in any case.
+        codes: Kinds of codes whose trains it fires; any by default.
     """
 
     name: ClassVar[str]
     states: ClassVar[Mapping[str, float]] = {"v": 0.0}
     comparators: ClassVar[int] = 1
+    codes: ClassVar[tuple[type, ...]] = (object,)
 
-    @staticmethod
-    def emits(code: Code) -> bool:
-        """Tell whether its trains are those that a code writes; by default any code's are."""
-        return True
+    @classmethod
+    def emits(cls, code: Code) -> bool:
+        """Tell whether its trains are those that a code writes."""
+        return isinstance(code, cls.codes)
 
     @staticmethod
     def fire_(

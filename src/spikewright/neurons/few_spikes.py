@@ -31,11 +31,7 @@ class FewSpikesNeuron(Accumulating):
     """
 
     name: ClassVar[str] = "few-spikes"
-
-    @staticmethod
-    def emits(code: Code) -> bool:
-        """Tell whether it is the few-spikes code."""
-        return isinstance(code, FewSpikes)
+    codes: ClassVar[tuple[type, ...]] = (FewSpikes,)
 
     @staticmethod
     def fire_(

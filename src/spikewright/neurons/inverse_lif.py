@@ -23,8 +23,8 @@ class InverseLIF(Accumulating):
 
     name: ClassVar[str] = "inverse-lif"
 
-    @staticmethod
-    def emits(code: Code) -> bool:
+    @classmethod
+    def emits(cls, code: Code) -> bool:
         """Tell whether a code is greedy; see :class:`Accumulating`."""
         return code.greedy
 

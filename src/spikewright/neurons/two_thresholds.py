@@ -30,12 +30,8 @@ class TwoThresholds(Accumulating):
     """
 
     name: ClassVar[str] = "two-thresholds"
+    codes: ClassVar[tuple[type, ...]] = (SignedRadix,)
     comparators: ClassVar[int] = 2
-
-    @staticmethod
-    def emits(code: Code) -> bool:
-        """Tell whether it is the signed radix code."""
-        return isinstance(code, SignedRadix)
 
     @staticmethod
     def fire_(

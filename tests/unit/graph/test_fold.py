@@ -8,19 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from spikewright import graph as passes
 from spikewright.errors import ConfigError
-from spikewright.graph import (
-    Graph,
-    Program,
-    capture,
-    find_activations,
-    fold_batch_norm,
-    fold_units,
-    normalise,
-    ops,
-    place_sites,
-    simplify,
-)
+from spikewright.graph import Graph, Program, capture, ops
 from spikewright.graph.units import shape_value
 from spikewright.graph.windows import to_sum
 from tests.property.random_nets import Maker
@@ -41,7 +31,7 @@ def trained(model: nn.Module) -> nn.Module:
 
 
 def folded(model: nn.Module, x: Tensor) -> Graph:
-    return fold_batch_norm(simplify(capture(model, x)))
+    return passes.fold_batch_norm(passes.simplify(capture(model, x)))
 
 
 def close(graph: Graph, model: nn.Module, x: Tensor) -> None:
@@ -146,7 +136,7 @@ AVERAGES: list[tuple[nn.Module, tuple[int, ...]]] = [
 def test_averages_are_whole_sums_over_one_divisor(pool: nn.Module, shape: tuple[int, ...]) -> None:
     """On integers the sum is an integer, and the sum over its divisor is PyTorch's average."""
     x = torch.randint(-9, 10, (2, *shape)).double()
-    graph = simplify(capture(pool, x))
+    graph = passes.simplify(capture(pool, x))
     (node,) = [n for n in graph if ops.kind(n) == "mixing"]
     divisor = to_sum(graph, node)
     (total,) = Program(graph)(x)
@@ -156,7 +146,7 @@ def test_averages_are_whole_sums_over_one_divisor(pool: nn.Module, shape: tuple[
 
 def test_linear_upsampling_has_no_whole_sum() -> None:
     x = torch.rand(1, 2, 3, 3)
-    graph = simplify(capture(nn.Upsample(scale_factor=2, mode="bilinear"), x))
+    graph = passes.simplify(capture(nn.Upsample(scale_factor=2, mode="bilinear"), x))
     (node,) = [n for n in graph if ops.kind(n) == "mixing"]
     with pytest.raises(ConfigError, match="no form in whole numbers"):
         to_sum(graph, node)
@@ -189,7 +179,7 @@ def _run(graph: Graph, x: Tensor, units: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_units_fold_into_weights_without_changing_the_function(per_channel: bool) -> None:
     model, x = Mixed().eval(), torch.randn(3, 2, 6, 6)
-    graph = place_sites(find_activations(folded(model, x)))
+    graph = passes.place_sites(passes.find_activations(folded(model, x)))
     units = {}
     for n in graph:
         if n.op in ops.SPIKING_OPS:
@@ -197,7 +187,7 @@ def test_units_fold_into_weights_without_changing_the_function(per_channel: bool
             units[n.name] = (
                 torch.rand(channels, 1, 1) + 0.5 if per_channel else torch.rand(()) + 0.5
             )
-    again = fold_units(graph, units)
+    again = passes.fold_units(graph, units)
     with torch.no_grad():
         torch.testing.assert_close(_run(again, x, units), model(x), rtol=1e-4, atol=1e-5)
     if not per_channel:
@@ -258,9 +248,9 @@ def test_a_unit_for_every_channel_goes_through_what_keeps_them_apart(case: str) 
     model = Between(middle).eval()
     for batch in (1, 3):
         x = torch.randn(batch, 2, 6, 5)
-        graph = place_sites(find_activations(folded(model, x)))
+        graph = passes.place_sites(passes.find_activations(folded(model, x)))
         (site,) = [n.name for n in graph if n.op == ops.RECTIFY]
-        again = fold_units(graph, {site: torch.rand(4, 1, 1) + 0.5})
+        again = passes.fold_units(graph, {site: torch.rand(4, 1, 1) + 0.5})
         with torch.no_grad():
             torch.testing.assert_close(_run(again, x, {}), model(x), rtol=1e-4, atol=1e-5)
         added = [n for n in again if n.op == ops.SCALE]
@@ -269,10 +259,10 @@ def test_a_unit_for_every_channel_goes_through_what_keeps_them_apart(case: str) 
 
 def test_no_unit_is_left_at_the_output() -> None:
     model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).eval(), torch.randn(2, 3)
-    graph = find_activations(folded(model, x))
+    graph = passes.find_activations(folded(model, x))
     (site,) = [n.name for n in graph if n.op == ops.RECTIFY]
     with pytest.raises(RuntimeError, match="a unit is left at the output"):
-        fold_units(graph, {site: torch.tensor(2.0)})
+        passes.fold_units(graph, {site: torch.tensor(2.0)})
 
 
 class Scaled(nn.Module):
@@ -292,9 +282,9 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize("twice", [False, True])
 def test_a_unit_goes_into_a_factor_that_nobody_else_reads(twice: bool) -> None:
     model, x = Scaled(twice).eval(), torch.randn(4, 3)
-    graph = place_sites(find_activations(normalise(folded(model, x))))
+    graph = passes.place_sites(passes.find_activations(passes.normalise(folded(model, x))))
     units = {n.name: torch.rand(3) + 0.5 for n in graph if n.op == ops.RECTIFY}
-    again = fold_units(graph, units)
+    again = passes.fold_units(graph, units)
     with torch.no_grad():
         torch.testing.assert_close(_run(again, x, units), model(x), rtol=1e-4, atol=1e-5)
     factors = [n for n in again if n.op == ops.SCALE]

@@ -22,7 +22,7 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.first, self.second = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
+        self.first, self.second = (nn.Conv2d(n, 6, 3, padding=1) for n in (2, 6))
         self.left, self.right = nn.Conv2d(6, 4, 1), nn.Conv2d(6, 4, 3, padding=1)
         self.head = nn.Linear(8 * 4, 5)
 
