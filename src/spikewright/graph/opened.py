@@ -73,7 +73,7 @@ def _currents(
     return linear(x, w_ih, b_ih), linear(h, w_hh, b_hh)
 
 
-def _lstm_cell(x: Tensor, states: Sequence[Tensor], *weights: Any) -> tuple[Tensor, Tensor]:
+def _lstm_cell(x: Tensor, states: Sequence[Tensor], *weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return h and c after a token, as `torch.nn.LSTMCell` does."""
     h, c = states
     given, own = _currents(x, h, *weights)
@@ -82,7 +82,7 @@ def _lstm_cell(x: Tensor, states: Sequence[Tensor], *weights: Any) -> tuple[Tens
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def _gru_cell(x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+def _gru_cell(x: Tensor, h: Tensor, *weights: Tensor) -> Tensor:
     """Return h after a token, as `torch.nn.GRUCell` does."""
     given, own = _currents(x, h, *weights)
     (r, z, n), (own_r, own_z, own_n) = given.chunk(3, 1), own.chunk(3, 1)
@@ -93,7 +93,7 @@ def _gru_cell(x: Tensor, h: Tensor, *weights: Any) -> Tensor:
 def _rnn_cell(then: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """Return a cell that computes a function of W·x + U·h, as `torch.nn.RNNCell` does."""
 
-    def cell(x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+    def cell(x: Tensor, h: Tensor, *weights: Tensor) -> Tensor:
         given, own = _currents(x, h, *weights)
         return then(given + own)
 

@@ -78,7 +78,8 @@ def test_a_shortcut_adds_it_once() -> None:
     class Residual(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b, self.head = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+            self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 6)
+            self.head = nn.Linear(6, 2)
 
         def forward(self, x: Tensor) -> Tensor:
             x = torch.relu(self.a(x))
