@@ -24,27 +24,19 @@ def resnet8(data_dir: Path) -> Case:
     return case("resnet8", data_dir)
 
 
-def _photographs(folder: Path) -> Tensor:
-    """Return photographs of ImageNet, as small as the network's own images."""
+def _dark(folder: Path) -> Tensor:
+    """Return photographs of ImageNet, as small as the network's own images, a quarter as bright."""
     images = from_npz(
         folder / "imagenet_sample_1000.npz", preprocess=Preprocess(size=32, scale=1.0)
     )
-    return torch.cat([x for x, _ in loader(images, 64, limit=256)])
-
-
-def _dark(folder: Path) -> Tensor:
-    return _photographs(folder)[:64] / 4.0
+    return torch.cat([x for x, _ in loader(images, 64, limit=64)]) / 4.0
 
 
 def _few(folder: Path) -> Tensor:
     return torch.cat([x for x, _ in case("resnet8", folder).calibration(16)])
 
 
-GIVEN: dict[str, Callable[[Path], Tensor]] = {
-    "photographs": _photographs,
-    "dark photographs": _dark,
-    "16 images": _few,
-}
+GIVEN: dict[str, Callable[[Path], Tensor]] = {"dark photographs": _dark, "16 images": _few}
 
 
 @pytest.fixture(scope="module", params=list(GIVEN))
@@ -76,7 +68,7 @@ def dead(resnet8: Case, data_dir: Path) -> tuple[nn.Module, Prepared, float]:
     return model, prepared, _agreement(resnet8, model, sw.convert(prepared, T=3))[1]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS[1::2])
 def test_dead_channels_cost_no_more_than_half_a_point(
     resnet8: Case, dead: tuple[nn.Module, Prepared, float], way: str | Step
 ) -> None:

@@ -41,7 +41,6 @@ api.evaluate = evaluate
 sys.exit(main(sys.argv[1:]))
 """
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"  # as the system does when memory runs out
-DAMAGED = "batch = [batch[0] * float('nan'), batch[1]]"
 
 
 @pytest.fixture(autouse=True)
@@ -78,16 +77,9 @@ def test_two_processes_report_what_one_reports(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("what", "error"),
-    [
-        (DAMAGED, "batch 1: expected finite numbers, got NaN or infinity. Clean the data."),
-        (KILLED, "died or cannot be reached; nothing was written. Start it again."),
-    ],
-    ids=["damaged", "killed"],
-)
-def test_one_error_and_no_result(what: str, error: str) -> None:
-    Path("script.py").write_text(SCRIPT.format(what=what))
+def test_one_error_and_no_result() -> None:
+    error = "died or cannot be reached; nothing was written. Start it again."
+    Path("script.py").write_text(SCRIPT.format(what=KILLED))
     before = set(Path.cwd().iterdir())
     done = launched("script.py", *WORDS)
     assert done.returncode != 0

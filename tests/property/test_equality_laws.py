@@ -8,7 +8,7 @@ import pytest
 
 from tests.property.equality_laws import check
 
-MODELS = 72
+MODELS = 48
 GROUP = 12
 
 
