@@ -81,7 +81,7 @@ def unchecked() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def as_users_have_it(request: pytest.FixtureRequest) -> None:
-    """Let whole runs go as those of users do, without the checks of shapes that a room's tests make."""
+    """Let whole runs go as those of users do: without the checks of shapes of rooms' tests."""
     place = request.path.relative_to(request.config.rootpath).parts
     if place[:1] == ("tests",) and place[1] in ("contract", "docs", "end_to_end"):
         request.getfixturevalue("unchecked")
