@@ -60,15 +60,19 @@ NO_DATA = "no real data:"
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> int:
-    """Seed torch and numpy before every test; return the seed."""
+def seeded() -> Iterator[int]:
+    """Seed torch and numpy before every test; afterwards gradients must be on as they were.
+
+    Two generators that yield without gradients and take turns would leave them off for good.
+    """
     import numpy as np
     import torch
 
     seed = 20220222
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (for code under test that draws from the old global generator)
-    return seed
+    yield seed
+    assert torch.is_grad_enabled(), "the test leaves gradients switched off"
 
 
 @pytest.fixture

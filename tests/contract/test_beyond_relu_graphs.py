@@ -31,9 +31,9 @@ def test_networks_for_tokens_are_in_few_operators(library: ModuleType, name: str
 
 
 def test_minilm_is_in_few_operators() -> None:
-    small = MiniLM(vocabulary=50, positions=16, width=16, hidden=32, heads=2, depth=2)
+    model = MiniLM(vocabulary=50, positions=16, width=16, hidden=32, heads=2, depth=2)
     small.check_operators_of_tokens(
-        small.analog(small.prepared(small, small.tokens())) - small.DIVISIONS - {"mul.Tensor"}
+        small.analog(small.prepared(model, small.tokens())) - small.DIVISIONS - {"mul.Tensor"}
     )
 
 

@@ -224,7 +224,9 @@ class MinError(ScaleRule):
         low, high = best / ratio, torch.minimum(best * ratio, top)
         finer = [low + (high - low) * (i / (_FINER + 1)) for i in range(1, _FINER + 1)]
         closer, less = _best(error, finer)
-        return torch.where(less < least, closer, best)
+        chosen = torch.where(less < least, closer, best)
+        # In single precision, as it is used, λ may fall below a value that it was chosen for.
+        return _best(lambda s: error(s.float().double()), [row[-1], chosen])[0]
 
 
 def _unseen(histogram: RangeHistogram) -> Callable[[Tensor], Tensor]:

@@ -133,12 +133,12 @@ def boxes_in(
 ) -> Iterator[Detections]:
     """Yield what a one-level detector finds in every picture, in pixels of the stored picture."""
     decode = AnchorFreeYolo(stride=stride)
-    with torch.no_grad():
-        for x, images in batches:
+    for x, images in batches:
+        with torch.no_grad():  # not around the yield, where others would compute without
             found = decode(network(x), (x.shape[2], x.shape[3]))
-            for each, image in zip(found, images, strict=True):
-                boxes = image.placement.to_image(each.boxes).cpu()
-                yield Detections(boxes, each.scores.cpu(), each.labels.cpu())
+        for each, image in zip(found, images, strict=True):
+            boxes = image.placement.to_image(each.boxes).cpu()
+            yield Detections(boxes, each.scores.cpu(), each.labels.cpu())
 
 
 def _stride(returned: Any, shape: tuple[int, ...]) -> int:  # noqa: ANN401 - whatever a model returns

@@ -61,9 +61,10 @@ class Walk:
         """
         known = self.program(self.draft.original, wanted, self.activate)
         own = self.program(self.draft.graph, wanted, self.send)
-        with torch.no_grad():
-            for one, two in zip(self._known, self._own, strict=True):
-                yield known(*one), own(*two)
+        for one, two in zip(self._known, self._own, strict=True):
+            with torch.no_grad():  # not around the yield, where others would compute without
+                both = known(*one), own(*two)
+            yield both
 
     def held(self) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
         """Return the values at the place, of the original and of the quantised network."""

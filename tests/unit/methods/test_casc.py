@@ -268,21 +268,21 @@ def test_preparation_takes_neurons_for_what_they_settle_on_and_brings_outputs_ne
     model = nn.Sequential(
         *(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
     ).double()
-    x, others = torch.randn(2, 256, 8).double()
+    x, others = torch.randn(2, 1024, 8).double()
     prepared = sw.calibrate(model, x)
     plain, *changed = (
-        sw.convert(prepared, "casc", T=6, per_channel=True, prepare=way)
+        sw.convert(prepared, "casc", T=3, per_channel=True, prepare=way)
         for way in ("none", "bias", "refit")
     )
     counts = settle(plain, x).counts
     (relay,) = [n for n in plain.graph if n.op == ops.RELAY]
     front = next(n for n in counts if n != relay.name)
     site = plain.sites[front]
-    read = counts[front] * site.scale.double() / 6
+    read = counts[front] * site.scale.double() / 3
     with torch.no_grad():
         found = sent(plain.sites[relay.name], model[2](read))
         wanted = model(others)
-    assert torch.allclose(found, counts[relay.name] * plain.sites[relay.name].scale.double() / 6)
+    assert torch.allclose(found, counts[relay.name] * plain.sites[relay.name].scale.double() / 3)
     assert bool((found < 0).any())
     errors = [float((snn(others) - wanted).square().mean()) for snn in (plain, *changed)]
     assert max(errors[1:]) < errors[0], errors
