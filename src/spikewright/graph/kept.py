@@ -47,9 +47,10 @@ def kept(model: nn.Module, call: Call, make: Callable[[], Graph]) -> Graph:
     """
     with _lock:
         depends = fingerprint(model, call)
-        for number, found in tuple(_graphs.items()):
+        for number, found in _graphs.copy().items():  # a model may go, and its graph, at any time
             if depends is not None and found.depends == depends:
-                _graphs[number] = _graphs.pop(number)
+                if _graphs.pop(number, None) is not None:
+                    _graphs[number] = found
                 return _copied(found.graph)
         _graphs.pop(id(model), None)
         graph = make()
