@@ -48,7 +48,7 @@ def kept(model: nn.Module, call: Call, make: Callable[[], Graph]) -> Graph:
     with _lock:
         depends = fingerprint(model, call)
         for number, found in _graphs.copy().items():  # a model may go, and its graph, at any time
-            if depends is not None and found.depends == depends:
+            if found.depends == depends:  # what is kept depends on something
                 if _graphs.pop(number, None) is not None:
                     _graphs[number] = found
                 return _copied(found.graph)
